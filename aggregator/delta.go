@@ -1,0 +1,338 @@
+package aggregator
+
+import (
+	"errors"
+	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
+	"math"
+)
+
+// Widths are the finest bucket widths, in whole seconds, that a Delta folds
+// into. Series is 0 where no configured width has detail by series.
+type Widths struct {
+	Headline int64
+	Series   int64
+}
+
+// SeriesCell is the cell of one series in one bucket.
+type SeriesCell struct {
+	Series      int32 // index into Delta.Series
+	BucketStart int64 // Unix seconds
+	Cell
+}
+
+// HeadlineKey identifies a row of the headline within one width.
+type HeadlineKey struct {
+	Run         string
+	Category    Category
+	BucketStart int64 // Unix seconds
+}
+
+// HeadlineCell is the cell of one run and category in one bucket.
+type HeadlineCell struct {
+	HeadlineKey
+	Cell
+}
+
+// NamedSeries is a series with its identifier.
+type NamedSeries struct {
+	ID SeriesID
+	Series
+}
+
+// RunSpan is what a delta knows about one run.
+type RunSpan struct {
+	ID string
+	// FirstUnixNano is the earliest start, LastUnixNano the latest end (the
+	// start, for a span without a usable duration), nanoseconds since the
+	// Unix epoch.
+	FirstUnixNano int64
+	LastUnixNano  int64
+	Spans         [NumCategories]int64
+}
+
+// Delta is what a batch of observations adds. Create it with NewDelta.
+type Delta struct {
+	widths   Widths
+	series   []NamedSeries
+	byID     map[SeriesID]int32
+	variants []variant
+	spelling map[Series]int32 // index into variants
+	cells    []SeriesCell
+	cellAt   map[seriesBucket]int32
+	headline []HeadlineCell
+	headAt   map[HeadlineKey]int32
+	runs     []RunSpan
+	runAt    map[string]int32
+	rejected [NumRejections]int64
+	notes    noteCounts
+}
+
+// variant is a series as instrumentation wrote it: several spellings may clean
+// to one series. cell is the cell it used last.
+type variant struct {
+	series int32
+	cell   int32
+	notes  Note
+}
+
+type seriesBucket struct {
+	series      int32
+	bucketStart int64
+}
+
+// NewDelta returns an empty delta.
+func NewDelta(widths Widths) *Delta {
+	return &Delta{
+		widths:   widths,
+		byID:     map[SeriesID]int32{},
+		spelling: map[Series]int32{},
+		cellAt:   map[seriesBucket]int32{},
+		headAt:   map[HeadlineKey]int32{},
+		runAt:    map[string]int32{},
+	}
+}
+
+// Reset empties the delta and keeps its memory for reuse.
+func (d *Delta) Reset() {
+	clear(d.byID)
+	clear(d.spelling)
+	clear(d.cellAt)
+	clear(d.headAt)
+	clear(d.runAt)
+	clear(d.series)
+	clear(d.runs)
+	d.series, d.variants, d.runs = d.series[:0], d.variants[:0], d.runs[:0]
+	d.cells, d.headline = d.cells[:0], d.headline[:0]
+	d.rejected = [NumRejections]int64{}
+	d.notes = noteCounts{}
+}
+
+// Widths returns the widths the delta folds into.
+func (d *Delta) Widths() Widths { return d.widths }
+
+// Series returns the series the cells refer to. The slice belongs to the
+// delta, as do those of SeriesCells, HeadlineCells and Runs.
+func (d *Delta) Series() []NamedSeries { return d.series }
+
+// SeriesCells returns the cells by series, in no particular order.
+func (d *Delta) SeriesCells() []SeriesCell { return d.cells }
+
+// HeadlineCells returns the cells by run and category, in no particular order.
+func (d *Delta) HeadlineCells() []HeadlineCell { return d.headline }
+
+// Runs returns what is known of each run, in no particular order.
+func (d *Delta) Runs() []RunSpan { return d.runs }
+
+// Rejected returns how many spans were rejected for a reason.
+func (d *Delta) Rejected(reason Rejection) int64 { return d.rejected[reason] }
+
+// Folded returns how many spans were folded.
+func (d *Delta) Folded() int64 { return d.rejected[NotRejected] }
+
+// Received returns how many spans were folded or rejected.
+func (d *Delta) Received() int64 {
+	var n int64
+	for _, spans := range d.rejected {
+		n += spans
+	}
+	return n
+}
+
+// Notes calls yield for every note that holds for at least one span.
+func (d *Delta) Notes(yield func(note string, spans int64) bool) {
+	for i, spans := range d.notes {
+		if spans > 0 && !yield(noteNames[i], spans) {
+			return
+		}
+	}
+}
+
+// Reject counts a span that is not folded.
+func (d *Delta) Reject(reason Rejection) { d.rejected[reason]++ }
+
+// Fold adds one observation, which it does not keep. A rejected one, or one
+// that would make a sum overflow, is only counted.
+func (d *Delta) Fold(o *Observation) {
+	if o.Rejected != NotRejected {
+		d.Reject(o.Rejected)
+		return
+	}
+	startSeconds := UnixSeconds(o.StartUnixNano)
+	v, cell := d.seriesCell(o, startSeconds)
+	run := o.Series.Run
+	if v.notes != 0 {
+		run = d.series[v.series].Run
+	}
+	head := d.headlineCell(HeadlineKey{run, o.Series.Category, BucketStart(startSeconds, d.widths.Headline)})
+	if cell != nil && !cell.canObserve(o) || !head.canObserve(o) {
+		d.Reject(RejectedOverflow)
+		return
+	}
+	if cell != nil {
+		cell.observe(o)
+	}
+	head.observe(o)
+	head.Counters[OutcomeCounter(o.Series.Outcome)]++
+	if o.Series.Fault != "" {
+		head.Counters[Injected]++
+	}
+	last := o.StartUnixNano
+	if _, usable := o.Measure(MeasureDuration); usable {
+		last = o.EndUnixNano
+		end := BucketStart(UnixSeconds(o.EndUnixNano), d.widths.Headline)
+		if end != head.BucketStart {
+			head = d.headlineCell(HeadlineKey{run, o.Series.Category, end})
+		}
+		head.Counters[Completed]++
+	}
+	r := d.run(run)
+	r.extend(o.StartUnixNano, last)
+	r.Spans[o.Series.Category]++
+	d.rejected[NotRejected]++
+	d.notes.add(o.Notes | v.notes)
+}
+
+// seriesCell returns the variant of the observation's series and its cell; the
+// cell is nil where no width has detail by series.
+func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*variant, *SeriesCell) {
+	at, known := d.spelling[o.Series]
+	if !known {
+		clean := o.Series
+		notes := clean.Clean()
+		at = int32(len(d.variants))
+		d.variants = append(d.variants, variant{series: d.addSeries(NamedSeries{clean.ID(), clean}), cell: -1, notes: notes})
+		d.spelling[o.Series] = at
+	}
+	v := &d.variants[at]
+	if d.widths.Series == 0 {
+		return v, nil
+	}
+	start := BucketStart(startSeconds, d.widths.Series)
+	if v.cell < 0 || d.cells[v.cell].BucketStart != start {
+		v.cell = d.cellIndex(seriesBucket{v.series, start})
+	}
+	return v, &d.cells[v.cell]
+}
+
+func (d *Delta) addSeries(s NamedSeries) int32 {
+	i, ok := d.byID[s.ID]
+	if !ok {
+		i = int32(len(d.series))
+		d.series = append(d.series, s)
+		d.byID[s.ID] = i
+	}
+	return i
+}
+
+func (d *Delta) cellIndex(key seriesBucket) int32 {
+	i, ok := d.cellAt[key]
+	if !ok {
+		i = int32(len(d.cells))
+		d.cells = extend(d.cells)
+		c := &d.cells[i]
+		c.Series, c.BucketStart = key.series, key.bucketStart
+		c.reset()
+		d.cellAt[key] = i
+	}
+	return i
+}
+
+func (d *Delta) headlineCell(key HeadlineKey) *HeadlineCell {
+	i, ok := d.headAt[key]
+	if !ok {
+		i = int32(len(d.headline))
+		d.headline = extend(d.headline)
+		c := &d.headline[i]
+		c.HeadlineKey = key
+		c.reset()
+		d.headAt[key] = i
+	}
+	return &d.headline[i]
+}
+
+// extend lengthens s by one element, reusing what a Reset left behind.
+func extend[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s[:len(s)+1]
+	}
+	var zero T
+	return append(s, zero)
+}
+
+func (d *Delta) run(id string) *RunSpan {
+	if n := len(d.runs); n > 0 && d.runs[n-1].ID == id {
+		return &d.runs[n-1]
+	}
+	i, ok := d.runAt[id]
+	if !ok {
+		i = int32(len(d.runs))
+		d.runs = append(d.runs, RunSpan{ID: id, FirstUnixNano: math.MaxInt64, LastUnixNano: math.MinInt64})
+		d.runAt[id] = i
+	}
+	return &d.runs[i]
+}
+
+func (r *RunSpan) extend(first, last int64) {
+	r.FirstUnixNano = min(r.FirstUnixNano, first)
+	r.LastUnixNano = max(r.LastUnixNano, last)
+}
+
+// ErrWidths is returned by Merge for deltas of different widths.
+var ErrWidths = errors.New("deltas have different bucket widths")
+
+// CanMerge tells whether Merge(o) would keep every sum within an int64.
+func (d *Delta) CanMerge(o *Delta) bool {
+	for i := range o.cells {
+		c := &o.cells[i]
+		if series, ok := d.byID[o.series[c.Series].ID]; ok {
+			if at, ok := d.cellAt[seriesBucket{series, c.BucketStart}]; ok && !d.cells[at].CanAdd(&c.Cell) {
+				return false
+			}
+		}
+	}
+	for i := range o.headline {
+		c := &o.headline[i]
+		if at, ok := d.headAt[c.HeadlineKey]; ok && !d.headline[at].CanAdd(&c.Cell) {
+			return false
+		}
+	}
+	return true
+}
+
+// Merge adds what o holds, and leaves o as it is. Where the widths differ it
+// returns ErrWidths, where a sum would overflow histogram.ErrOverflow; either
+// way nothing changes.
+func (d *Delta) Merge(o *Delta) error {
+	if d.widths != o.widths {
+		return ErrWidths
+	}
+	if !d.CanMerge(o) {
+		return histogram.ErrOverflow
+	}
+	for i := range o.cells {
+		c := &o.cells[i]
+		at := d.cellIndex(seriesBucket{d.addSeries(o.series[c.Series]), c.BucketStart})
+		if err := d.cells[at].Add(&c.Cell); err != nil {
+			return err
+		}
+	}
+	for i := range o.headline {
+		if err := d.headlineCell(o.headline[i].HeadlineKey).Add(&o.headline[i].Cell); err != nil {
+			return err
+		}
+	}
+	for i := range o.runs {
+		r := d.run(o.runs[i].ID)
+		r.extend(o.runs[i].FirstUnixNano, o.runs[i].LastUnixNano)
+		for c, spans := range o.runs[i].Spans {
+			r.Spans[c] += spans
+		}
+	}
+	for i, spans := range o.rejected {
+		d.rejected[i] += spans
+	}
+	for i, spans := range o.notes {
+		d.notes[i] += spans
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package histogram
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"strconv"
+)
+
+// AppendText appends the stored form of the bins, a JSON object
+// {"bin":count,…} with the bins ascending and no white space, so that equal
+// histograms have equal text. Count, sum, minimum and maximum are not in it.
+func (h *Histogram) AppendText(dst []byte) []byte {
+	dst = append(dst, '{')
+	for i, b := range h.Bins() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '"')
+		dst = strconv.AppendUint(dst, uint64(b.Bin), 10)
+		dst = append(dst, '"', ':')
+		dst = strconv.AppendInt(dst, b.Count, 10)
+	}
+	return append(dst, '}')
+}
+
+// Stats are the exact figures that are stored beside the text of a histogram.
+type Stats struct{ Count, Sum, Min, Max int64 }
+
+// Parse reads what AppendText wrote, and checks it against stats. It accepts
+// nothing else: white space, bins out of order, zero counts, leading zeros and
+// text after the object are errors, and so are figures that do not fit.
+func Parse(text string, stats Stats) (Histogram, error) {
+	bins, err := parseBins(text)
+	if err != nil {
+		return Histogram{}, fmt.Errorf("parse histogram: %w", err)
+	}
+	h := Histogram{count: stats.Count, sum: stats.Sum, min: stats.Min, max: stats.Max, bins: bins}
+	if err := h.Validate(); err != nil {
+		return Histogram{}, fmt.Errorf("parse histogram: %w", err)
+	}
+	return h, nil
+}
+
+var errSyntax = errors.New(`text is not {"bin":count,…}`)
+
+func parseBins(text string) ([]BinCount, error) {
+	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
+		return nil, errSyntax
+	}
+	text = text[1 : len(text)-1]
+	// The shortest member is "0":1 with its comma: six bytes.
+	bins := make([]BinCount, 0, len(text)/6+1)
+	for first := true; text != ""; first = false {
+		if !first {
+			if text[0] != ',' {
+				return nil, errSyntax
+			}
+			text = text[1:]
+		}
+		var bin, count int64
+		var ok bool
+		if text, ok = skip(text, `"`); !ok {
+			return nil, errSyntax
+		}
+		if bin, text, ok = number(text); !ok || bin > int64(MaxBin) {
+			return nil, errSyntax
+		}
+		if text, ok = skip(text, `":`); !ok {
+			return nil, errSyntax
+		}
+		if count, text, ok = number(text); !ok {
+			return nil, errSyntax
+		}
+		bins = append(bins, BinCount{Bin: Bin(bin), Count: count})
+	}
+	return slices.Clip(bins), nil
+}
+
+func skip(text, prefix string) (rest string, ok bool) {
+	if len(text) < len(prefix) || text[:len(prefix)] != prefix {
+		return text, false
+	}
+	return text[len(prefix):], true
+}
+
+// number reads a decimal without sign and without leading zeros.
+func number(text string) (n int64, rest string, ok bool) {
+	i := 0
+	for ; i < len(text) && '0' <= text[i] && text[i] <= '9'; i++ {
+		d := int64(text[i] - '0')
+		if n > (math.MaxInt64-d)/10 {
+			return 0, text, false
+		}
+		n = n*10 + d
+	}
+	return n, text[i:], i == 1 || i > 1 && text[0] != '0'
+}
+
+// Validate checks the invariants and returns the first that does not hold,
+// with both figures.
+func (h *Histogram) Validate() error {
+	if h.count < 0 || h.sum < 0 || h.min < 0 || h.max < h.min {
+		return fmt.Errorf("impossible figures: count %d, sum %d, min %d, max %d", h.count, h.sum, h.min, h.max)
+	}
+	total := int64(len(h.recent))
+	for i, b := range h.bins {
+		if b.Count <= 0 || b.Bin > MaxBin || i > 0 && h.bins[i-1].Bin >= b.Bin {
+			return fmt.Errorf("bin %d with count %d at position %d: bins must ascend and hold something", b.Bin, b.Count, i)
+		}
+		if total > math.MaxInt64-b.Count {
+			return ErrOverflow
+		}
+		total += b.Count
+	}
+	if total != h.count {
+		return fmt.Errorf("bins add up to %d, count is %d", total, h.count)
+	}
+	if h.count == 0 {
+		if h.sum != 0 || h.max != 0 {
+			return fmt.Errorf("empty, yet sum is %d and max is %d", h.sum, h.max)
+		}
+		return nil
+	}
+	return h.validateRange()
+}
+
+// validateRange checks the figures of a histogram that is not empty against
+// its bins.
+func (h *Histogram) validateRange() error {
+	if len(h.recent) == 0 {
+		first, last := h.bins[0].Bin, h.bins[len(h.bins)-1].Bin
+		if BinOf(h.min) != first || BinOf(h.max) != last {
+			return fmt.Errorf("min %d and max %d lie outside the bins %d … %d", h.min, h.max, first, last)
+		}
+	}
+	if product(h.min, h.count).exceeds(h.sum) || !product(h.max, h.count).exceeds(h.sum-1) {
+		return fmt.Errorf("sum %d does not fit %d values from %d to %d", h.sum, h.count, h.min, h.max)
+	}
+	return nil
+}
+
+type uint128 struct{ hi, lo uint64 }
+
+func product(a, b int64) uint128 {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	return uint128{hi, lo}
+}
+
+func (p uint128) exceeds(n int64) bool { return n < 0 || p.hi > 0 || p.lo > uint64(n) }
