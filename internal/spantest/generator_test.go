@@ -191,38 +191,6 @@ func checkIDs(t *testing.T, batch ptrace.Traces) {
 	})
 }
 
-func TestRestamp(t *testing.T) {
-	batch := New(4, Dense).Batch(2000, epoch, time.Second)
-	seen := map[pcommon.SpanID]bool{}
-	for salt := range uint64(5) {
-		eachSpan(batch, func(_ pcommon.Map, span ptrace.Span) {
-			if seen[span.SpanID()] {
-				t.Fatalf("span id %v seen before restamp %d", span.SpanID(), salt)
-			}
-			seen[span.SpanID()] = true
-		})
-		before := durations(batch)
-		Restamp(batch, salt, -time.Minute)
-		checkIDs(t, batch)
-		if after := durations(batch); after != before {
-			t.Errorf("durations add up to %v, before %v", after, before)
-		}
-	}
-	eachSpan(batch, func(_ pcommon.Map, span ptrace.Span) {
-		start := span.StartTimestamp().AsTime()
-		if at := epoch.Add(-5 * time.Minute); start.Before(at) || !start.Before(at.Add(time.Second)) {
-			t.Errorf("start %v", start)
-		}
-	})
-}
-
-func durations(batch ptrace.Traces) (sum time.Duration) {
-	eachSpan(batch, func(_ pcommon.Map, span ptrace.Span) {
-		sum += span.EndTimestamp().AsTime().Sub(span.StartTimestamp().AsTime())
-	})
-	return sum
-}
-
 func TestEmptyBatch(t *testing.T) {
 	if n := New(1, Dense).Batch(0, epoch, 0).SpanCount(); n != 0 {
 		t.Errorf("%d spans", n)
@@ -245,15 +213,4 @@ func BenchmarkBatch(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/span")
 		})
 	}
-}
-
-func BenchmarkRestamp(b *testing.B) {
-	const n = 8192
-	batch := New(1, Dense).Batch(n, epoch, time.Second)
-	salt := uint64(0)
-	for b.Loop() {
-		salt++
-		Restamp(batch, salt, time.Second)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/span")
 }
