@@ -4,20 +4,32 @@ import (
 	"context"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
-	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/spanbucket/spanbucketexporter/internal/metadata"
 )
 
-// NewFactory returns the factory.
+// NewFactory returns the factory of the exporter, for a collector's list of
+// components.
 func NewFactory() exporter.Factory {
-	return exporter.NewFactory(component.MustNewType("spanbucket"), func() component.Config { return &Config{} },
-		exporter.WithTraces(func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
-			return exporterhelper.NewTraces(ctx, set, cfg, func(context.Context, ptrace.Traces) error { return nil })
-		}, component.StabilityLevelAlpha))
+	return exporter.NewFactory(
+		metadata.Type,
+		createDefaultConfig,
+		exporter.WithTraces(createTraces, metadata.TracesStability),
+	)
 }
 
-// Config is the configuration.
-type Config struct {
-	Path string `mapstructure:"path"`
+func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
+	config := cfg.(*Config)
+	e := newTracesExporter(config, set)
+	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+		exporterhelper.WithStart(e.start),
+		exporterhelper.WithShutdown(e.shutdown),
+		exporterhelper.WithTimeout(config.Timeout),
+		exporterhelper.WithRetry(config.Retry),
+		exporterhelper.WithQueue(config.Queue),
+	)
 }

@@ -111,7 +111,7 @@ func (r *Registry) Resolve(s NamedSeries) Resolution {
 	}
 	// Equal identifiers of unequal series: kept apart as an overflow series.
 	_, collides := r.series[s.ID]
-	if !collides && (r.LiveSeries() < r.limits.MaxSeries || s.isOverflow()) {
+	if !collides && !s.isOverflow() && r.LiveSeries() < r.limits.MaxSeries {
 		r.AddSeries(s)
 		return Resolution{NamedSeries: s, New: true, Dropped: dropped}
 	}

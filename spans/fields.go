@@ -1,0 +1,155 @@
+package spans
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// field is something that is read from attributes.
+type field uint8
+
+const (
+	fieldService field = iota
+	fieldRun
+	fieldOperation
+	fieldProvider
+	fieldModel
+	fieldInputTokens
+	fieldOutputTokens
+	fieldCacheReadTokens
+	fieldCacheWriteTokens
+	fieldReasoningTokens
+	fieldTimeToFirstChunk
+	fieldSession
+	fieldTool
+	fieldAgent
+	fieldStatusCode
+	fieldErrorType
+	fieldResendCount
+	fieldMCPMethod
+	fieldHTTPMethod
+	fieldHTTPRoute
+	fieldRPCService
+	fieldRPCMethod
+	fieldDBSystem
+	fieldDBOperation
+	fieldDBCollection
+	fieldMessagingSystem
+	numFields
+)
+
+// scope says on which level a field is looked for.
+type scope uint8
+
+const (
+	onSpan scope = iota
+	onResource
+	onSpanThenResource
+)
+
+// sources lists where each field is read from: of the attributes present, the
+// first in the list counts. To teach the reader another dialect, add its names
+// here, behind those that should win over them.
+//
+// Names: OpenTelemetry semantic conventions (general 1.41, GenAI
+// 1.42.0-dev), unless a comment says otherwise.
+var sources = []struct {
+	field      field
+	scope      scope
+	attributes []string
+}{
+	{fieldService, onResource, []string{"service.name"}},
+	{fieldRun, onSpanThenResource, []string{
+		"chaos.run.id", "test.run.id", // private names
+		"k6.test_run_id", // k6
+		"cicd.pipeline.run.id",
+	}},
+	{fieldOperation, onSpan, []string{"gen_ai.operation.name"}},
+	{fieldProvider, onSpan, []string{"gen_ai.provider.name"}},
+	{fieldModel, onSpan, []string{"gen_ai.response.model", "gen_ai.request.model"}},
+	{fieldInputTokens, onSpan, []string{"gen_ai.usage.input_tokens"}},
+	{fieldOutputTokens, onSpan, []string{"gen_ai.usage.output_tokens"}},
+	{fieldCacheReadTokens, onSpan, []string{"gen_ai.usage.cache_read.input_tokens"}},
+	{fieldCacheWriteTokens, onSpan, []string{
+		"gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+	}},
+	{fieldReasoningTokens, onSpan, []string{"gen_ai.usage.reasoning.output_tokens"}},
+	{fieldTimeToFirstChunk, onSpan, []string{"gen_ai.response.time_to_first_chunk"}},
+	{fieldSession, onSpan, []string{"gen_ai.conversation.id"}},
+	{fieldTool, onSpan, []string{"gen_ai.tool.name"}},
+	{fieldAgent, onSpan, []string{"gen_ai.agent.name"}},
+	{fieldStatusCode, onSpan, []string{"http.response.status_code"}},
+	{fieldErrorType, onSpan, []string{"error.type"}},
+	{fieldResendCount, onSpan, []string{"http.request.resend_count"}},
+	{fieldMCPMethod, onSpan, []string{"mcp.method.name"}},
+	{fieldHTTPMethod, onSpan, []string{"http.request.method"}},
+	{fieldHTTPRoute, onSpan, []string{"http.route"}},
+	{fieldRPCService, onSpan, []string{"rpc.service"}},
+	{fieldRPCMethod, onSpan, []string{"rpc.method"}},
+	{fieldDBSystem, onSpan, []string{"db.system.name"}},
+	{fieldDBOperation, onSpan, []string{"db.operation.name"}},
+	{fieldDBCollection, onSpan, []string{"db.collection.name"}},
+	{fieldMessagingSystem, onSpan, []string{"messaging.system"}},
+}
+
+// target is what one attribute feeds: a field, or a configured dimension
+// numbered from numFields on. Of several attributes present, the lowest rank
+// counts.
+type target struct {
+	slot uint8
+	rank uint8
+}
+
+// index finds the targets of an attribute by its name.
+type index struct {
+	span     map[string][]target
+	resource map[string][]target
+	slots    int
+}
+
+func newIndex(dimensions []Dimension) index {
+	ix := index{span: map[string][]target{}, resource: map[string][]target{}, slots: int(numFields) + len(dimensions)}
+	for _, s := range sources {
+		for i, name := range s.attributes {
+			ix.add(s.scope, name, target{uint8(s.field), uint8(i + 1)})
+		}
+	}
+	for i, d := range dimensions {
+		ix.add(onSpanThenResource, d.Name, target{uint8(int(numFields) + i), 1})
+	}
+	return ix
+}
+
+func (ix *index) add(s scope, name string, t target) {
+	if s != onResource {
+		ix.span[name] = append(ix.span[name], t)
+	}
+	if s != onSpan {
+		ix.resource[name] = append(ix.resource[name], t)
+	}
+}
+
+// record holds the attribute values found on one span or resource.
+type record struct {
+	values []pcommon.Value
+	ranks  []uint8 // 0: nothing found
+}
+
+func newRecord(slots int) record {
+	return record{make([]pcommon.Value, slots), make([]uint8, slots)}
+}
+
+// read takes what the attributes say of the fields. An attribute that stands
+// twice counts as its first value.
+func (r *record) read(attributes pcommon.Map, names map[string][]target) {
+	clear(r.ranks)
+	for name, value := range attributes.All() {
+		for _, t := range names[name] {
+			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
+				r.ranks[t.slot] = t.rank
+				r.values[t.slot] = value
+			}
+		}
+	}
+}
+
+func (r *record) has(slot uint8) bool { return r.ranks[slot] != 0 }

@@ -1,0 +1,51 @@
+package spans
+
+// operation names what the span does: the GenAI operation, else the MCP
+// method, else HTTP method and route (never a raw path), else the RPC method,
+// else database operation and collection, else the span name.
+func (w *walker) operation(spanName string) string {
+	r := &w.span
+	if name := w.text(r, fieldOperation); name != "" {
+		return name
+	}
+	if method := w.text(r, fieldMCPMethod); method != "" {
+		return method
+	}
+	if method := w.text(r, fieldHTTPMethod); method != "" {
+		return w.join(method, ' ', w.text(r, fieldHTTPRoute))
+	}
+	if method := w.text(r, fieldRPCMethod); method != "" {
+		if service := w.text(r, fieldRPCService); service != "" {
+			return w.join(service, '/', method)
+		}
+		return method
+	}
+	if operation := w.text(r, fieldDBOperation); operation != "" {
+		return w.join(operation, ' ', w.text(r, fieldDBCollection))
+	}
+	return spanName
+}
+
+// maxJoined bounds the memory of joined names; with more distinct ones in a
+// batch they are simply built anew.
+const maxJoined = 4096
+
+// join returns a, the separator and b, or a alone where b is empty. It
+// remembers what it built: the same few names come in every batch.
+func (w *walker) join(a string, separator byte, b string) string {
+	if b == "" {
+		return a
+	}
+	w.scratch = append(append(append(w.scratch[:0], a...), separator), b...)
+	if joined, ok := w.joined[string(w.scratch)]; ok {
+		return joined
+	}
+	joined := string(w.scratch)
+	if len(w.joined) < maxJoined && len(joined) <= maxRemembered {
+		w.joined[joined] = joined
+	}
+	return joined
+}
+
+// maxRemembered is the length in bytes above which a name is not remembered.
+const maxRemembered = 512

@@ -1,0 +1,172 @@
+package spans
+
+import (
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// errorClass is a set of error.type values that mean one outcome. Values are
+// compared in lower case, without the package or module in front of a class
+// name, as equal to a name, as beginning with a prefix, or as containing a
+// part.
+type errorClass struct {
+	outcome  aggregator.Outcome
+	names    []string
+	prefixes []string
+	parts    []string
+}
+
+// classesBeforeStatus decide even when there is a status code: a response that
+// could not be parsed is malformed though it came with 200, and a timeout is a
+// connection error though a gateway answered 504.
+var classesBeforeStatus = []errorClass{
+	{
+		outcome:  aggregator.OutcomeMalformed,
+		names:    []string{"jsondecodeerror", "apiresponsevalidationerror", "invalid_response", "syntaxerror"},
+		prefixes: []string{"malformed"},
+	},
+	{
+		outcome: aggregator.OutcomeConnectionError,
+		names: []string{
+			"econnreset", "econnrefused", "econnaborted", "etimedout", "enotfound", "ehostunreach", "epipe",
+			"socketexception", "sockethanguperror", "unknownhostexception", "apiconnectionerror", "deadline_exceeded",
+			"deadlineexceedederror",
+		},
+		prefixes: []string{"connection", "connect_", "connecterror", "connectexception"},
+		parts:    []string{"timeout", "timedout", "timed_out"},
+	},
+}
+
+// classesAfterStatus decide where no status code does.
+var classesAfterStatus = []errorClass{
+	{
+		outcome: aggregator.OutcomeCancelled,
+		names: []string{
+			"cancelled", "canceled", "cancellederror", "cancellationexception", "aborterror", "user_abort",
+			"operationcanceledexception", "taskcanceledexception", "apiuseraborterror",
+		},
+		prefixes: []string{"context canceled"},
+	},
+	{
+		outcome: aggregator.OutcomeCircuitOpen,
+		names:   []string{"brokencircuitexception", "callnotpermittedexception", "openerror"},
+		parts:   []string{"circuit"},
+	},
+	{
+		outcome:  aggregator.OutcomeRateLimited,
+		names:    []string{"too_many_requests", "toomanyrequests", "resource_exhausted", "throttlingexception"},
+		prefixes: []string{"rate_limit", "ratelimit"},
+	},
+	{outcome: aggregator.OutcomeCapacityError, prefixes: []string{"overloaded", "capacity"}},
+}
+
+func (c *errorClass) holds(errorType string) bool {
+	for _, name := range c.names {
+		if errorType == name {
+			return true
+		}
+	}
+	for _, prefix := range c.prefixes {
+		if strings.HasPrefix(errorType, prefix) {
+			return true
+		}
+	}
+	for _, part := range c.parts {
+		if strings.Contains(errorType, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func classify(classes []errorClass, errorType string) (aggregator.Outcome, bool) {
+	for i := range classes {
+		if classes[i].holds(errorType) {
+			return classes[i].outcome, true
+		}
+	}
+	return 0, false
+}
+
+// statusOutcome says what an HTTP status code means, false for one that is no
+// failure.
+func statusOutcome(code int64) (aggregator.Outcome, bool) {
+	switch {
+	case code == 429:
+		return aggregator.OutcomeRateLimited, true
+	case code == 529:
+		return aggregator.OutcomeCapacityError, true
+	case code == 499: // the client closed the request
+		return aggregator.OutcomeCancelled, true
+	case 500 <= code && code <= 599:
+		return aggregator.OutcomeServerError, true
+	case 400 <= code && code <= 499:
+		return aggregator.OutcomeClientError, true
+	default:
+		return 0, false
+	}
+}
+
+// outcome says how the span ended, and the error type that goes with it. It
+// looks at error.type and the HTTP status before the span status: a server
+// span that answered 4xx leaves its status unset.
+func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) {
+	errorType := w.text(&w.span, fieldErrorType)
+	code, _ := w.count(fieldStatusCode, 999)
+	if errorType == "" {
+		if outcome, failed := statusOutcome(code); failed {
+			return outcome, statusText(code)
+		}
+		if status == ptrace.StatusCodeError {
+			return aggregator.OutcomeOtherError, ""
+		}
+		return aggregator.OutcomeSuccess, ""
+	}
+	return w.reader.outcomeOf(errorType, code), errorType
+}
+
+// outcomeOf decides the outcome of a span that names its error.
+func (r *Reader) outcomeOf(errorType string, code int64) aggregator.Outcome {
+	if outcome, ok := r.outcomes[errorType]; ok {
+		return outcome
+	}
+	name := className(errorType)
+	if outcome, ok := classify(classesBeforeStatus, name); ok {
+		return outcome
+	}
+	if code == 0 && len(errorType) == 3 {
+		// The conventions put the status code into error.type.
+		code, _ = strconv.ParseInt(errorType, 10, 64)
+	}
+	if outcome, ok := statusOutcome(code); ok {
+		return outcome
+	}
+	if outcome, ok := classify(classesAfterStatus, name); ok {
+		return outcome
+	}
+	return aggregator.OutcomeOtherError
+}
+
+// className returns the last part of a qualified class name, in lower case:
+// "java.net.SocketTimeoutException" gives "sockettimeoutexception".
+func className(errorType string) string {
+	if len(errorType) > aggregator.MaxValueBytes {
+		errorType = errorType[:aggregator.MaxValueBytes]
+	}
+	name := strings.ToLower(errorType)
+	return name[strings.LastIndexAny(name, ".:/\\")+1:]
+}
+
+// statusTexts spares an allocation for every failed HTTP span.
+var statusTexts = func() (texts [1000]string) {
+	for code := range texts {
+		texts[code] = strconv.Itoa(code)
+	}
+	return texts
+}()
+
+func statusText(code int64) string { return statusTexts[code] }

@@ -1,0 +1,222 @@
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
+)
+
+// apply adds a group of batches to the rows in memory: as one delta, or, where
+// a sum would overflow, span by span, so that only the spans that do not fit
+// are rejected.
+func (w *writer) apply(ctx context.Context, group []*waiting) error {
+	delta, err := w.merge(group)
+	if err == nil {
+		err = w.applyDelta(ctx, delta)
+	}
+	if !errors.Is(err, histogram.ErrOverflow) {
+		return err
+	}
+	for _, b := range group {
+		if err := w.applySpans(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) merge(group []*waiting) (*aggregator.Delta, error) {
+	if len(group) == 1 {
+		return group[0].Delta, nil
+	}
+	w.merged.Reset()
+	for _, b := range group {
+		if err := w.merged.Merge(b.Delta); err != nil {
+			return nil, err
+		}
+	}
+	return w.merged, nil
+}
+
+func (w *writer) applySpans(ctx context.Context, b *waiting) error {
+	for o := range b.Observations {
+		w.single.Reset()
+		w.single.Fold(o)
+		err := w.applyDelta(ctx, w.single)
+		if errors.Is(err, histogram.ErrOverflow) {
+			w.single.Reset()
+			w.single.Reject(aggregator.RejectedOverflow)
+			err = w.applyDelta(ctx, w.single)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addition is a cell and the row it is to be added to.
+type addition struct {
+	row  *liveRow
+	cell *aggregator.Cell
+	late bool // the bucket of the row has settled
+	note bool // lateness is noted once, with the finest width
+}
+
+// applyDelta adds a delta to the rows in memory. Where a sum would overflow it
+// returns histogram.ErrOverflow and has changed none of them.
+func (w *writer) applyDelta(ctx context.Context, d *aggregator.Delta) error {
+	additions, err := w.headlineAdditions(ctx, d, nil)
+	if err != nil {
+		return err
+	}
+	dropped := map[string]int64{}
+	if additions, err = w.seriesAdditions(ctx, d, additions, dropped); err != nil {
+		return err
+	}
+	for _, a := range additions {
+		if !a.row.cell.CanAdd(a.cell) {
+			return histogram.ErrOverflow
+		}
+	}
+	for _, a := range additions {
+		if err := w.add(a); err != nil {
+			return err
+		}
+	}
+	w.count(d, dropped)
+	return nil
+}
+
+// add can fail only where two cells of a delta share a row and overflow it
+// together; then the transaction fails.
+func (w *writer) add(a addition) error {
+	before := cellBytes(&a.row.cell)
+	if err := a.row.cell.Add(a.cell); err != nil {
+		return errors.New("two cells overflow a row together")
+	}
+	if a.late {
+		spans := a.cell.Counters[aggregator.Requests]
+		a.row.cell.Counters[aggregator.Late] += spans
+		if a.note {
+			w.pending.note("late", spans)
+		}
+	}
+	w.live.bytes += cellBytes(&a.row.cell) - before
+	w.live.markDirty(a.row)
+	return nil
+}
+
+func (w *writer) headlineAdditions(ctx context.Context, d *aggregator.Delta, out []addition) ([]addition, error) {
+	now := w.options.Now().Unix()
+	for i := range d.HeadlineCells() {
+		c := &d.HeadlineCells()[i]
+		if isEmpty(&c.Cell) {
+			continue
+		}
+		run, _ := w.registry.ResolveRun(c.Run)
+		key := rowKey{run: run, category: c.Category}
+		for n, width := range w.options.Widths {
+			bucket := bucketKey{headlineTable, width.Seconds, aggregator.BucketStart(c.BucketStart, width.Seconds)}
+			row, err := w.row(ctx, bucket, key)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket, now), note: n == 0})
+		}
+	}
+	return out, nil
+}
+
+func (w *writer) seriesAdditions(
+	ctx context.Context, d *aggregator.Delta, out []addition, dropped map[string]int64,
+) ([]addition, error) {
+	now := w.options.Now().Unix()
+	resolved := make([]*aggregator.Resolution, len(d.Series()))
+	for i := range d.SeriesCells() {
+		c := &d.SeriesCells()[i]
+		if isEmpty(&c.Cell) {
+			continue
+		}
+		r := resolved[c.Series]
+		if r == nil {
+			r = w.resolve(d.Series()[c.Series])
+			resolved[c.Series] = r
+		}
+		if r.Dropped != "" {
+			dropped["dimension_dropped:"+r.Dropped] += c.Counters[aggregator.Requests]
+		}
+		for _, width := range w.options.Widths {
+			if width.Detail != DetailSeries {
+				continue
+			}
+			bucket := bucketKey{seriesTable, width.Seconds, aggregator.BucketStart(c.BucketStart, width.Seconds)}
+			row, err := w.row(ctx, bucket, rowKey{series: r.ID})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket, now)})
+		}
+	}
+	return out, nil
+}
+
+// resolve finds the series that a series of a delta is kept as.
+func (w *writer) resolve(s aggregator.NamedSeries) *aggregator.Resolution {
+	if run, _ := w.registry.ResolveRun(s.Run); run != s.Run {
+		s.Run = run
+		s.ID = s.Series.ID()
+	}
+	r := w.registry.Resolve(s)
+	if r.New {
+		w.pending.series = append(w.pending.series, r.NamedSeries)
+	}
+	return &r
+}
+
+// settled tells whether a bucket had settled at the instant now, Unix seconds.
+func (w *writer) settled(bucket bucketKey, now int64) bool {
+	return bucket.start+bucket.width+w.options.settleSeconds() <= now
+}
+
+// isEmpty tells whether a cell holds nothing: every span that went into it was
+// rejected after all.
+func isEmpty(c *aggregator.Cell) bool {
+	return c.Counters[aggregator.Requests] == 0 && c.Counters[aggregator.Completed] == 0
+}
+
+// count adds what the small tables record of a delta.
+func (w *writer) count(d *aggregator.Delta, dropped map[string]int64) {
+	w.pending.ledger["folded"] += d.Folded()
+	for r := aggregator.NotRejected + 1; r < aggregator.NumRejections; r++ {
+		if n := d.Rejected(r); n > 0 {
+			w.pending.ledger[r.String()] += n
+		}
+	}
+	for note, spans := range d.Notes {
+		w.pending.note(note, spans)
+	}
+	for note, spans := range dropped {
+		w.pending.note(note, spans)
+	}
+	for _, r := range d.Runs() {
+		kept, _ := w.registry.ResolveRun(r.ID)
+		if kept != r.ID {
+			var spans int64
+			for _, n := range r.Spans {
+				spans += n
+			}
+			w.pending.note("dimension_dropped:run_id", spans)
+		}
+		r.ID = kept
+		w.pending.runs = append(w.pending.runs, r)
+	}
+}
+
+func (p *pendingRows) note(name string, spans int64) {
+	if spans > 0 {
+		p.notes[name] += spans
+	}
+}

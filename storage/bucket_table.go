@@ -1,0 +1,205 @@
+package storage
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
+)
+
+// measureColumn names the columns of a measure: those of its figures
+// (sum_latency_ns …) and that of its histogram.
+type measureColumn struct {
+	measure aggregator.Measure
+	figures string
+}
+
+// storedPercentiles are the columns p50_… to p99_… of every measure.
+var storedPercentiles = []histogram.Ratio{histogram.P50, histogram.P90, histogram.P95, histogram.P99}
+
+// counterColumns names the column of each counter.
+var counterColumns = func() [aggregator.NumCounters]string {
+	columns := [aggregator.NumCounters]string{
+		aggregator.Requests: "requests", aggregator.AdjustedMicro: "adjusted_micro", aggregator.Late: "late",
+		aggregator.Resends: "resends", aggregator.UsageCount: "usage_count", aggregator.InputTokens: "input_tokens",
+		aggregator.OutputTokens: "output_tokens", aggregator.CacheReadTokens: "cache_read_tokens",
+		aggregator.CacheWriteTokens: "cache_write_tokens", aggregator.ReasoningTokens: "reasoning_tokens",
+		aggregator.PricedCount: "priced_count", aggregator.CostNanoUSD: "cost_nano_usd",
+		aggregator.Completed: "completed", aggregator.Injected: "injected",
+	}
+	for o := range aggregator.NumOutcomes {
+		columns[aggregator.OutcomeCounter(o)] = o.String()
+	}
+	return columns
+}()
+
+// bucketTable describes one of the two pairs of tables that hold buckets and
+// their histograms.
+type bucketTable struct {
+	name       string
+	histograms string
+	keys       []string
+	counters   int // the first so many counters have a column
+	measures   []measureColumn
+}
+
+// The two pairs.
+var (
+	headlineTable = &bucketTable{
+		name: "headline_bucket", histograms: "headline_histogram",
+		keys:     []string{"run_id", "category"},
+		counters: int(aggregator.NumCounters),
+		measures: []measureColumn{
+			{aggregator.MeasureDuration, "latency"},
+			{aggregator.MeasureTimeToFirstToken, "ttft"},
+		},
+	}
+	seriesTable = &bucketTable{
+		name: "series_bucket", histograms: "series_histogram",
+		keys:     []string{"series_id"},
+		counters: int(aggregator.Completed),
+		measures: []measureColumn{
+			{aggregator.MeasureDuration, "latency"},
+			{aggregator.MeasureNetDuration, "net_latency"},
+			{aggregator.MeasureTimeToFirstToken, "ttft"},
+			{aggregator.MeasureTimePerOutputToken, "time_per_output_token"},
+		},
+	}
+)
+
+// figureColumns are the columns of one measure, in the order of figures.
+func (m measureColumn) figureColumns() []string {
+	columns := []string{m.figures + "_count"}
+	for _, figure := range []string{"sum", "min", "max", "p50", "p90", "p95", "p99"} {
+		columns = append(columns, figure+"_"+m.figures+"_ns")
+	}
+	return columns
+}
+
+// valueColumns are the columns that a commit changes, in the order of
+// appendValues.
+func (t *bucketTable) valueColumns() []string {
+	columns := append([]string{"version"}, counterColumns[:t.counters]...)
+	for _, m := range t.measures {
+		columns = append(columns, m.figureColumns()...)
+	}
+	return append(columns, "slowest_trace_id", "slowest_span_id")
+}
+
+func (t *bucketTable) keyColumns() []string {
+	return append([]string{"id", "width_s", "bucket_start"}, t.keys...)
+}
+
+// upsertSQL writes a whole row: id, key, values.
+func (t *bucketTable) upsertSQL() string {
+	return upsertSQL(t.name, t.keyColumns(), t.valueColumns(), "id")
+}
+
+// upsertHistogramsSQL writes the histograms of a row.
+func (t *bucketTable) upsertHistogramsSQL() string {
+	return upsertSQL(t.histograms, []string{"bucket_id"}, t.histogramColumns(), "bucket_id")
+}
+
+func (t *bucketTable) histogramColumns() []string {
+	columns := make([]string, len(t.measures))
+	for i, m := range t.measures {
+		columns[i] = m.measure.String()
+	}
+	return columns
+}
+
+// upsertSQL assembles a statement from names that are all constants of this
+// package.
+func upsertSQL(table string, keys, values []string, conflict string) string {
+	sets := make([]string, len(values))
+	for i, column := range values {
+		sets[i] = column + " = excluded." + column
+	}
+	columns := append(append([]string{}, keys...), values...)
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s) ON CONFLICT (%s) DO UPDATE SET %s",
+		table, strings.Join(columns, ", "), strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", "),
+		conflict, strings.Join(sets, ", "))
+}
+
+// existsSQL asks whether a bucket has any row.
+func (t *bucketTable) existsSQL() string {
+	return fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE width_s = ? AND bucket_start = ?)", t.name)
+}
+
+// loadSQL reads one row by its key, in the order of loadedRow.
+func (t *bucketTable) loadSQL() string {
+	columns := append([]string{"id"}, counterColumns[:t.counters]...)
+	for _, m := range t.measures {
+		columns = append(columns, m.figureColumns()[:4]...)
+	}
+	columns = append(columns, "slowest_trace_id", "slowest_span_id")
+	columns = append(columns, t.histogramColumns()...)
+	return fmt.Sprintf("SELECT %s FROM %s JOIN %s ON bucket_id = id WHERE width_s = ? AND bucket_start = ? AND %s = ?",
+		strings.Join(columns, ", "), t.name, t.histograms, strings.Join(t.keys, " = ? AND "))
+}
+
+// appendValues appends what valueColumns names.
+func (t *bucketTable) appendValues(args []any, version int64, c *aggregator.Cell) []any {
+	args = append(args, version)
+	for _, n := range c.Counters[:t.counters] {
+		args = append(args, n)
+	}
+	for _, m := range t.measures {
+		args = appendFigures(args, &c.Measures[m.measure])
+	}
+	if !c.Slowest.Present() {
+		return append(args, nil, nil)
+	}
+	return append(args, c.Slowest.TraceID[:], c.Slowest.SpanID[:])
+}
+
+// appendFigures appends count, sum, minimum, maximum and the stored
+// percentiles; what an empty histogram has not is NULL.
+func appendFigures(args []any, h *histogram.Histogram) []any {
+	args = append(args, h.Count(), h.Sum())
+	var values [4]int64
+	if !h.Percentiles(storedPercentiles, values[:]) {
+		return append(args, nil, nil, nil, nil, nil, nil)
+	}
+	return append(args, h.Min(), h.Max(), values[0], values[1], values[2], values[3])
+}
+
+// scanCell reads the row that loadSQL selects. It returns sql.ErrNoRows where
+// there is none.
+func (t *bucketTable) scanCell(row *sql.Row) (id int64, cell aggregator.Cell, err error) {
+	figures := make([][4]sql.NullInt64, len(t.measures))
+	texts := make([]sql.NullString, len(t.measures))
+	var traceID, spanID []byte
+	into := []any{&id}
+	for i := range t.counters {
+		into = append(into, &cell.Counters[i])
+	}
+	for i := range figures {
+		for k := range figures[i] {
+			into = append(into, &figures[i][k])
+		}
+	}
+	into = append(into, &traceID, &spanID)
+	for i := range texts {
+		into = append(into, &texts[i])
+	}
+	if err := row.Scan(into...); err != nil {
+		return 0, cell, err
+	}
+	for i, m := range t.measures {
+		if !texts[i].Valid {
+			continue
+		}
+		f := figures[i]
+		stats := histogram.Stats{Count: f[0].Int64, Sum: f[1].Int64, Min: f[2].Int64, Max: f[3].Int64}
+		if cell.Measures[m.measure], err = histogram.Parse(texts[i].String, stats); err != nil {
+			return 0, cell, fmt.Errorf("%s %d: %s: %w", t.name, id, m.measure, err)
+		}
+	}
+	if len(traceID) == 16 && len(spanID) == 8 {
+		cell.Slowest = aggregator.NewSlowest(cell.Measures[aggregator.MeasureDuration].Max(), [16]byte(traceID), [8]byte(spanID))
+	}
+	return id, cell, nil
+}

@@ -1,0 +1,31 @@
+// Package storage keeps deltas in one SQLite file.
+//
+// # One writer
+//
+// A [Store] has one connection that writes, owned by one goroutine. Callers of
+// [Store.Write] put a batch into its queue and wait. The goroutine takes every
+// batch that is waiting, merges their deltas and makes them durable in one
+// transaction, then answers all of them; while a commit is on its way to the
+// disk the next group gathers. So the answer nil means: committed, and with
+// synchronous=FULL on the disk.
+//
+// A transaction that fails is rolled back, and everything the writer remembers
+// is forgotten and read again from the file, since a failed COMMIT may or may
+// not have reached the disk.
+//
+// # What the writer remembers
+//
+// The rows of recent buckets, with their histograms decoded, so that a commit
+// reads nothing and writes only the rows that changed; and the live series and
+// runs. It begins every transaction by asking whether another connection
+// changed the file (PRAGMA data_version), and forgets everything if so.
+//
+// # Readers
+//
+// Readers open the file for themselves, read-only ([OpenReader]); WAL gives
+// them a consistent snapshot while the writer goes on. Inside the process
+// nothing opens the database file other than through SQLite: closing such a
+// handle would drop SQLite's locks.
+//
+// The tables and views are in migrations/.
+package storage

@@ -1,0 +1,79 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"modernc.org/sqlite"
+)
+
+// busyTimeout is how long one statement waits for another process's lock, in
+// milliseconds. It is short because such a wait cannot be interrupted; the
+// writer tries again until its own patience ends.
+const busyTimeout = "busy_timeout(250)"
+
+// prepareDriver sets what holds for the whole process and must be set before
+// the first database is opened.
+//
+// Open-file-description locks: with POSIX locks, any other code that opened
+// and closed the database file would silently drop them.
+func prepareDriver() {
+	sqlite.StrictPragmas(true)
+	// Not every platform has them; POSIX locks are what is left.
+	_, _ = sqlite.OFDLocking(true)
+}
+
+// safePragmas distrust the content of the file.
+var safePragmas = []string{
+	busyTimeout, "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)", "mmap_size(0)",
+}
+
+func writerDSN(path string, synchronous Synchronous) string {
+	return dsn(path, append([]string{
+		// Takes effect on an empty file only, and only before WAL.
+		"auto_vacuum(incremental)",
+		"journal_mode(wal)",
+		"synchronous(" + synchronous.String() + ")",
+		"wal_autocheckpoint(4096)",
+		"journal_size_limit(67108864)",
+		"cache_size(-16384)",
+	}, safePragmas...), "mode", "rw", "_txlock", "immediate")
+}
+
+func readerDSN(path string) string {
+	return dsn(path, append([]string{"query_only(1)"}, safePragmas...), "mode", "ro")
+}
+
+// dsn is the only place that builds a data source name. The path is escaped
+// whole: in a file: URI a '?', '#' or '%' in a name would otherwise open
+// another file.
+func dsn(path string, pragmas []string, pairs ...string) string {
+	query := url.Values{"_pragma": pragmas, "_dqs": {"0"}, "_defensive": {"1"}}
+	for i := 0; i < len(pairs); i += 2 {
+		query.Set(pairs[i], pairs[i+1])
+	}
+	segments := strings.Split(filepath.ToSlash(path), "/")
+	for i := range segments {
+		segments[i] = url.PathEscape(segments[i])
+	}
+	return "file:" + strings.Join(segments, "/") + "?" + query.Encode()
+}
+
+// CheckPath returns an error for a path that does not name a file, or that
+// SQLite gives a meaning of its own.
+func CheckPath(path string) error {
+	switch {
+	case path == "":
+		return errors.New("must not be empty")
+	case strings.ContainsRune(path, 0):
+		return errors.New("must not contain NUL")
+	case path == ":memory:", strings.HasPrefix(path, "file:"):
+		return fmt.Errorf("must name a file, got %q", path)
+	case strings.HasSuffix(path, "/"):
+		return fmt.Errorf("must name a file, got the folder %q", path)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// flush writes what the transaction changed.
+func (w *writer) flush(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		w.flushRuns, w.flushSeries, w.flushBuckets, w.flushLedger, w.flushMeta,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) flushSeries(ctx context.Context) error {
+	const insert = `INSERT INTO series (series_id, run_id, service, operation, kind, category, provider, model, tool,
+		agent, outcome, error_type, fault, dimensions, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	for _, s := range w.pending.series {
+		dimensions := s.Dimensions
+		if dimensions == "" {
+			dimensions = "{}"
+		}
+		if _, err := w.conn.ExecContext(ctx, insert, int64(s.ID), s.Run, s.Service, s.Operation, s.Kind.String(),
+			s.Category.String(), s.Provider, s.Model, s.Tool, s.Agent, s.Outcome.String(), s.ErrorType, s.Fault,
+			dimensions, w.version); err != nil {
+			return fmt.Errorf("write series: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) flushRuns(ctx context.Context) error {
+	const upsertRun = `INSERT INTO run (run_id, name, first_ns, last_ns, version) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (run_id) DO UPDATE SET
+			name = coalesce(min(name, excluded.name), name, excluded.name),
+			first_ns = coalesce(min(first_ns, excluded.first_ns), excluded.first_ns),
+			last_ns = coalesce(max(last_ns, excluded.last_ns), excluded.last_ns),
+			version = excluded.version`
+	const upsertCategory = `INSERT INTO run_category (run_id, category, spans) VALUES (?, ?, ?)
+		ON CONFLICT (run_id, category) DO UPDATE SET spans = spans + excluded.spans`
+	for i := range w.pending.runs {
+		r := &w.pending.runs[i]
+		var name any
+		if r.ID != "" && r.ID == w.options.RunID && w.options.RunName != "" {
+			name = w.options.RunName
+		}
+		if _, err := w.conn.ExecContext(ctx, upsertRun, r.ID, name, r.FirstUnixNano, r.LastUnixNano, w.version); err != nil {
+			return fmt.Errorf("write run: %w", err)
+		}
+		for c, spans := range r.Spans {
+			if spans == 0 {
+				continue
+			}
+			w.seen[aggregator.Category(c)] = true
+			if _, err := w.conn.ExecContext(ctx, upsertCategory, r.ID, aggregator.Category(c).String(), spans); err != nil {
+				return fmt.Errorf("write run_category: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) flushBuckets(ctx context.Context) error {
+	for _, r := range w.live.dirty {
+		if err := w.statements[r.bucket.table].write(ctx, r, w.version); err != nil {
+			return err
+		}
+		r.dirty = false
+	}
+	w.live.dirty = w.live.dirty[:0]
+	return nil
+}
+
+func (w *writer) flushLedger(ctx context.Context) error {
+	const addLedger = `INSERT INTO ledger (reason, spans) VALUES (?, ?)
+		ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans`
+	const addNote = `INSERT INTO notes (reason, spans) VALUES (?, ?)
+		ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans`
+	received := int64(0)
+	for reason, spans := range w.pending.ledger {
+		received += spans
+		if _, err := w.conn.ExecContext(ctx, addLedger, reason, spans); err != nil {
+			return fmt.Errorf("write ledger: %w", err)
+		}
+	}
+	if _, err := w.conn.ExecContext(ctx, addLedger, "received", received); err != nil {
+		return fmt.Errorf("write ledger: %w", err)
+	}
+	for note, spans := range w.pending.notes {
+		if _, err := w.conn.ExecContext(ctx, addNote, note, spans); err != nil {
+			return fmt.Errorf("write notes: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) flushMeta(ctx context.Context) error {
+	if err := setMeta(ctx, w.conn, "version", strconv.FormatInt(w.version, 10)); err != nil {
+		return err
+	}
+	return setMeta(ctx, w.conn, "headline_category", headlineCategory(w.seen))
+}
+
+// headlineCategory names the categories whose spans are the requests of a file,
+// separated by commas: the LLM ones, where the file has none server, else
+// client.
+func headlineCategory(seen map[aggregator.Category]bool) string {
+	switch {
+	case seen[aggregator.CategoryLLM] || seen[aggregator.CategoryEmbedding]:
+		return strings.Join([]string{aggregator.CategoryLLM.String(), aggregator.CategoryEmbedding.String()}, ",")
+	case seen[aggregator.CategoryServer]:
+		return aggregator.CategoryServer.String()
+	default:
+		return aggregator.CategoryClient.String()
+	}
+}

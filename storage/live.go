@@ -1,0 +1,146 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// maxLiveBytes bounds the memory of the rows that the writer remembers.
+const maxLiveBytes = 96 << 20
+
+// bucketKey names one bucket of one of the two tables.
+type bucketKey struct {
+	table *bucketTable
+	width int64 // seconds
+	start int64 // Unix seconds
+}
+
+// rowKey names a row within its bucket: by series, or by run and category.
+type rowKey struct {
+	series   aggregator.SeriesID
+	run      string
+	category aggregator.Category
+}
+
+// args returns the values of bucketTable.keys.
+func (k rowKey) args(t *bucketTable) []any {
+	if t == headlineTable {
+		return []any{k.run, k.category.String()}
+	}
+	return []any{int64(k.series)}
+}
+
+// liveRow is a row as it is in the file, plus what the present transaction
+// added.
+type liveRow struct {
+	bucket bucketKey
+	key    rowKey
+	id     int64
+	cell   aggregator.Cell
+	dirty  bool // differs from the file
+}
+
+// liveBucket holds the rows of one bucket that have been asked for.
+type liveBucket struct {
+	rows map[rowKey]*liveRow
+	// complete: the file has no rows that are not here, so that a missing one
+	// is new without asking.
+	complete bool
+	lastUsed int64 // version of the commit
+}
+
+// live is the writer's memory of rows. The file is the truth: live can be
+// dropped at any time outside a transaction.
+type live struct {
+	buckets map[bucketKey]*liveBucket
+	dirty   []*liveRow
+	nextID  map[*bucketTable]int64
+	bytes   int
+}
+
+func newLive() *live {
+	return &live{buckets: map[bucketKey]*liveBucket{}, nextID: map[*bucketTable]int64{}}
+}
+
+// row returns the row for a key, from memory, from the file, or a new one.
+func (w *writer) row(ctx context.Context, bucket bucketKey, key rowKey) (*liveRow, error) {
+	b, ok := w.live.buckets[bucket]
+	if !ok {
+		exists, err := w.statements[bucket.table].bucketExists(ctx, bucket)
+		if err != nil {
+			return nil, err
+		}
+		b = &liveBucket{rows: map[rowKey]*liveRow{}, complete: !exists}
+		w.live.buckets[bucket] = b
+	}
+	b.lastUsed = w.version
+	if r, ok := b.rows[key]; ok {
+		return r, nil
+	}
+	r := &liveRow{bucket: bucket, key: key}
+	if !b.complete {
+		var err error
+		r.id, r.cell, err = w.statements[bucket.table].load(ctx, bucket, key)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+	}
+	if r.id == 0 {
+		w.live.nextID[bucket.table]++
+		r.id = w.live.nextID[bucket.table]
+	}
+	b.rows[key] = r
+	w.live.bytes += rowBytes
+	return r, nil
+}
+
+// rowBytes estimates a row without its histograms.
+const rowBytes = 1024
+
+func (l *live) markDirty(r *liveRow) {
+	if !r.dirty {
+		r.dirty = true
+		l.dirty = append(l.dirty, r)
+	}
+}
+
+func cellBytes(c *aggregator.Cell) (n int) {
+	for m := range c.Measures {
+		n += c.Measures[m].Size()
+	}
+	return n
+}
+
+// shrink drops the buckets that were used longest ago until the rest fits
+// maxLiveBytes.
+func (l *live) shrink() {
+	if l.bytes <= maxLiveBytes {
+		return
+	}
+	l.bytes = 0
+	for _, b := range l.buckets {
+		l.bytes += b.size()
+	}
+	for l.bytes > maxLiveBytes {
+		var oldest bucketKey
+		version := int64(math.MaxInt64)
+		for key, b := range l.buckets {
+			if b.lastUsed < version {
+				oldest, version = key, b.lastUsed
+			}
+		}
+		l.bytes -= l.buckets[oldest].size()
+		delete(l.buckets, oldest)
+	}
+}
+
+func (b *liveBucket) size() (n int) {
+	for _, r := range b.rows {
+		n += rowBytes + cellBytes(&r.cell)
+	}
+	return n
+}

@@ -1,0 +1,118 @@
+package storage
+
+import (
+	"io/fs"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// Detail says what is kept of a width.
+type Detail uint8
+
+// The details: DetailSeries keeps the headline and every series with its
+// histograms, DetailHeadline only the headline.
+const (
+	DetailSeries Detail = iota
+	DetailHeadline
+)
+
+// String returns the name as configured and stored.
+func (d Detail) String() string {
+	if d == DetailHeadline {
+		return "headline"
+	}
+	return "series"
+}
+
+// Width is one of the bucket widths of a file.
+type Width struct {
+	Seconds int64
+	// Retention is how long buckets are kept; 0 keeps them for ever.
+	Retention time.Duration
+	Detail    Detail
+}
+
+// Synchronous is SQLite's synchronous setting.
+type Synchronous uint8
+
+// Full survives a power cut; Normal may forget the last commits after one.
+const (
+	SynchronousFull Synchronous = iota
+	SynchronousNormal
+)
+
+// String returns the setting as SQLite and the configuration name it.
+func (s Synchronous) String() string {
+	if s == SynchronousNormal {
+		return "normal"
+	}
+	return "full"
+}
+
+// Options say how a file is written.
+type Options struct {
+	// Path of the file. It is created, with its folders, where it is missing.
+	Path string
+	// FileMode of a file that is created; 0 means 0600.
+	FileMode fs.FileMode
+	// Widths, finest first, each a multiple of the one before.
+	Widths []Width
+	// SettleAfter is how long after its end a bucket settles.
+	SettleAfter time.Duration
+	// Limits bound series and runs.
+	Limits aggregator.Limits
+	// Synchronous is how safe a commit is.
+	Synchronous Synchronous
+	// RunID and RunName name the configured run; empty for none.
+	RunID, RunName string
+	// WriterVersion is the version of the program, for meta.
+	WriterVersion string
+	// Now reads the clock; nil means time.Now.
+	Now func() time.Time
+	// OnCommit is called by the writer after every commit, in its goroutine;
+	// it must return soon. nil: nobody is told.
+	OnCommit func(Commit)
+}
+
+// Commit describes one successful commit.
+type Commit struct {
+	Duration time.Duration
+	// Spans counts the spans of the commit by what became of them, under the
+	// names of the ledger, without received.
+	Spans map[string]int64
+	// QueueWaits tells for each batch how long it waited for its commit to
+	// begin.
+	QueueWaits []time.Duration
+	LiveSeries int
+}
+
+// FinestWidths returns the widths that deltas for a file of these widths fold
+// into.
+func FinestWidths(widths []Width) aggregator.Widths {
+	var finest aggregator.Widths
+	for _, w := range widths {
+		if finest.Headline == 0 {
+			finest.Headline = w.Seconds
+		}
+		if finest.Series == 0 && w.Detail == DetailSeries {
+			finest.Series = w.Seconds
+		}
+	}
+	return finest
+}
+
+func (o *Options) setDefaults() {
+	if o.FileMode == 0 {
+		o.FileMode = 0o600
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// settleSeconds is SettleAfter in whole seconds, rounded up: what views can
+// compare with.
+func (o *Options) settleSeconds() int64 {
+	return int64((o.SettleAfter + time.Second - 1) / time.Second)
+}

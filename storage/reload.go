@@ -1,0 +1,119 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// reload forgets what the writer remembers and reads from the file what it
+// must always know.
+func (w *writer) reload(ctx context.Context) error {
+	w.live = newLive()
+	w.registry = aggregator.NewRegistry(w.options.Limits)
+	w.seen = map[aggregator.Category]bool{}
+	for _, step := range []func(context.Context) error{
+		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
+	} {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("reload: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) loadVersion(ctx context.Context) error {
+	var text string
+	err := w.conn.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'version'").Scan(&text)
+	if err != nil {
+		return fmt.Errorf("meta version: %w", err)
+	}
+	if w.version, err = strconv.ParseInt(text, 10, 64); err != nil {
+		return fmt.Errorf("meta version: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) loadNextIDs(ctx context.Context) error {
+	for t, query := range map[*bucketTable]string{
+		headlineTable: "SELECT coalesce(max(id), 0) FROM headline_bucket",
+		seriesTable:   "SELECT coalesce(max(id), 0) FROM series_bucket",
+	} {
+		var id int64
+		if err := w.conn.QueryRowContext(ctx, query).Scan(&id); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		w.live.nextID[t] = id
+	}
+	return nil
+}
+
+func (w *writer) loadRuns(ctx context.Context) error {
+	return eachRow(ctx, w.conn, "SELECT run_id FROM run", func(rows *sql.Rows) error {
+		var run string
+		if err := rows.Scan(&run); err != nil {
+			return err
+		}
+		w.registry.AddRun(run)
+		return nil
+	})
+}
+
+func (w *writer) loadCategories(ctx context.Context) error {
+	return eachRow(ctx, w.conn, "SELECT DISTINCT category FROM run_category", func(rows *sql.Rows) error {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		category, ok := aggregator.ParseCategory(name)
+		if !ok {
+			return fmt.Errorf("run_category: unknown category %q", name)
+		}
+		w.seen[category] = true
+		return nil
+	})
+}
+
+func (w *writer) loadSeries(ctx context.Context) error {
+	const query = `SELECT series_id, run_id, service, operation, kind, category, provider, model, tool, agent, outcome,
+		error_type, fault, dimensions FROM series`
+	return eachRow(ctx, w.conn, query, func(rows *sql.Rows) error {
+		var s aggregator.NamedSeries
+		var kind, category, outcome string
+		if err := rows.Scan((*int64)(&s.ID), &s.Run, &s.Service, &s.Operation, &kind, &category, &s.Provider, &s.Model,
+			&s.Tool, &s.Agent, &outcome, &s.ErrorType, &s.Fault, &s.Dimensions); err != nil {
+			return err
+		}
+		var known [3]bool
+		s.Kind, known[0] = aggregator.ParseKind(kind)
+		s.Category, known[1] = aggregator.ParseCategory(category)
+		s.Outcome, known[2] = aggregator.ParseOutcome(outcome)
+		if known != [3]bool{true, true, true} {
+			return fmt.Errorf("series %d: unknown kind %q, category %q or outcome %q", s.ID, kind, category, outcome)
+		}
+		if s.Dimensions == "{}" {
+			s.Dimensions = ""
+		}
+		w.registry.AddSeries(s)
+		return nil
+	})
+}
+
+// eachRow calls scan for every row of a query.
+func eachRow(ctx context.Context, q queryer, query string, scan func(*sql.Rows) error, args ...any) (err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// tableStatements are the prepared statements of one pair of bucket tables.
+type tableStatements struct {
+	table            *bucketTable
+	exists           *sql.Stmt
+	loadRow          *sql.Stmt
+	upsert           *sql.Stmt
+	upsertHistograms *sql.Stmt
+	args             []any
+	text             []byte
+}
+
+func prepareTable(ctx context.Context, conn *sql.Conn, t *bucketTable) (*tableStatements, error) {
+	s := &tableStatements{table: t}
+	for _, p := range []struct {
+		into **sql.Stmt
+		text string
+	}{
+		{&s.exists, t.existsSQL()},
+		{&s.loadRow, t.loadSQL()},
+		{&s.upsert, t.upsertSQL()},
+		{&s.upsertHistograms, t.upsertHistogramsSQL()},
+	} {
+		var err error
+		if *p.into, err = conn.PrepareContext(ctx, p.text); err != nil {
+			return nil, errors.Join(fmt.Errorf("prepare %s: %w", t.name, err), s.close())
+		}
+	}
+	return s, nil
+}
+
+func (s *tableStatements) close() error {
+	var errs []error
+	for _, stmt := range []*sql.Stmt{s.exists, s.loadRow, s.upsert, s.upsertHistograms} {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *tableStatements) bucketExists(ctx context.Context, bucket bucketKey) (exists bool, err error) {
+	if err := s.exists.QueryRowContext(ctx, bucket.width, bucket.start).Scan(&exists); err != nil {
+		return false, fmt.Errorf("look up bucket %d of %d s in %s: %w", bucket.start, bucket.width, s.table.name, err)
+	}
+	return exists, nil
+}
+
+// load reads a row; id is 0 and the error sql.ErrNoRows where it is new.
+func (s *tableStatements) load(ctx context.Context, bucket bucketKey, key rowKey) (int64, aggregator.Cell, error) {
+	args := append([]any{bucket.width, bucket.start}, key.args(s.table)...)
+	id, cell, err := s.table.scanCell(s.loadRow.QueryRowContext(ctx, args...))
+	if err != nil {
+		return 0, aggregator.Cell{}, fmt.Errorf("load row of bucket %d of %d s from %s: %w",
+			bucket.start, bucket.width, s.table.name, err)
+	}
+	return id, cell, nil
+}
+
+// write makes the row in the file equal to r.
+func (s *tableStatements) write(ctx context.Context, r *liveRow, version int64) error {
+	s.args = append(s.args[:0], r.id, r.bucket.width, r.bucket.start)
+	s.args = append(s.args, r.key.args(s.table)...)
+	s.args = s.table.appendValues(s.args, version, &r.cell)
+	if _, err := s.upsert.ExecContext(ctx, s.args...); err != nil {
+		return fmt.Errorf("write %s: %w", s.table.name, err)
+	}
+	s.args = append(s.args[:0], r.id)
+	for _, m := range s.table.measures {
+		h := &r.cell.Measures[m.measure]
+		if h.Count() == 0 {
+			s.args = append(s.args, nil)
+			continue
+		}
+		s.text = h.AppendText(s.text[:0])
+		s.args = append(s.args, string(s.text))
+	}
+	if _, err := s.upsertHistograms.ExecContext(ctx, s.args...); err != nil {
+		return fmt.Errorf("write %s: %w", s.table.histograms, err)
+	}
+	return nil
+}

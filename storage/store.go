@@ -1,0 +1,199 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/gofrs/flock"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Store is a file that is being written. It is safe for concurrent use. Create
+// it with Open and close it with Close.
+type Store struct {
+	writer  *writer
+	lock    *flock.Flock
+	stopped chan struct{}
+	closing sync.Once
+	err     error // of Close
+}
+
+var driverOnce sync.Once
+
+// Open opens the file at o.Path for writing and creates it where it is
+// missing. It returns ErrLocked where somebody else writes to it, ErrForeign
+// and ErrNewer for files that it must not touch.
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
+	driverOnce.Do(prepareDriver)
+	o.setDefaults()
+	if err := CheckPath(o.Path); err != nil {
+		return nil, fmt.Errorf("open: path %w", err)
+	}
+	if o.Path, err = filepath.Abs(o.Path); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	lock, err := lockFile(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	s := &Store{writer: newWriter(&o), lock: lock, stopped: make(chan struct{})}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), s.writer.disconnect(), unlockFile(lock))
+	}
+	go func() {
+		defer close(s.stopped)
+		s.writer.run()
+	}()
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	o := s.writer.options
+	if err := createFile(o.Path, o.FileMode); err != nil {
+		return err
+	}
+	if err := checkIdentity(ctx, o.Path); err != nil {
+		return err
+	}
+	if err := s.writer.connect(ctx); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.writer.conn, o); err != nil {
+		return err
+	}
+	if err := s.describe(ctx); err != nil {
+		return err
+	}
+	if err := syncFolder(filepath.Dir(o.Path)); err != nil {
+		return err
+	}
+	return s.writer.prepare(ctx)
+}
+
+// createFile makes an empty file with the wanted mode, where there is none:
+// SQLite would create it with whatever the umask leaves. The files it creates
+// beside the database get the mode of the database.
+func createFile(path string, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(mode), f.Sync(), f.Close())
+}
+
+// syncFolder makes the entry of a new file survive a power cut.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// describe writes the rows of meta that follow the configuration.
+func (s *Store) describe(ctx context.Context) error {
+	o := s.writer.options
+	type width struct {
+		WidthS     int64  `json:"width_s"`
+		RetentionS int64  `json:"retention_s"` // 0: for ever
+		Detail     string `json:"detail"`
+	}
+	widths := make([]width, len(o.Widths))
+	for i, w := range o.Widths {
+		widths[i] = width{w.Seconds, int64(w.Retention.Seconds()), w.Detail.String()}
+	}
+	text, err := json.Marshal(widths)
+	if err != nil {
+		return err
+	}
+	for _, row := range [][2]string{
+		{"schema_version", strconv.Itoa(SchemaVersion)},
+		{"widths", string(text)},
+		{"settle_after_s", strconv.FormatInt(o.settleSeconds(), 10)},
+		{"max_series", strconv.Itoa(o.Limits.MaxSeries)},
+		{"writer_version", o.WriterVersion},
+	} {
+		if err := setMeta(ctx, s.writer.conn, row[0], row[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Write makes a batch durable and returns nil once it is. Where ctx ends
+// before the writer took the batch, it is withdrawn and ctx.Err returned.
+// After another error it is not known whether the batch is in the file.
+func (s *Store) Write(ctx context.Context, b Batch) error {
+	return s.writer.queue.submit(ctx, b)
+}
+
+// Path returns the absolute path of the file.
+func (s *Store) Path() string { return s.writer.options.Path }
+
+// Sizes returns the bytes of the database file and of its write-ahead log; 0
+// for one that is missing.
+func (s *Store) Sizes() (file, wal int64) {
+	return sizeOf(s.Path()), sizeOf(s.Path() + "-wal")
+}
+
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// Close commits what is waiting, moves the write-ahead log into the file,
+// closes it and gives up the lock. Batches that come later get ErrClosed. It
+// can be called more than once; every call returns the same error.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.writer.queue.close()
+		<-s.stopped
+		s.err = errors.Join(s.writer.checkpoint(), s.writer.disconnect(), unlockFile(s.lock))
+	})
+	return s.err
+}
+
+// checkpoint moves the write-ahead log into the file. A reader that still
+// needs the log keeps it from being emptied; that is no error.
+func (w *writer) checkpoint() error {
+	if w.conn == nil {
+		return nil
+	}
+	var busy, logged, moved int
+	row := w.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	if err := row.Scan(&busy, &logged, &moved); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+// primaryCode returns SQLite's primary result code, 0 for another error.
+func primaryCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+func isBusy(err error) bool {
+	code := primaryCode(err)
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+}

@@ -1,0 +1,78 @@
+package spanbucketexporter
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/spanbucket/spanbucketexporter/internal/metadata"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// telemetry is what the exporter says about itself, through the collector's
+// meter. documentation.md lists it.
+type telemetry struct {
+	builder    *metadata.TelemetryBuilder
+	liveSeries atomic.Int64
+	sizes      atomic.Pointer[func() (file, wal int64)]
+}
+
+func newTelemetry(settings component.TelemetrySettings) (*telemetry, error) {
+	builder, err := metadata.NewTelemetryBuilder(settings)
+	if err != nil {
+		return nil, err
+	}
+	t := &telemetry{builder: builder}
+	err = errors.Join(
+		builder.RegisterExporterSpanbucketLiveSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(t.liveSeries.Load())
+			return nil
+		}),
+		builder.RegisterExporterSpanbucketFileSizeCallback(func(_ context.Context, o metric.Int64Observer) error {
+			if sizes := t.sizes.Load(); sizes != nil {
+				file, _ := (*sizes)()
+				o.Observe(file)
+			}
+			return nil
+		}),
+		builder.RegisterExporterSpanbucketWalSizeCallback(func(_ context.Context, o metric.Int64Observer) error {
+			if sizes := t.sizes.Load(); sizes != nil {
+				_, wal := (*sizes)()
+				o.Observe(wal)
+			}
+			return nil
+		}),
+	)
+	if err != nil {
+		t.shutdown()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *telemetry) observeSizes(sizes func() (file, wal int64)) { t.sizes.Store(&sizes) }
+
+func (t *telemetry) shutdown() { t.builder.Shutdown() }
+
+// recordCommit is called by the writer after each commit.
+func (t *telemetry) recordCommit(c storage.Commit) {
+	ctx := context.Background()
+	total := int64(0)
+	for result, spans := range c.Spans {
+		if spans == 0 {
+			continue
+		}
+		total += spans
+		t.builder.ExporterSpanbucketSpans.Add(ctx, spans, metric.WithAttributes(attribute.String("result", result)))
+	}
+	t.builder.ExporterSpanbucketCommitSpans.Record(ctx, total)
+	t.builder.ExporterSpanbucketCommitDuration.Record(ctx, c.Duration.Seconds())
+	for _, wait := range c.QueueWaits {
+		t.builder.ExporterSpanbucketQueueWaitDuration.Record(ctx, wait.Seconds())
+	}
+	t.liveSeries.Store(int64(c.LiveSeries))
+}
