@@ -1,0 +1,66 @@
+# One cache serves everything but the race detector: the same flags everywhere.
+export CGO_ENABLED ?= 0
+export GOFLAGS := -trimpath -buildvcs=false $(GOFLAGS)
+
+SHELL := bash
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Modules besides the root one. A new folder with a go.mod belongs here.
+MODULES := cmd/otelcol-spanbucket $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
+GO_FILES = $(shell find . -name '*.go' -not -path './.tmp/*' -not -path '*/_build/*')
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/otelcol-spanbucket and bin/spanbucket
+	@tools/progress.sh "bin/otelcol-spanbucket" go -C cmd/otelcol-spanbucket build -v -ldflags '-s -w' -o ../../bin/otelcol-spanbucket .
+	@tools/progress.sh "bin/spanbucket" go build -v -ldflags '-s -w' -o bin/spanbucket ./cmd/spanbucket
+
+.PHONY: demo
+demo: build ## send half a minute of LLM and chaos traffic through the collector, then print what the file says
+	@tools/progress.sh "bin/demo" go build -v -o bin/demo ./internal/demo
+	@internal/demo/run.sh
+
+.PHONY: test
+test: ## run all tests of the exporter and of the collector
+	@tools/need.sh sqlite3 sqlite3
+	@tools/progress.sh "packages of the exporter" go build -v ./...
+	go test ./...
+	@tools/progress.sh "packages of the collector" go -C cmd/otelcol-spanbucket build -v -o /dev/null .
+	go -C cmd/otelcol-spanbucket test ./...
+
+.PHONY: race
+race: ## run the packages with goroutines under the race detector
+	@tools/need.sh gcc gcc libc6-dev
+	CGO_ENABLED=1 go test -race . ./storage/... ./internal/demo/...
+
+.PHONY: vet
+vet: ## go vet in every module
+	go vet ./...
+	for module in $(MODULES); do echo "go vet: $$module"; go -C $$module vet ./... || exit; done
+
+.PHONY: lint
+lint: ## golangci-lint in every module
+	@for module in . $(MODULES); do echo "golangci-lint: $$module"; \
+	  (cd $$module && go run $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
+
+.PHONY: fmt-check
+fmt-check: ## name the Go files that gofmt would change
+	@files=$$(gofmt -l $(GO_FILES)) && [ -z "$$files" ] || { echo "run gofmt -w on:"; echo "$$files"; exit 1; } >&2
+
+.PHONY: generate
+generate: ## write what metadata.yaml and builder-config.yaml say
+	tools/generate.sh
+
+.PHONY: generate-check
+generate-check: ## fail when a generated file is out of date
+	tools/generate.sh --check
+
+.PHONY: bench
+bench: ## measure against peers; prints a table and writes it to bench/results/
+	$(MAKE) -C bench
+
+.PHONY: clean
+clean: ## remove what the targets above left behind
+	rm -rf bin .tmp cmd/otelcol-spanbucket/_build
