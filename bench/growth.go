@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/internal/spantest"
+)
+
+// growthSeconds is the width of the one bucket that everything falls into.
+const growthSeconds = 3600
+
+// growthWindow is how many batches are measured around each size.
+const growthWindow = 16
+
+// growthLimits bound the cost per span at the last size by that at the first.
+var growthLimits = map[string]float64{spantest.Dense.Name: 2, spantest.Wide.Name: 4}
+
+// growth is what a span costs as one bucket fills.
+type growth struct {
+	profile string
+	sizes   []int // spans in the bucket
+	costs   []summary
+}
+
+// runGrowth fills one bucket with o.growth spans. The first size, the ten
+// thousandth span, is passed by one batch only: it is measured in as many new
+// files as there are batches in the windows of the others.
+func runGrowth(ctx context.Context, o options, profile spantest.Profile, start time.Time, dir string, talk io.Writer) (growth, error) {
+	g := growth{profile: profile.Name, sizes: []int{10_000}}
+	generator := spantest.New(o.seed, profile)
+	var first []float64
+	for range min(growthWindow, o.rounds*2) {
+		times, err := fill(ctx, o, generator, start, dir, 2, nil)
+		if err != nil {
+			return g, err
+		}
+		first = append(first, times[1])
+	}
+	g.costs = append(g.costs, summarize(first))
+	times, err := fill(ctx, o, generator, start, dir, max(o.growth/o.spans, growthWindow), func(done int) {
+		fmt.Fprintf(talk, "%s: one bucket, %d of %d spans\n", profile.Name, done*o.spans, o.growth)
+	})
+	if err != nil {
+		return g, err
+	}
+	for size := 100_000; size < o.growth; size *= 10 {
+		at := size/o.spans + growthWindow/2
+		if at > len(times) || at < growthWindow {
+			continue
+		}
+		g.sizes = append(g.sizes, size)
+		g.costs = append(g.costs, summarize(times[at-growthWindow:at]))
+	}
+	g.sizes = append(g.sizes, o.growth)
+	g.costs = append(g.costs, summarize(times[len(times)-growthWindow:]))
+	return g, nil
+}
+
+// fill sends batches into one bucket of a new file and returns what a span of
+// each cost, in nanoseconds.
+func fill(ctx context.Context, o options, generator *spantest.Generator, start time.Time, dir string, batches int, progress func(done int)) (times []float64, err error) {
+	exporter, err := newExporterOf(ctx, dir, growthSeconds)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, exporter.close()) }()
+	for k := range batches {
+		traces := generator.Batch(o.spans, start.Add(time.Duration(k%(growthSeconds-1))*batchEvery), batchEvery)
+		began := time.Now()
+		if err := exporter.consume(ctx, traces); err != nil {
+			return nil, fmt.Errorf("batch %d: %w", k, err)
+		}
+		times = append(times, float64(time.Since(began).Nanoseconds())/float64(o.spans))
+		if progress != nil && (k+1)%200 == 0 {
+			progress(k + 1)
+		}
+	}
+	return times, nil
+}
+
+// ratio returns the cost at the last size over that at the first, by medians.
+func (g growth) ratio() float64 { return g.costs[len(g.costs)-1].median / g.costs[0].median }
