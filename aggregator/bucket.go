@@ -16,5 +16,9 @@ func BucketStart(unixSeconds, width int64) int64 {
 // nanoseconds since the Unix epoch, rounding towards minus infinity.
 func UnixSeconds(unixNano int64) int64 {
 	const nanosecondsPerSecond = 1_000_000_000
-	return BucketStart(unixNano, nanosecondsPerSecond) / nanosecondsPerSecond
+	seconds := unixNano / nanosecondsPerSecond
+	if unixNano%nanosecondsPerSecond < 0 {
+		seconds--
+	}
+	return seconds
 }

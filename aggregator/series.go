@@ -94,7 +94,7 @@ func CleanText(value string) (string, Note) {
 	if len(value) > MaxValueBytes {
 		notes |= NoteValueTruncated
 		// Four bytes more than can stay keep the cut from looking like damage.
-		value = strings.Clone(value[:MaxValueBytes+utf8.UTFMax])
+		value = strings.Clone(value[:min(len(value), MaxValueBytes+utf8.UTFMax)])
 	}
 	if !utf8.ValidString(full) {
 		notes |= NoteInvalidUTF8
@@ -104,7 +104,9 @@ func CleanText(value string) (string, Note) {
 		notes |= NoteNULByte
 		value = strings.ReplaceAll(value, "\x00", "\uFFFD")
 	}
+	// A replacement is longer than the NUL or the byte it stands for.
 	if notes&NoteValueTruncated != 0 || len(value) > MaxValueBytes {
+		notes |= NoteValueTruncated
 		value = cutWithHash(value, full)
 	}
 	return value, notes
