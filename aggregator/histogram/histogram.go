@@ -42,7 +42,7 @@ func (h *Histogram) Record(v int64) error {
 	if v < 0 {
 		return ErrNegative
 	}
-	if h.sum > math.MaxInt64-v {
+	if h.sum > math.MaxInt64-v || h.count == math.MaxInt64 {
 		return ErrOverflow
 	}
 	if h.count == 0 || v < h.min {
