@@ -52,27 +52,19 @@ type RunSpan struct {
 
 // Delta is what a batch of observations adds. Create it with NewDelta.
 type Delta struct {
-	widths   Widths
-	series   []NamedSeries
-	byID     map[SeriesID]int32
-	variants []variant
-	spelling map[Series]int32 // index into variants
-	cells    []SeriesCell
-	cellAt   map[seriesBucket]int32
-	headline []HeadlineCell
-	headAt   map[HeadlineKey]int32
-	runs     []RunSpan
-	runAt    map[string]int32
-	rejected [NumRejections]int64
-	notes    noteCounts
-}
-
-// variant is a series as instrumentation wrote it: several spellings may clean
-// to one series. cell is the cell it used last.
-type variant struct {
-	series int32
-	cell   int32
-	notes  Note
+	widths     Widths
+	generation uint64 // counts the Resets
+	spellings  spellings
+	series     []NamedSeries
+	byID       map[SeriesID]int32
+	cells      []SeriesCell
+	cellAt     map[seriesBucket]int32
+	headline   []HeadlineCell
+	headAt     map[headlineBucket]int32
+	runs       []RunSpan
+	runAt      map[string]int32
+	rejected   [NumRejections]int64
+	notes      noteCounts
 }
 
 type seriesBucket struct {
@@ -80,28 +72,36 @@ type seriesBucket struct {
 	bucketStart int64
 }
 
+type headlineBucket struct {
+	run         int32 // index into runs
+	category    Category
+	bucketStart int64
+}
+
 // NewDelta returns an empty delta.
 func NewDelta(widths Widths) *Delta {
 	return &Delta{
-		widths:   widths,
-		byID:     map[SeriesID]int32{},
-		spelling: map[Series]int32{},
-		cellAt:   map[seriesBucket]int32{},
-		headAt:   map[HeadlineKey]int32{},
-		runAt:    map[string]int32{},
+		widths:     widths,
+		generation: 1,
+		spellings:  newSpellings(),
+		byID:       map[SeriesID]int32{},
+		cellAt:     map[seriesBucket]int32{},
+		headAt:     map[headlineBucket]int32{},
+		runAt:      map[string]int32{},
 	}
 }
 
 // Reset empties the delta and keeps its memory for reuse.
 func (d *Delta) Reset() {
+	d.generation++
+	d.spellings.trim()
 	clear(d.byID)
-	clear(d.spelling)
 	clear(d.cellAt)
 	clear(d.headAt)
 	clear(d.runAt)
 	clear(d.series)
 	clear(d.runs)
-	d.series, d.variants, d.runs = d.series[:0], d.variants[:0], d.runs[:0]
+	d.series, d.runs = d.series[:0], d.runs[:0]
 	d.cells, d.headline = d.cells[:0], d.headline[:0]
 	d.rejected = [NumRejections]int64{}
 	d.notes = noteCounts{}
@@ -158,12 +158,10 @@ func (d *Delta) Fold(o *Observation) {
 		return
 	}
 	startSeconds := UnixSeconds(o.StartUnixNano)
-	v, cell := d.seriesCell(o, startSeconds)
-	run := o.Series.Run
-	if v.notes != 0 {
-		run = d.series[v.series].Run
-	}
-	head := d.headlineCell(HeadlineKey{run, o.Series.Category, BucketStart(startSeconds, d.widths.Headline)})
+	written, cell := d.seriesCell(o, startSeconds)
+	run := d.run(written.clean.Run)
+	start := headlineBucket{run, o.Series.Category, BucketStart(startSeconds, d.widths.Headline)}
+	head := d.headlineCell(start)
 	if cell != nil && !cell.canObserve(o) || !head.canObserve(o) {
 		d.Reject(RejectedOverflow)
 		return
@@ -179,39 +177,34 @@ func (d *Delta) Fold(o *Observation) {
 	last := o.StartUnixNano
 	if _, usable := o.Measure(MeasureDuration); usable {
 		last = o.EndUnixNano
-		end := BucketStart(UnixSeconds(o.EndUnixNano), d.widths.Headline)
-		if end != head.BucketStart {
-			head = d.headlineCell(HeadlineKey{run, o.Series.Category, end})
+		end := headlineBucket{run, o.Series.Category, BucketStart(UnixSeconds(last), d.widths.Headline)}
+		if end != start {
+			head = d.headlineCell(end)
 		}
 		head.Counters[Completed]++
 	}
-	r := d.run(run)
+	r := &d.runs[run]
 	r.extend(o.StartUnixNano, last)
 	r.Spans[o.Series.Category]++
 	d.rejected[NotRejected]++
-	d.notes.add(o.Notes | v.notes)
+	d.notes.add(o.Notes | written.notes)
 }
 
-// seriesCell returns the variant of the observation's series and its cell; the
+// seriesCell returns the spelling of the observation's series and its cell; the
 // cell is nil where no width has detail by series.
-func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*variant, *SeriesCell) {
-	at, known := d.spelling[o.Series]
-	if !known {
-		clean := o.Series
-		notes := clean.Clean()
-		at = int32(len(d.variants))
-		d.variants = append(d.variants, variant{series: d.addSeries(NamedSeries{clean.ID(), clean}), cell: -1, notes: notes})
-		d.spelling[o.Series] = at
-	}
-	v := &d.variants[at]
+func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*spelling, *SeriesCell) {
+	s := d.spellings.find(&o.Series)
 	if d.widths.Series == 0 {
-		return v, nil
+		return s, nil
+	}
+	if s.generation != d.generation {
+		s.generation, s.series, s.cell = d.generation, d.addSeries(s.clean), -1
 	}
 	start := BucketStart(startSeconds, d.widths.Series)
-	if v.cell < 0 || d.cells[v.cell].BucketStart != start {
-		v.cell = d.cellIndex(seriesBucket{v.series, start})
+	if s.cell < 0 || d.cells[s.cell].BucketStart != start {
+		s.cell = d.cellIndex(seriesBucket{s.series, start})
 	}
-	return v, &d.cells[v.cell]
+	return s, &d.cells[s.cell]
 }
 
 func (d *Delta) addSeries(s NamedSeries) int32 {
@@ -237,13 +230,13 @@ func (d *Delta) cellIndex(key seriesBucket) int32 {
 	return i
 }
 
-func (d *Delta) headlineCell(key HeadlineKey) *HeadlineCell {
+func (d *Delta) headlineCell(key headlineBucket) *HeadlineCell {
 	i, ok := d.headAt[key]
 	if !ok {
 		i = int32(len(d.headline))
 		d.headline = extend(d.headline)
 		c := &d.headline[i]
-		c.HeadlineKey = key
+		c.HeadlineKey = HeadlineKey{d.runs[key.run].ID, key.category, key.bucketStart}
 		c.reset()
 		d.headAt[key] = i
 	}
@@ -259,9 +252,10 @@ func extend[T any](s []T) []T {
 	return append(s, zero)
 }
 
-func (d *Delta) run(id string) *RunSpan {
+// run returns the index of a run.
+func (d *Delta) run(id string) int32 {
 	if n := len(d.runs); n > 0 && d.runs[n-1].ID == id {
-		return &d.runs[n-1]
+		return int32(n - 1)
 	}
 	i, ok := d.runAt[id]
 	if !ok {
@@ -269,7 +263,7 @@ func (d *Delta) run(id string) *RunSpan {
 		d.runs = append(d.runs, RunSpan{ID: id, FirstUnixNano: math.MaxInt64, LastUnixNano: math.MinInt64})
 		d.runAt[id] = i
 	}
-	return &d.runs[i]
+	return i
 }
 
 func (r *RunSpan) extend(first, last int64) {
@@ -292,8 +286,10 @@ func (d *Delta) CanMerge(o *Delta) bool {
 	}
 	for i := range o.headline {
 		c := &o.headline[i]
-		if at, ok := d.headAt[c.HeadlineKey]; ok && !d.headline[at].CanAdd(&c.Cell) {
-			return false
+		if run, ok := d.runAt[c.Run]; ok {
+			if at, ok := d.headAt[headlineBucket{run, c.Category, c.BucketStart}]; ok && !d.headline[at].CanAdd(&c.Cell) {
+				return false
+			}
 		}
 	}
 	return true
@@ -317,12 +313,13 @@ func (d *Delta) Merge(o *Delta) error {
 		}
 	}
 	for i := range o.headline {
-		if err := d.headlineCell(o.headline[i].HeadlineKey).Add(&o.headline[i].Cell); err != nil {
+		c := &o.headline[i]
+		if err := d.headlineCell(headlineBucket{d.run(c.Run), c.Category, c.BucketStart}).Add(&c.Cell); err != nil {
 			return err
 		}
 	}
 	for i := range o.runs {
-		r := d.run(o.runs[i].ID)
+		r := &d.runs[d.run(o.runs[i].ID)]
 		r.extend(o.runs[i].FirstUnixNano, o.runs[i].LastUnixNano)
 		for c, spans := range o.runs[i].Spans {
 			r.Spans[c] += spans

@@ -91,23 +91,15 @@ var sources = []struct {
 	{fieldMessagingSystem, onSpan, []string{"messaging.system"}},
 }
 
-// target is what one attribute feeds: a field, or a configured dimension
-// numbered from numFields on. Of several attributes present, the lowest rank
-// counts.
-type target struct {
-	slot uint8
-	rank uint8
-}
-
-// index finds the targets of an attribute by its name.
+// index finds what attributes feed, on spans and on resources.
 type index struct {
-	span     map[string][]target
-	resource map[string][]target
+	span     nameTable
+	resource nameTable
 	slots    int
 }
 
-func newIndex(dimensions []Dimension) index {
-	ix := index{span: map[string][]target{}, resource: map[string][]target{}, slots: int(numFields) + len(dimensions)}
+func newIndex(dimensions []Dimension) *index {
+	ix := &index{slots: int(numFields) + len(dimensions)}
 	for _, s := range sources {
 		for i, name := range s.attributes {
 			ix.add(s.scope, name, target{uint8(s.field), uint8(i + 1)})
@@ -121,10 +113,10 @@ func newIndex(dimensions []Dimension) index {
 
 func (ix *index) add(s scope, name string, t target) {
 	if s != onResource {
-		ix.span[name] = append(ix.span[name], t)
+		ix.span.add(name, t)
 	}
 	if s != onSpan {
-		ix.resource[name] = append(ix.resource[name], t)
+		ix.resource.add(name, t)
 	}
 }
 
@@ -140,10 +132,10 @@ func newRecord(slots int) record {
 
 // read takes what the attributes say of the fields. An attribute that stands
 // twice counts as its first value.
-func (r *record) read(attributes pcommon.Map, names map[string][]target) {
+func (r *record) read(attributes pcommon.Map, names *nameTable) {
 	clear(r.ranks)
 	for name, value := range attributes.All() {
-		for _, t := range names[name] {
+		for _, t := range names.targets(name) {
 			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
 				r.ranks[t.slot] = t.rank
 				r.values[t.slot] = value

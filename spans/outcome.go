@@ -126,7 +126,22 @@ func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) 
 		}
 		return aggregator.OutcomeSuccess, ""
 	}
-	return w.reader.outcomeOf(errorType, code), errorType
+	f := failure{errorType, code}
+	outcome, known := w.outcomes[f]
+	if !known {
+		outcome = w.reader.outcomeOf(errorType, code)
+		if len(w.outcomes) < maxJoined && len(errorType) <= maxRemembered {
+			f.errorType = strings.Clone(errorType)
+			w.outcomes[f] = outcome
+		}
+	}
+	return outcome, errorType
+}
+
+// failure is what the outcome of a failed span depends on.
+type failure struct {
+	errorType string
+	code      int64 // 0: none
 }
 
 // outcomeOf decides the outcome of a span that names its error.

@@ -44,7 +44,7 @@ type Reader struct {
 	run        string
 	dimensions []Dimension
 	outcomes   map[string]aggregator.Outcome
-	index      index
+	index      *index
 	walkers    sync.Pool
 }
 
@@ -58,7 +58,8 @@ func NewReader(options Options) *Reader {
 	r.index = newIndex(r.dimensions)
 	r.walkers.New = func() any {
 		return &walker{
-			reader: r, span: newRecord(r.index.slots), resource: newRecord(r.index.slots), joined: map[string]string{},
+			reader: r, span: newRecord(r.index.slots), resource: newRecord(r.index.slots),
+			joined: map[string]string{}, outcomes: map[failure]aggregator.Outcome{},
 		}
 	}
 	return r
@@ -98,6 +99,7 @@ type walker struct {
 	observation aggregator.Observation
 	scratch     []byte
 	joined      map[string]string
+	outcomes    map[failure]aggregator.Outcome
 }
 
 // release returns the walker without anything that belongs to the batch.
@@ -114,7 +116,7 @@ func (w *walker) release() {
 
 func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
-	w.resource.read(resourceSpans.Resource().Attributes(), w.reader.index.resource)
+	w.resource.read(resourceSpans.Resource().Attributes(), &w.reader.index.resource)
 	w.service = w.text(&w.resource, fieldService)
 	if w.service == "" {
 		w.observation.Notes |= aggregator.NoteNoServiceName
@@ -139,7 +141,7 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) {
 	if o.AdjustedMicro = w.adjustedMicro(span.TraceState().AsRaw()); o.Rejected != aggregator.NotRejected {
 		return
 	}
-	w.span.read(span.Attributes(), w.reader.index.span)
+	w.span.read(span.Attributes(), &w.reader.index.span)
 	leaf := w.readSeries(span)
 	if leaf {
 		w.readUsage()
