@@ -47,6 +47,17 @@ func readerDSN(path string) string {
 	return dsn(path, append([]string{"query_only(1)"}, safePragmas...), "mode", "ro")
 }
 
+// keeperDSN is for the connection that tidies up behind readers.
+func keeperDSN(path string) string {
+	return dsn(path, append([]string{"query_only(1)"}, safePragmas...), "mode", "rw")
+}
+
+// restingDSN is for a file that nobody writes: no locks, no log, no files
+// beside it.
+func restingDSN(path string) string {
+	return dsn(path, append([]string{"query_only(1)"}, safePragmas...), "mode", "ro", "immutable", "1")
+}
+
 // dsn is the only place that builds a data source name. The path is escaped
 // whole: in a file: URI a '?', '#' or '%' in a name would otherwise open
 // another file.
