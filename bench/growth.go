@@ -27,37 +27,48 @@ type growth struct {
 }
 
 // runGrowth fills one bucket with o.growth spans. The first size, the ten
-// thousandth span, is passed by one batch only: it is measured in as many new
-// files as there are batches in the windows of the others.
+// thousandth span, is passed by one batch only: it is measured in several new
+// files, half of them before the others and half after, as the machine may be
+// slower at one end of the minutes that lie between.
 func runGrowth(ctx context.Context, o options, profile spantest.Profile, start time.Time, dir string, talk io.Writer) (growth, error) {
-	g := growth{profile: profile.Name, sizes: []int{10_000}}
 	generator := spantest.New(o.seed, profile)
 	var first []float64
-	for range min(growthWindow, o.rounds*2) {
-		times, err := fill(ctx, o, generator, start, dir, 2, nil)
-		if err != nil {
-			return g, err
+	young := func() error {
+		for range min(growthWindow/2, o.rounds) {
+			times, err := fill(ctx, o, generator, start, dir, 2, nil)
+			if err != nil {
+				return err
+			}
+			first = append(first, times[1])
 		}
-		first = append(first, times[1])
+		return nil
 	}
-	g.costs = append(g.costs, summarize(first))
+	g := growth{profile: profile.Name}
+	if err := young(); err != nil {
+		return g, err
+	}
 	times, err := fill(ctx, o, generator, start, dir, max(o.growth/o.spans, growthWindow), func(done int) {
 		fmt.Fprintf(talk, "%s: one bucket, %d of %d spans\n", profile.Name, done*o.spans, o.growth)
 	})
 	if err != nil {
 		return g, err
 	}
-	for size := 100_000; size < o.growth; size *= 10 {
-		at := size/o.spans + growthWindow/2
-		if at > len(times) || at < growthWindow {
-			continue
-		}
-		g.sizes = append(g.sizes, size)
-		g.costs = append(g.costs, summarize(times[at-growthWindow:at]))
+	if err := young(); err != nil {
+		return g, err
 	}
-	g.sizes = append(g.sizes, o.growth)
-	g.costs = append(g.costs, summarize(times[len(times)-growthWindow:]))
+	g.add(10_000, first)
+	for size := 100_000; size < o.growth; size *= 10 {
+		if to := size/o.spans + growthWindow/2; to >= growthWindow && to <= len(times) {
+			g.add(size, times[to-growthWindow:to])
+		}
+	}
+	g.add(o.growth, times[len(times)-growthWindow:])
 	return g, nil
+}
+
+func (g *growth) add(size int, times []float64) {
+	g.sizes = append(g.sizes, size)
+	g.costs = append(g.costs, summarize(times))
 }
 
 // fill sends batches into one bucket of a new file and returns what a span of
