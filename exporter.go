@@ -75,6 +75,7 @@ func (e *tracesExporter) start(ctx context.Context, _ component.Host) error {
 	options := e.config.storageOptions()
 	options.WriterVersion = e.set.BuildInfo.Version
 	options.OnCommit = telemetry.recordCommit
+	options.Now = e.now
 	store, err := e.open(ctx, options)
 	if err != nil {
 		telemetry.shutdown()

@@ -22,14 +22,17 @@ func NewFactory() exporter.Factory {
 }
 
 func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
-	config := cfg.(*Config)
-	e := newTracesExporter(config, set)
-	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
+	return newTracesExporter(cfg.(*Config), set).traces(ctx)
+}
+
+// traces wraps the exporter in the collector's timeout, retry and queue.
+func (e *tracesExporter) traces(ctx context.Context) (exporter.Traces, error) {
+	return exporterhelper.NewTraces(ctx, e.set, e.config, e.consume,
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),
-		exporterhelper.WithTimeout(config.Timeout),
-		exporterhelper.WithRetry(config.Retry),
-		exporterhelper.WithQueue(config.Queue),
+		exporterhelper.WithTimeout(e.config.Timeout),
+		exporterhelper.WithRetry(e.config.Retry),
+		exporterhelper.WithQueue(e.config.Queue),
 	)
 }
