@@ -1,0 +1,215 @@
+package spanbucketexporter_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A room is a folder of Go files. Its files may import the standard library
+// (but for what is banned), the rooms and the modules that its row names, and
+// nothing else. A folder without a row may import nothing but the standard
+// library. Tests are free.
+//
+// Do not relax a row to make a change compile: each line is a reason why the
+// room can be understood, tested or used alone.
+type floor struct {
+	room string
+	why  string
+	// rooms of the project it may import; each has a row above.
+	rooms []string
+	// modules: import path prefix → what for.
+	modules map[string]string
+	// banned packages of the standard library → why.
+	banned map[string]string
+}
+
+// The names of what several rooms may or may not import.
+const (
+	collector = "go.opentelemetry.io/collector/"
+	pdata     = "go.opentelemetry.io/collector/pdata/"
+	contrib   = "github.com/open-telemetry/opentelemetry-collector-contrib/"
+	anything  = "" // prefix of every path: for folders with a go.mod of their own
+)
+
+var noClock = map[string]string{
+	"time":         "no clock: time comes in as an argument, in integers",
+	"database/sql": "no SQL",
+	"log":          "errors are returned", "log/slog": "errors are returned",
+	"os": "no files", "net/http": "no network",
+}
+
+// floors lists the rooms from the ground up.
+var floors = []floor{
+	{
+		room: "aggregator/histogram", banned: noClock,
+		why: "the error bound and the laws of merging are provable only of a value that stands alone",
+	},
+	{
+		room: "aggregator", rooms: []string{"aggregator/histogram"}, banned: noClock,
+		why: "buckets, series and deltas are tested without a collector, a file or a clock",
+	},
+	{
+		room: "spans", rooms: []string{"aggregator"},
+		why: "the only room that knows how instrumentation names things",
+		modules: map[string]string{
+			pdata:                    "what it reads",
+			contrib + "pkg/sampling": "the sampling threshold in the trace state",
+		},
+		banned: map[string]string{"database/sql": "no SQL", "os": "no files", "net/http": "no network"},
+	},
+	{
+		room: "storage", rooms: []string{"aggregator", "aggregator/histogram"},
+		why: "the only room that knows SQL, file paths and fsync; the command line uses it without a collector",
+		modules: map[string]string{
+			"modernc.org/sqlite":     "the engine, in Go",
+			"github.com/gofrs/flock": "one writer per file",
+		},
+		banned: map[string]string{"log": "errors are returned", "log/slog": "errors are returned", "net/http": "no network"},
+	},
+	{
+		room: "analysis", rooms: []string{"aggregator", "aggregator/histogram", "storage"},
+		why:    "a question is a function: the command line, the page and the agent server give one answer",
+		banned: map[string]string{"flag": "no command line", "net/http": "no network"},
+	},
+	{
+		room: "report", rooms: []string{"analysis", "storage", "aggregator", "aggregator/histogram"},
+		why: "answers as text, JSON, CSV and HTML, to a writer it is given",
+	},
+	{
+		room: "internal/metadata", why: "generated from metadata.yaml",
+		modules: map[string]string{collector: "component types", "go.opentelemetry.io/otel/": "instruments"},
+	},
+	{
+		room: "internal/metadatatest", rooms: []string{"internal/metadata"}, why: "generated from metadata.yaml",
+		modules: map[string]string{
+			collector: "component types", "go.opentelemetry.io/otel/": "instruments",
+			"github.com/stretchr/testify/": "its only user is tests",
+		},
+	},
+	{
+		room: "internal/spantest", why: "one realistic load for tests and benchmarks",
+		modules: map[string]string{pdata: "what it makes"},
+	},
+	{
+		room: ".", rooms: []string{"aggregator", "spans", "storage", "internal/metadata"},
+		why: "factory, configuration and wiring; besides storage the only room with a clock",
+		modules: map[string]string{
+			collector:                   "the component's contract and exporterhelper",
+			"go.opentelemetry.io/otel/": "instruments", "go.uber.org/zap": "the collector's logger",
+		},
+		banned: map[string]string{"database/sql": "storage knows SQL"},
+	},
+	{
+		room: "internal/demo", why: "sends spans as any service would: through the OpenTelemetry SDK, knowing nothing of us",
+		modules: map[string]string{
+			"go.opentelemetry.io/otel": "the SDK and its OTLP exporters", "google.golang.org/grpc": "the SDK's connection",
+		},
+	},
+	{
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "analysis", "report"},
+		why: "who reads a file needs neither a collector nor pdata",
+	},
+	{
+		room: "cmd/otelcol-spanbucket", rooms: []string{"."}, why: "shows that the exporter works through its factory alone",
+		modules: map[string]string{anything: "a module of its own, generated from builder-config.yaml"},
+	},
+	{
+		room: "bench", rooms: []string{".", "aggregator", "aggregator/histogram", "spans", "storage", "internal/spantest"},
+		why:     "cost end to end and room by room, beside peers; nothing imports it",
+		modules: map[string]string{anything: "a module of its own, for the peers' sake"},
+	},
+}
+
+// check returns what is wrong with an import, and nothing where it may stand.
+func (f *floor) check(name string) string {
+	if isStandard(name) {
+		if why, banned := f.banned[name]; banned {
+			return "is banned there (" + why + ")"
+		}
+		return ""
+	}
+	if name == modulePath || strings.HasPrefix(name, modulePath+"/") {
+		room := strings.TrimPrefix(strings.TrimPrefix(name, modulePath), "/")
+		if room == "" {
+			room = "."
+		}
+		if !slices.Contains(f.rooms, room) {
+			return "is not a room it may import"
+		}
+		return ""
+	}
+	for prefix := range f.modules {
+		if name == prefix || strings.HasPrefix(name, strings.TrimSuffix(prefix, "/")+"/") || prefix == anything {
+			return ""
+		}
+	}
+	return "is not a module it may import"
+}
+
+func TestFloors(t *testing.T) {
+	rows := map[string]*floor{}
+	for i := range floors {
+		rows[floors[i].room] = &floors[i]
+	}
+	for _, f := range readSources(t) {
+		if f.isTest {
+			continue
+		}
+		row, known := rows[f.room]
+		if !known {
+			row = &floor{why: "a new room starts with nothing allowed: give it a row in floors"}
+		}
+		for _, name := range f.imports {
+			if fault := row.check(name); fault != "" {
+				t.Errorf("%s imports %q, which %s; %s: %s", f.path, name, fault, f.room, row.why)
+			}
+		}
+	}
+}
+
+// TestFloorsAreInOrder holds the table itself to the order of the design: a
+// room may import only rooms above it in the list.
+func TestFloorsAreInOrder(t *testing.T) {
+	above := map[string]bool{}
+	for _, f := range floors {
+		assert.NotEmpty(t, f.why, f.room)
+		assert.False(t, above[f.room], "%s has two rows", f.room)
+		for _, room := range f.rooms {
+			assert.True(t, above[room], "%s may import %s, which does not lie above it", f.room, room)
+		}
+		for prefix, why := range f.modules {
+			assert.NotEmpty(t, why, "%s: %s", f.room, prefix)
+		}
+		above[f.room] = true
+	}
+}
+
+// TestFloorsCanFail shows the rule at work on the imports that would do the
+// most harm.
+func TestFloorsCanFail(t *testing.T) {
+	rows := map[string]*floor{}
+	for i := range floors {
+		rows[floors[i].room] = &floors[i]
+	}
+	for room, names := range map[string][]string{
+		"aggregator/histogram": {"time", "go.uber.org/zap", modulePath + "/aggregator"},
+		"aggregator":           {"time", "database/sql", pdata + "ptrace", modulePath + "/spans"},
+		"spans":                {"database/sql", "modernc.org/sqlite", collector + "component", modulePath + "/storage"},
+		"storage":              {pdata + "ptrace", collector + "component", "go.uber.org/zap", modulePath + "/spans", modulePath},
+		"cmd/spanbucket":       {pdata + "ptrace", collector + "component", modulePath + "/spans", modulePath},
+		".":                    {"database/sql", "modernc.org/sqlite", modulePath + "/internal/spantest"},
+		"internal/demo":        {modulePath, modulePath + "/aggregator", pdata + "ptrace"},
+	} {
+		require.Contains(t, rows, room)
+		for _, name := range names {
+			assert.NotEmpty(t, rows[room].check(name), "%s may import %s", room, name)
+		}
+	}
+	assert.NotEmpty(t, (&floor{}).check("github.com/stretchr/testify/require"))
+	assert.Empty(t, rows["spans"].check(pdata+"pcommon"))
+	assert.NotEmpty(t, rows["spans"].check("go.opentelemetry.io/collector/pdatax"), "a prefix ends at a slash")
+}
