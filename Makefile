@@ -37,13 +37,13 @@ race: ## run the packages with goroutines under the race detector
 
 .PHONY: vet
 vet: ## go vet in every module
-	go vet ./...
-	for module in $(MODULES); do echo "go vet: $$module"; go -C $$module vet ./... || exit; done
+	@status=0; for module in . $(MODULES); do echo "go vet: $$module"; \
+	  go -C $$module vet ./... || status=1; done; exit $$status
 
 .PHONY: lint
 lint: ## golangci-lint in every module
-	@for module in . $(MODULES); do echo "golangci-lint: $$module"; \
-	  (cd $$module && go run $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
+	@status=0; for module in . $(MODULES); do echo "golangci-lint: $$module"; \
+	  (cd $$module && go run $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || status=1; done; exit $$status
 
 .PHONY: fmt-check
 fmt-check: ## name the Go files that gofmt would change

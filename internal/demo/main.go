@@ -124,5 +124,9 @@ func send(ctx context.Context, o options, progress io.Writer) (*tally, error) {
 		progress:  progress,
 	}
 	err = p.play(ctx)
-	return &p.emitter.sent, errors.Join(err, out.Shutdown(context.WithoutCancel(ctx)))
+	// Also after an interruption: what has been started is finished.
+	if closing := out.Shutdown(context.WithoutCancel(ctx)); err == nil {
+		err = closing
+	}
+	return &p.emitter.sent, err
 }

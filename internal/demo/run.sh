@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 
 db=${SPANBUCKET_DEMO_DB:-demo.db}
 log=$(mktemp)
-collector=
+collector='' sender=''
 
 stop_collector() { # ends it the way a service manager does, and waits
 	[[ $collector ]] || return 0
@@ -23,7 +23,12 @@ stop_collector() { # ends it the way a service manager does, and waits
 	fi
 	return "$code"
 }
-trap 'stop_collector || true; rm -f "$log"' EXIT
+clean_up() {
+	[[ ! $sender ]] || kill -TERM "$sender" 2>/dev/null || true
+	stop_collector || true
+	rm -f "$log"
+}
+trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -79,7 +84,10 @@ rm -f "$db" "$db-wal" "$db-shm"
 
 start_collector
 # shellcheck disable=SC2086 # DEMO_FLAGS holds several words
-bin/demo -endpoint "127.0.0.1:$grpc" ${DEMO_FLAGS:-}
+bin/demo -endpoint "127.0.0.1:$grpc" ${DEMO_FLAGS:-} &
+sender=$! # in the background, since bash runs traps only between commands
+wait "$sender"
+sender=''
 stop_collector
 
 show stats --db "$db"
