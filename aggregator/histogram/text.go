@@ -1,6 +1,7 @@
 package histogram
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -100,12 +101,14 @@ func number(text string) (n int64, rest string, ok bool) {
 }
 
 // Validate checks the invariants and returns the first that does not hold,
-// with both figures.
+// with both figures. Of the sum it can tell only whether values in these bins,
+// from min to max, may have it.
 func (h *Histogram) Validate() error {
+	h.settle()
 	if h.count < 0 || h.sum < 0 || h.min < 0 || h.max < h.min {
 		return fmt.Errorf("impossible figures: count %d, sum %d, min %d, max %d", h.count, h.sum, h.min, h.max)
 	}
-	total := int64(len(h.recent))
+	var total int64
 	for i, b := range h.bins {
 		if b.Count <= 0 || b.Bin > MaxBin || i > 0 && h.bins[i-1].Bin >= b.Bin {
 			return fmt.Errorf("bin %d with count %d at position %d: bins must ascend and hold something", b.Bin, b.Count, i)
@@ -130,23 +133,37 @@ func (h *Histogram) Validate() error {
 // validateRange checks the figures of a histogram that is not empty against
 // its bins.
 func (h *Histogram) validateRange() error {
-	if len(h.recent) == 0 {
-		first, last := h.bins[0].Bin, h.bins[len(h.bins)-1].Bin
-		if BinOf(h.min) != first || BinOf(h.max) != last {
-			return fmt.Errorf("min %d and max %d lie outside the bins %d … %d", h.min, h.max, first, last)
-		}
+	first, last := h.bins[0].Bin, h.bins[len(h.bins)-1].Bin
+	if BinOf(h.min) != first || BinOf(h.max) != last {
+		return fmt.Errorf("min %d and max %d lie outside the bins %d … %d", h.min, h.max, first, last)
 	}
-	if product(h.min, h.count).exceeds(h.sum) || !product(h.max, h.count).exceeds(h.sum-1) {
-		return fmt.Errorf("sum %d does not fit %d values from %d to %d", h.sum, h.count, h.min, h.max)
+	// Every value is at the lower end of its bin, except one that is max; or at
+	// the upper end, except one that is min.
+	var least, greatest uint128
+	for _, b := range h.bins {
+		least = least.plus(max(b.Bin.Lower(), h.min), b.Count)
+		greatest = greatest.plus(min(b.Bin.Upper(), h.max), b.Count)
+	}
+	least = least.plus(h.max-max(last.Lower(), h.min), 1)
+	missing := min(first.Upper(), h.max) - h.min
+	if least.compare(uint64(h.sum)) > 0 || greatest.compare(uint64(h.sum)+uint64(missing)) < 0 {
+		return fmt.Errorf("sum %d does not fit %d values from %d to %d in their bins", h.sum, h.count, h.min, h.max)
 	}
 	return nil
 }
 
 type uint128 struct{ hi, lo uint64 }
 
-func product(a, b int64) uint128 {
+// plus returns u + a*b.
+func (u uint128) plus(a, b int64) uint128 {
 	hi, lo := bits.Mul64(uint64(a), uint64(b))
-	return uint128{hi, lo}
+	lo, carry := bits.Add64(u.lo, lo, 0)
+	return uint128{u.hi + hi + carry, lo}
 }
 
-func (p uint128) exceeds(n int64) bool { return n < 0 || p.hi > 0 || p.lo > uint64(n) }
+func (u uint128) compare(n uint64) int {
+	if u.hi > 0 {
+		return 1
+	}
+	return cmp.Compare(u.lo, n)
+}
