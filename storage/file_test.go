@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"modernc.org/sqlite"
+)
+
+// TestMigrationsArePinned: a released step is never edited.
+func TestMigrationsArePinned(t *testing.T) {
+	pinned := map[string]string{
+		"0001_initial.sql": "4db82e065b1a9ce89b7daa087d7564b33915e28f9fec90813cc16185fc49474f",
+	}
+	entries, err := migrations.ReadDir("migrations")
+	require.NoError(t, err)
+	require.Len(t, entries, len(pinned))
+	require.Len(t, entries, SchemaVersion)
+	for _, entry := range entries {
+		text, err := migrations.ReadFile("migrations/" + entry.Name())
+		require.NoError(t, err)
+		sum := sha256.Sum256(text)
+		require.Equal(t, pinned[entry.Name()], hex.EncodeToString(sum[:]), entry.Name())
+	}
+}
+
+func exec(t *testing.T, path, statements string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(path, nil, "mode", "rwc"))
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), statements)
+	require.NoError(t, errors.Join(err, db.Close()))
+}
+
+func TestFilesOfOthersAreRefusedUntouched(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(t *testing.T, path string)
+		want error
+	}{
+		"text": {func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte("not a database, but as long as the header of one, so that SQLite takes a look at it; and more"), 0o600))
+		}, ErrForeign},
+		"another application": {func(t *testing.T, path string) {
+			exec(t, path, "PRAGMA application_id = 7; CREATE TABLE t (x)")
+		}, ErrForeign},
+		"an application without a number": {func(t *testing.T, path string) {
+			exec(t, path, "CREATE TABLE t (x)")
+		}, ErrForeign},
+		"a newer schema": {func(t *testing.T, path string) {
+			exec(t, path, "PRAGMA application_id = 1399865963; PRAGMA user_version = 99; CREATE TABLE t (x)")
+		}, ErrNewer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			c.make(t, o.Path)
+			before, err := os.ReadFile(o.Path)
+			require.NoError(t, err)
+			_, err = Open(t.Context(), o)
+			require.ErrorIs(t, err, c.want)
+			require.ErrorContains(t, err, o.Path)
+			_, err = OpenReader(t.Context(), o.Path)
+			require.ErrorIs(t, err, c.want)
+			after, err := os.ReadFile(o.Path)
+			require.NoError(t, err)
+			require.Equal(t, before, after)
+			entries, err := os.ReadDir(filepath.Dir(o.Path))
+			require.NoError(t, err)
+			require.Len(t, entries, 1)
+		})
+	}
+}
+
+func TestReaderCannotWrite(t *testing.T) {
+	o := testOptions(t)
+	require.NoError(t, openStore(t, o).Close())
+	r, err := OpenReader(t.Context(), o.Path)
+	require.NoError(t, err)
+	for _, statement := range []string{"DELETE FROM meta", "CREATE TABLE t (x)", "PRAGMA user_version = 3"} {
+		_, err := r.ExecContext(t.Context(), statement)
+		require.Error(t, err, statement)
+	}
+	require.NoError(t, r.Close())
+	_, err = OpenReader(t.Context(), o.Path+".missing")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = os.Stat(o.Path + ".missing")
+	require.ErrorIs(t, err, os.ErrNotExist, "a reader never creates a file")
+}
+
+// TestEveryConnectionHasItsPragmas: they are in the name, not sent once to a
+// pool.
+func TestEveryConnectionHasItsPragmas(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	for pragma, want := range map[string]int64{
+		"foreign_keys": 1, "trusted_schema": 0, "cell_size_check": 1, "synchronous": 2, "auto_vacuum": 2,
+		"busy_timeout": 250, "mmap_size": 0,
+	} {
+		var got int64
+		require.NoError(t, s.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
+		require.Equal(t, want, got, pragma)
+	}
+	r, err := OpenReader(t.Context(), o.Path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	for range 3 { // held at once: three connections
+		conn, err := r.Conn(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close()) }()
+		var queryOnly int64
+		require.NoError(t, conn.QueryRowContext(t.Context(), "PRAGMA query_only").Scan(&queryOnly))
+		require.EqualValues(t, 1, queryOnly)
+	}
+	require.True(t, sqlite.StrictPragmasEnabled())
+	require.True(t, sqlite.OFDLockingEnabled())
+}
+
+func TestNamesThatURIsWouldMisread(t *testing.T) {
+	for _, name := range []string{"a?b.db", "a#b.db", "a%41.db", "a b.db", "x?mode=ro", "ü&=+.db", "a?_pragma=user_version(7)"} {
+		o := testOptions(t)
+		o.Path = filepath.Join(filepath.Dir(o.Path), name)
+		require.NoError(t, openStore(t, o).Close())
+		entries, err := os.ReadDir(filepath.Dir(o.Path))
+		require.NoError(t, err)
+		require.Len(t, entries, 1, name)
+		require.Equal(t, name, entries[0].Name())
+	}
+	for _, path := range []string{"", ":memory:", "file:x.db", "a\x00b", "folder/"} {
+		require.Error(t, CheckPath(path), "%q", path)
+	}
+}
+
+// TestLockIsForOne: the second open names the holder, and a lock left behind by
+// a process that died is no obstacle.
+func TestLockIsForOne(t *testing.T) {
+	o := testOptions(t)
+	require.NoError(t, os.WriteFile(o.Path+".lock", []byte("process 1\n"), 0o600))
+	s := openStore(t, o)
+	_, err := Open(t.Context(), o)
+	require.ErrorIs(t, err, ErrLocked)
+	require.ErrorContains(t, err, "held by process ")
+	require.NoError(t, s.Close())
+	require.NoError(t, openStore(t, o).Close())
+}

@@ -1,0 +1,291 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// anInstant is when the observations of these tests start, on the border of an
+// hour.
+var anInstant = time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC)
+
+func testOptions(t *testing.T) Options {
+	t.Helper()
+	return Options{
+		Path:        filepath.Join(t.TempDir(), "spanbucket.db"),
+		Widths:      []Width{{Seconds: 1, Detail: DetailHeadline}, {Seconds: 10}, {Seconds: 60}},
+		SettleAfter: time.Minute,
+		Limits:      aggregator.Limits{MaxSeries: 100, MaxRuns: 10, MaxOverflowSeries: 10},
+		Now:         func() time.Time { return anInstant },
+	}
+}
+
+func openStore(t *testing.T, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// observation is a chat of the given length that starts after anInstant.
+func observation(after, duration time.Duration) aggregator.Observation {
+	start := anInstant.Add(after).UnixNano()
+	o := aggregator.Observation{
+		Series:        aggregator.Series{Service: "app", Operation: "chat", Category: aggregator.CategoryLLM, Model: "m"},
+		StartUnixNano: start,
+		EndUnixNano:   start + int64(duration),
+		TraceID:       [16]byte{1},
+		SpanID:        [8]byte{1},
+		AdjustedMicro: 1e6,
+	}
+	o.SetMeasure(aggregator.MeasureDuration, int64(duration))
+	return o
+}
+
+func batchOf(o Options, observations ...aggregator.Observation) Batch {
+	d := aggregator.NewDelta(FinestWidths(o.Widths))
+	for i := range observations {
+		d.Fold(&observations[i])
+	}
+	return Batch{Delta: d, Observations: func(yield func(*aggregator.Observation) bool) {
+		for i := range observations {
+			if !yield(&observations[i]) {
+				return
+			}
+		}
+	}}
+}
+
+// one runs a query for one value against the file.
+func one[T any](t *testing.T, path, query string) T {
+	t.Helper()
+	r, err := OpenReader(t.Context(), path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	var value T
+	require.NoError(t, r.QueryRowContext(t.Context(), query).Scan(&value))
+	return value
+}
+
+func TestWriteIsDurableWhenItReturns(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))), ErrClosed)
+	require.NoError(t, s.Close(), "closing twice")
+}
+
+// TestGroupCommit holds the writer back until many callers wait, and sees them
+// answered by one commit.
+func TestGroupCommit(t *testing.T) {
+	o := testOptions(t)
+	var mu sync.Mutex
+	var commits []Commit
+	o.OnCommit = func(c Commit) {
+		mu.Lock()
+		defer mu.Unlock()
+		commits = append(commits, c)
+	}
+	s := openStore(t, o)
+	release := holdWriteLock(t, o.Path)
+	const callers = 20
+	var waiting sync.WaitGroup
+	errs := make([]error, callers)
+	for i := range callers {
+		waiting.Go(func() {
+			errs[i] = s.Write(context.Background(), batchOf(o, observation(0, time.Duration(i)*time.Second)))
+		})
+	}
+	// One batch may be on its way when the others come: two commits.
+	require.Eventually(t, func() bool {
+		s.writer.queue.mu.Lock()
+		defer s.writer.queue.mu.Unlock()
+		return len(s.writer.queue.batches) >= callers-1
+	}, 3*time.Second, time.Millisecond)
+	release()
+	waiting.Wait()
+	require.NoError(t, errors.Join(errs...))
+	mu.Lock()
+	defer mu.Unlock()
+	require.LessOrEqual(t, len(commits), 2)
+	require.EqualValues(t, callers, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
+	waits := 0
+	for _, c := range commits {
+		waits += len(c.QueueWaits)
+		require.Equal(t, 1, c.LiveSeries)
+	}
+	require.Equal(t, callers, waits)
+}
+
+// holdWriteLock keeps every other writer out until release is called.
+func holdWriteLock(t *testing.T, path string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", writerDSN(path, SynchronousFull))
+	require.NoError(t, err)
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	require.NoError(t, err)
+	return func() {
+		_, err := db.ExecContext(context.Background(), "ROLLBACK")
+		require.NoError(t, errors.Join(err, db.Close()))
+	}
+}
+
+// TestCallerWhoGivesUpWithdraws: its batch is not in the file, and those of
+// others are.
+func TestCallerWhoGivesUpWithdraws(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	release := holdWriteLock(t, o.Path)
+	taken := make(chan error, 1)
+	go func() { taken <- s.Write(context.Background(), batchOf(o, observation(0, time.Second))) }()
+	require.Eventually(t, func() bool { return waitingBatches(s) == 0 && busyWriter(s) }, 3*time.Second, time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	given := make(chan error, 1)
+	go func() { given <- s.Write(ctx, batchOf(o, observation(0, time.Hour))) }()
+	require.Eventually(t, func() bool { return waitingBatches(s) == 1 }, 3*time.Second, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-given, context.Canceled)
+	release()
+	require.NoError(t, <-taken)
+	require.EqualValues(t, 1000, one[float64](t, o.Path, "SELECT max(max_latency_ms) FROM timeseries"))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'received'"))
+}
+
+func waitingBatches(s *Store) int {
+	s.writer.queue.mu.Lock()
+	defer s.writer.queue.mu.Unlock()
+	return len(s.writer.queue.batches)
+}
+
+// busyWriter tells whether the writer has emptied the queue; it is asked only
+// after something was put into it.
+func busyWriter(s *Store) bool { return len(s.writer.queue.ready) == 0 }
+
+func TestForeignLockEndsInARetryableAnswer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the writer's patience, four seconds")
+	}
+	o := testOptions(t)
+	s := openStore(t, o)
+	release := holdWriteLock(t, o.Path)
+	began := time.Now()
+	err := s.Write(context.Background(), batchOf(o, observation(0, time.Second)))
+	require.ErrorContains(t, err, "commit: begin: ")
+	require.True(t, isBusy(err))
+	require.Less(t, time.Since(began), lockPatience+time.Second)
+	release()
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
+}
+
+// TestOverflowRejectsOnlyTheSpanThatDoesNotFit fills a row nearly to the brim.
+func TestOverflowRejectsOnlyTheSpanThatDoesNotFit(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	expensive := func(nano int64) aggregator.Observation {
+		v := observation(0, time.Second)
+		v.Priced, v.CostNanoUSD = true, nano
+		return v
+	}
+	require.NoError(t, s.Write(t.Context(), batchOf(o, expensive(math.MaxInt64-100))))
+	require.NoError(t, s.Write(t.Context(), batchOf(o, expensive(60), expensive(101), expensive(40), expensive(1))))
+	require.EqualValues(t, math.MaxInt64, one[int64](t, o.Path, "SELECT cost_nano_usd FROM series_bucket WHERE width_s = 60"))
+	require.EqualValues(t, 3, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
+	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'overflow'"))
+	require.EqualValues(t, 5, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'received'"))
+	// The rows go on.
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(time.Minute, time.Second))))
+	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'folded'"))
+}
+
+// TestWriterNoticesForeignChanges: another connection changes a row that the
+// writer remembers.
+func TestWriterNoticesForeignChanges(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+	db, err := sql.Open("sqlite", writerDSN(o.Path, SynchronousFull))
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "DELETE FROM series_histogram; DELETE FROM series_bucket; DELETE FROM series")
+	require.NoError(t, errors.Join(err, db.Close()))
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, 2*time.Second))))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT requests FROM latency WHERE width_s = 60"), "the deleted span stays deleted")
+	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
+}
+
+// TestFullDisk answers with an error while there is no room, keeps what was
+// acknowledged, closes quickly, and goes on when there is room again.
+func TestFullDisk(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+	// The writer is idle between batches: its connection may be used here.
+	setMaxPages := func(pages int) {
+		var now int
+		require.NoError(t, s.writer.conn.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&now))
+		if pages == 0 {
+			pages = now
+		}
+		require.NoError(t, s.writer.conn.QueryRowContext(t.Context(), "SELECT 0").Scan(&now))
+		rows, err := s.writer.conn.QueryContext(t.Context(), "PRAGMA max_page_count = "+strconv.Itoa(pages))
+		require.NoError(t, err)
+		require.NoError(t, rows.Close())
+	}
+	setMaxPages(0)
+	acknowledged, refused := int64(1), 0
+	for i := range 400 {
+		v := observation(time.Duration(i)*time.Minute, time.Second)
+		switch err := s.Write(context.Background(), batchOf(o, v)); {
+		case err == nil:
+			acknowledged++
+			setMaxPages(0) // a new connection after an error knows no limit
+		default:
+			require.ErrorContains(t, err, "full")
+			refused++
+		}
+	}
+	require.Positive(t, refused)
+	require.EqualValues(t, acknowledged, one[int64](t, o.Path, "SELECT sum(requests_total) FROM timeseries WHERE width_s = 60"))
+	began := time.Now()
+	require.NoError(t, s.Close())
+	require.Less(t, time.Since(began), 5*time.Second)
+}
+
+func TestMemoryOfRowsIsBounded(t *testing.T) {
+	l := newLive()
+	for start := range int64(3) {
+		key := bucketKey{seriesTable, 1, start}
+		l.buckets[key] = &liveBucket{rows: map[rowKey]*liveRow{}, lastUsed: start}
+		for series := range int64(maxLiveBytes / rowBytes / 2) {
+			l.buckets[key].rows[rowKey{series: aggregator.SeriesID(series)}] = &liveRow{}
+			l.bytes += rowBytes
+		}
+	}
+	l.shrink()
+	require.LessOrEqual(t, l.bytes, maxLiveBytes)
+	left := make([]int64, 0, 2)
+	for key := range l.buckets {
+		left = append(left, key.start)
+	}
+	slices.Sort(left)
+	require.Equal(t, []int64{1, 2}, left, "the bucket used longest ago goes first")
+}
