@@ -23,12 +23,13 @@ demo: build ## send half a minute of LLM and chaos traffic through the collector
 	@internal/demo/run.sh
 
 .PHONY: test
-test: ## run all tests of the exporter and of the collector
+test: ## run all tests of all modules
 	@tools/need.sh sqlite3 sqlite3
-	@tools/progress.sh "packages of the exporter" go build -v ./...
+	@tools/progress.sh "the exporter's packages" go build -v ./...
 	go test ./...
-	@tools/progress.sh "packages of the collector" go -C cmd/otelcol-spanbucket build -v -o /dev/null .
-	go -C cmd/otelcol-spanbucket test ./...
+	@for module in $(MODULES); do \
+	  tools/progress.sh "the packages of $$module" go -C $$module build -v -o /dev/null ./... || exit; \
+	  echo "go -C $$module test ./..."; go -C $$module test ./... || exit; done
 
 .PHONY: race
 race: ## run the packages with goroutines under the race detector
@@ -43,7 +44,7 @@ vet: ## go vet in every module
 .PHONY: lint
 lint: ## golangci-lint in every module
 	@status=0; for module in . $(MODULES); do echo "golangci-lint: $$module"; \
-	  (cd $$module && go run $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || status=1; done; exit $$status
+	  (cd $$module && go run $(GOLANGCI_LINT) run --config "$(CURDIR)/.golangci.yml" ./...) || status=1; done; exit $$status
 
 .PHONY: fmt-check
 fmt-check: ## name the Go files that gofmt would change
