@@ -1,0 +1,145 @@
+package spanbucketexporter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// configFrom reads a configuration as the collector does: decoding, then
+// validation.
+func configFrom(conf *confmap.Conf) (*Config, error) {
+	config := NewFactory().CreateDefaultConfig().(*Config)
+	if err := conf.Unmarshal(config); err != nil {
+		return nil, err
+	}
+	return config, confmap.Validate(config)
+}
+
+func configFromYAML(t *testing.T, text string) (*Config, error) {
+	t.Helper()
+	var values map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(text), &values))
+	return configFrom(confmap.NewFromStringMap(values))
+}
+
+func TestInvalidConfigurations(t *testing.T) {
+	// What the message must say: the key, the value and the rule.
+	want := map[string][]string{
+		"unknown key":                      {"pth"},
+		"unknown key in a bucket":          {"retain"},
+		"empty path":                       {`path: "": must not be empty`},
+		"path in memory":                   {`path: ":memory:": must name a file`},
+		"file mode for the world":          {"file_mode: 0644: must let the owner read and write"},
+		"file mode without write":          {"file_mode: 0400: must let the owner read and write"},
+		"file mode that is none":           {`file_mode: "rw-------": must be octal digits`},
+		"no buckets":                       {"buckets: 0 widths: must be from 1 to 8"},
+		"width below a second":             {"buckets::0::width: 500ms: must be whole seconds"},
+		"width of a fraction":              {"buckets::0::width: 1.5s: must be whole seconds"},
+		"width that does not divide":       {"buckets::1::width: 1m0s: must be a multiple of the width before it, 7s"},
+		"widths in the wrong order":        {"buckets::1::width: 10s: must be a multiple of the width before it, 1m0s, and larger"},
+		"the same width twice":             {"buckets::1::width: 10s: must be a multiple of the width before it, 10s, and larger"},
+		"retention shorter than the width": {"buckets::0::retention: 5m0s: must not be shorter than the width, 1h0m0s"},
+		"retention of zero":                {`retention: "0s": must be a positive duration such as 72h, or forever`},
+		"misspelt retention":               {`retention: "eternal": must be a positive duration`},
+		"misspelt detail":                  {`detail: "seris": must be series or headline`},
+		"misspelt synchronous":             {`synchronous: "ful": must be full or normal`},
+		"settle after negative":            {"settle_after: -1s: must be from 0s to 24h0m0s"},
+		"max series zero":                  {"max_series: 0: must be from 1 to 1000000"},
+		"dimension without a name":         {`dimensions::0::name: "": must name an attribute`},
+		"dimension twice":                  {`dimensions::1::name: "user.tier": is dimension 0 already`},
+		"max values zero":                  {"dimensions::0::max_values: 0: must be from 1 to 100000"},
+		"misspelt outcome":                 {`outcomes: "ratelimited": must be one of the outcomes`},
+		"run name without id":              {`run::name: "nightly": needs run::id`},
+		"negative timeout":                 {"timeout", "non-negative"},
+		"several at once": {
+			`path: "":`, "max_series: -5:", "buckets::1::width: 1m0s:", "dimensions::0::max_values: -1:",
+		},
+		"several misspelt at once": {`synchronous: "ful"`, `file_mode: "9"`, `outcomes: "b"`},
+	}
+	cases, err := confmaptest.LoadConf("testdata/invalid.yaml")
+	require.NoError(t, err)
+	require.Len(t, cases.ToStringMap(), len(want), "cases in testdata/invalid.yaml")
+	for name, texts := range want {
+		t.Run(name, func(t *testing.T) {
+			sub, err := cases.Sub(name)
+			require.NoError(t, err)
+			_, err = configFrom(sub)
+			require.Error(t, err)
+			for _, text := range texts {
+				require.ErrorContains(t, err, text)
+			}
+		})
+	}
+}
+
+func TestDefaultConfigurationIsValid(t *testing.T) {
+	config, err := configFromYAML(t, "{}")
+	require.NoError(t, err)
+	require.Equal(t, NewFactory().CreateDefaultConfig(), config)
+	require.NoError(t, componenttest.CheckConfigStruct(config))
+	require.False(t, config.Queue.HasValue(), "no queue: the acknowledgement is the commit")
+	require.False(t, config.Retry.Enabled, "no retry: the client is told")
+}
+
+func TestConfigurationIsReadAsWritten(t *testing.T) {
+	config, err := configFromYAML(t, `
+path: /var/lib/spans.db
+file_mode: "0640"
+buckets: [{width: 5s, retention: forever, detail: headline}, {width: 20s, retention: 36h}]
+settle_after: 90s
+dimensions: [{name: user.tier, default: unknown}, {name: region, max_values: 7}]
+max_series: 200
+outcomes: {QuotaError: rate_limited}
+run: {id: r1, name: nightly}
+synchronous: normal
+timeout: 9s
+`)
+	require.NoError(t, err)
+	require.Equal(t, []BucketConfig{
+		{Width: 5 * time.Second, Detail: Detail(storage.DetailHeadline)},
+		{Width: 20 * time.Second, Retention: Retention(36 * time.Hour)},
+	}, config.Buckets, "given buckets replace the default ones")
+	require.Equal(t, []DimensionConfig{
+		{Name: "user.tier", Default: "unknown", MaxValues: 100}, {Name: "region", MaxValues: 7},
+	}, config.Dimensions)
+	require.Equal(t, map[string]Outcome{"QuotaError": Outcome(aggregator.OutcomeRateLimited)}, config.Outcomes)
+	require.Equal(t, FileMode(0o640), config.FileMode)
+	require.Equal(t, Synchronous(storage.SynchronousNormal), config.Synchronous)
+	require.Equal(t, 9*time.Second, config.Timeout.Timeout)
+	require.Equal(t, RunConfig{ID: "r1", Name: "nightly"}, config.Run)
+}
+
+// TestOptionalBlocks must not switch themselves on by being mentioned in part.
+func TestOptionalBlocks(t *testing.T) {
+	for text, want := range map[string]struct{ queue, retry bool }{
+		`{}`:                               {},
+		`sending_queue: {queue_size: 100}`: {},
+		`sending_queue:`:                   {},
+		`sending_queue: {enabled: false, queue_size: 100}`:                         {},
+		`retry_on_failure: {max_interval: 10s}`:                                    {},
+		`sending_queue: {enabled: true}`:                                           {queue: true, retry: true},
+		`{sending_queue: {enabled: true}, retry_on_failure: {enabled: false}}`:     {queue: true},
+		`retry_on_failure: {enabled: true}`:                                        {retry: true},
+		`{sending_queue: {enabled: true}, retry_on_failure: {max_interval: 10s}}`:  {queue: true, retry: true},
+		`{sending_queue: {enabled: false}, retry_on_failure: {max_interval: 10s}}`: {},
+	} {
+		t.Run(text, func(t *testing.T) {
+			config, err := configFromYAML(t, text)
+			require.NoError(t, err)
+			require.Equal(t, want.queue, config.Queue.HasValue(), "queue")
+			require.Equal(t, want.retry, config.Retry.Enabled, "retry")
+			if want.queue && want.retry {
+				require.Zero(t, config.Retry.MaxElapsedTime, "with a queue, retry has no end")
+			}
+		})
+	}
+}
