@@ -318,3 +318,23 @@ func TestResetKeepsMemoryAndNothingElse(t *testing.T) {
 		t.Errorf("%g allocations to record into a reset histogram", got)
 	}
 }
+
+// TestSizeIsBounded: a histogram takes no more memory than its bins, however
+// many values it has seen.
+func TestSizeIsBounded(t *testing.T) {
+	random := seedtest.Rand(t)
+	var h, other histogram.Histogram
+	for range 300_000 {
+		if err := h.Record(random.Int64() >> (20 + random.UintN(43))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(t, &other, draw(random, 500))
+	for range 100 {
+		merge(t, &h, &other)
+	}
+	const most = 2 * 16 * (int(histogram.MaxBin) + 1)
+	if h.Size() > most {
+		t.Errorf("%d bytes for %d bins, want at most %d", h.Size(), len(h.Bins()), most)
+	}
+}
