@@ -18,7 +18,10 @@ import (
 // first has no rows in latency.
 var widths = []int64{1, 10, 300, 3600}
 
-const spansEach = 2000
+const (
+	settleAfter = 60 // seconds, by default
+	spansEach   = 2000
+)
 
 // TestEndToEnd sends spans of the OpenTelemetry SDK over both protocols to the
 // built collector and compares the file, as Debian's sqlite3 shell reads it,
@@ -102,7 +105,7 @@ func expectTimeseries(t *testing.T, path string, spans []sent) {
 			expected[key] = sums
 		}
 	}
-	rows := ask(t, path, "SELECT * FROM timeseries")
+	rows := ask(t, path, "SELECT *, unixepoch() AS now FROM timeseries")
 	require.Len(t, rows, len(expected))
 	for _, r := range rows {
 		key := headlineKey{r.integer(t, "width_s"), r.integer(t, "bucket_start"), r.text("category")}
@@ -110,6 +113,8 @@ func expectTimeseries(t *testing.T, path string, spans []sent) {
 		require.NotNil(t, want, "%v was not sent", key)
 		assert.Equal(t, runID, r.text("run_id"))
 		assert.Equal(t, time.Unix(key.bucket, 0).UTC().Format(time.RFC3339), r.text("bucket_utc"))
+		settled := key.bucket+key.width+settleAfter <= r.integer(t, "now")
+		assert.Equal(t, settled, r.integer(t, "settled") == 1, "settled of %v", r)
 		r.expectNumber(t, "requests_total", want.requests)
 		total := int64(0)
 		for _, outcome := range outcomes {
