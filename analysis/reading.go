@@ -1,0 +1,219 @@
+package analysis
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// reading is a query brought together with the file: which buckets answer it.
+type reading struct {
+	query    Query
+	meta     *storage.Meta
+	bySeries bool        // series_bucket is read, not headline_bucket
+	widths   []planWidth // that may be read, ascending
+	extents  map[int64]extent
+	// from and to are what was asked for, or the edges of the data, in Unix
+	// seconds.
+	from, to int64
+	scope    Scope
+}
+
+// extent is the range of bucket starts of one width, both ends included.
+type extent struct{ first, last int64 }
+
+// newReading checks q against the file.
+func newReading(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (*reading, error) {
+	meta, err := storage.ReadMeta(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{query: q, meta: meta, bySeries: bySeries, extents: map[int64]extent{}}
+	r.scope.RunID = q.Run
+	if err := r.checkRun(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := r.findWidths(ctx, tx); err != nil {
+		return nil, err
+	}
+	r.bound()
+	return r, nil
+}
+
+func (r *reading) checkRun(ctx context.Context, tx *sql.Tx) error {
+	run := r.query.Run
+	if run == nil {
+		return nil
+	}
+	var known bool
+	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM run WHERE run_id = ?)", *run).Scan(&known); err != nil {
+		return fmt.Errorf("look up run: %w", err)
+	}
+	if !known {
+		return fmt.Errorf("run %q: the file has no such run: %w", *run, ErrQuery)
+	}
+	return nil
+}
+
+// table is the name of the table that is read.
+func (r *reading) table() string {
+	if r.bySeries {
+		return "series_bucket"
+	}
+	return "headline_bucket"
+}
+
+// findWidths finds the widths that can be read, and how far back each is
+// complete: what is older than its retention may have been pruned.
+func (r *reading) findWidths(ctx context.Context, tx *sql.Tx) error {
+	newest := int64(math.MinInt64)
+	for _, w := range r.meta.Widths {
+		if r.bySeries && w.Detail != storage.DetailSeries {
+			continue
+		}
+		r.widths = append(r.widths, planWidth{seconds: w.Seconds})
+		var first, last sql.NullInt64
+		query := "SELECT min(bucket_start), max(bucket_start) FROM " + r.table() + " WHERE width_s = ?"
+		if err := tx.QueryRowContext(ctx, query, w.Seconds).Scan(&first, &last); err != nil {
+			return fmt.Errorf("look up buckets of %d s: %w", w.Seconds, err)
+		}
+		if first.Valid {
+			r.extents[w.Seconds] = extent{first.Int64, last.Int64}
+			newest = max(newest, last.Int64)
+		}
+	}
+	if r.query.Width != 0 {
+		return r.forceWidth()
+	}
+	age := min(r.query.Now.Unix(), newest)
+	for i := range r.widths {
+		r.widths[i].completeFrom = completeFrom(r.meta, r.widths[i].seconds, age)
+	}
+	return nil
+}
+
+// completeFrom returns the Unix second from which on every bucket of a width
+// is still there, when retention counts from the instant age.
+func completeFrom(meta *storage.Meta, seconds, age int64) int64 {
+	for _, w := range meta.Widths {
+		if kept := int64(w.Retention / time.Second); w.Seconds == seconds && kept > 0 && age >= math.MinInt64+kept {
+			return age - kept
+		}
+	}
+	return math.MinInt64
+}
+
+func (r *reading) forceWidth() error {
+	width := r.query.Width
+	var names []string
+	for _, w := range r.widths {
+		names = append(names, fmt.Sprint(w.seconds))
+	}
+	if !slices.ContainsFunc(r.widths, func(w planWidth) bool { return w.seconds == width }) {
+		return fmt.Errorf("width %d s: the file keeps these, in seconds: %s: %w", width, strings.Join(names, ", "), ErrQuery)
+	}
+	r.widths = []planWidth{{width, math.MinInt64}}
+	return nil
+}
+
+// bound turns the ends of the query into seconds, unbounded ones into the
+// edges of the data: those of the finest buckets that nothing was pruned from.
+func (r *reading) bound() {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, w := range r.widths {
+		if e, ok := r.extents[w.seconds]; ok {
+			first, last = min(first, e.first), max(last, e.last)
+		}
+	}
+	r.from, r.to = first, last
+	for _, w := range slices.Backward(r.widths) {
+		e, ok := r.extents[w.seconds]
+		if ok && w.completeFrom <= first {
+			r.from = e.first
+		}
+		if ok && w.completeFrom <= last {
+			r.to = e.last + w.seconds
+		}
+	}
+	if !r.query.From.IsZero() {
+		r.from = r.query.From.Unix()
+	}
+	if !r.query.To.IsZero() {
+		r.to = r.query.To.Unix()
+		if r.query.To.Nanosecond() > 0 {
+			r.to++
+		}
+	}
+}
+
+// choose decides the segments for the given categories, and counts what is
+// left out because it is open. No categories means all.
+func (r *reading) choose(ctx context.Context, tx *sql.Tx, categories []aggregator.Category) error {
+	r.query.Categories = categories
+	for _, c := range categories {
+		r.scope.Categories = append(r.scope.Categories, c.String())
+	}
+	r.scope.Open.Included = r.query.IncludeOpen
+	to := r.to
+	if !r.query.IncludeOpen && len(r.widths) > 0 {
+		var err error
+		if to, err = r.settledUntil(ctx, tx); err != nil {
+			return err
+		}
+	}
+	r.scope.Segments = plan(r.widths, r.from, to)
+	if n := len(r.scope.Segments); n > 0 {
+		first, last := r.scope.Segments[0].From, r.scope.Segments[n-1].To
+		r.scope.FromUTC, r.scope.ToUTC = utc(first), utc(last)
+		r.scope.Moved = !r.query.From.IsZero() && !r.query.From.Equal(time.Unix(first, 0)) ||
+			!r.query.To.IsZero() && to == r.to && !r.query.To.Equal(time.Unix(last, 0))
+	}
+	return nil
+}
+
+// settledUntil returns the end of the part of the interval that has settled:
+// r.to where all data in it has.
+func (r *reading) settledUntil(ctx context.Context, tx *sql.Tx) (int64, error) {
+	finest := r.widths[0].seconds
+	edge := aggregator.BucketStart(r.query.Now.Add(-r.meta.SettleAfter).Unix(), finest)
+	last, ok := r.extents[finest]
+	if !ok || r.to <= edge || last.last+finest <= edge {
+		return r.to, nil
+	}
+	filter := r.filter(Segment{finest, max(edge, aggregator.BucketStart(r.from, finest)), r.to})
+	where, args := filter.Condition(r.bySeries)
+	query := "SELECT count(DISTINCT b.bucket_start), coalesce(sum(b.requests), 0), max(b.bucket_start) FROM " +
+		r.table() + " AS b WHERE b.requests > 0 AND " + where
+	open := &r.scope.Open
+	var newest sql.NullInt64
+	if err := tx.QueryRowContext(ctx, query, args...).Scan(&open.Buckets, &open.Requests, &newest); err != nil {
+		return 0, fmt.Errorf("count open buckets: %w", err)
+	}
+	open.WidthS = finest
+	if newest.Valid {
+		open.SettledUTC = utc(newest.Int64 + finest + int64(r.meta.SettleAfter/time.Second))
+	}
+	return edge, nil
+}
+
+// filter selects the rows of a segment.
+func (r *reading) filter(s Segment) storage.CellFilter {
+	return storage.CellFilter{
+		Width: s.WidthS, From: s.From, To: s.To, Run: r.query.Run, Categories: r.query.Categories,
+	}
+}
+
+// categories are those of the query, else the headline ones of the file.
+func (r *reading) categories() []aggregator.Category {
+	if len(r.query.Categories) > 0 {
+		return r.query.Categories
+	}
+	return r.meta.Headline
+}

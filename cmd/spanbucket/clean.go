@@ -1,0 +1,17 @@
+package main
+
+import (
+	"strings"
+	"unicode"
+)
+
+// clean makes text safe for a terminal: control characters and those that
+// change the direction of writing become U+FFFD, invalid UTF-8 too.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}

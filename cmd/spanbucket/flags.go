@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// fileFlags are those of every verb.
+type fileFlags struct {
+	db     string
+	format string
+}
+
+var formats = []string{"text", "json", "csv"}
+
+func (f *fileFlags) add(cmd *cobra.Command, dbUsage string) {
+	cmd.Flags().StringVar(&f.db, "db", "", dbUsage)
+	cmd.Flags().StringVar(&f.format, "format", formats[0], "how to answer: "+strings.Join(formats, ", "))
+	complete(cmd, "db", func() ([]string, cobra.ShellCompDirective) {
+		return []string{"db"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+	complete(cmd, "format", func() ([]string, cobra.ShellCompDirective) {
+		return formats, cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// complete offers values for a flag in the shell.
+func complete(cmd *cobra.Command, flag string, values func() ([]string, cobra.ShellCompDirective)) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return values()
+	})
+	if err != nil {
+		panic(err) // the flag is defined just before
+	}
+}
+
+func (f *fileFlags) check() error {
+	if !slices.Contains(formats, f.format) {
+		return usageError{fmt.Errorf("--format %q: must be one of %s", f.format, strings.Join(formats, ", "))}
+	}
+	return nil
+}
+
+// view opens the file and calls read with a transaction in which it stands
+// still.
+func (f *fileFlags) view(ctx context.Context, read func(*sql.Tx) error) (err error) {
+	r, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return r.View(ctx, read)
+}
+
+func (f *fileFlags) open(ctx context.Context) (*storage.Reader, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if f.db == "" {
+		return nil, usageError{errors.New("--db FILE is missing")}
+	}
+	return storage.OpenReader(ctx, f.db)
+}
+
+// queryFlags are those of every question.
+type queryFlags struct {
+	fileFlags
+	from, to    string
+	run         string
+	runSet      func() bool
+	categories  []string
+	width       string
+	includeOpen bool
+}
+
+func (f *queryFlags) add(cmd *cobra.Command) {
+	f.fileFlags.add(cmd, "the file to ask (required)")
+	flags := cmd.Flags()
+	flags.StringVar(&f.from, "from", "", "only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200, or +40s since the run (or the file) began")
+	flags.StringVar(&f.to, "to", "", "only spans that start before this time")
+	flags.StringVar(&f.run, "run", "", `only this run; --run "" means spans outside any run (default: all)`)
+	flags.StringSliceVar(&f.categories, "category", nil, "only these categories, separated by commas (default: what the file calls requests)")
+	flags.StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
+	flags.BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
+	f.runSet = func() bool { return flags.Changed("run") }
+	complete(cmd, "category", func() (names []string, _ cobra.ShellCompDirective) {
+		for c := range aggregator.NumCategories {
+			names = append(names, c.String())
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	for _, flag := range []string{"from", "to", "run", "width"} {
+		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+	}
+}
+
+// query turns the flags into a query of the file.
+func (f *queryFlags) query(ctx context.Context, p *program, tx *sql.Tx) (q analysis.Query, err error) {
+	q = analysis.Query{Now: p.now(), IncludeOpen: f.includeOpen}
+	if f.runSet() {
+		q.Run = &f.run
+	}
+	for _, name := range f.categories {
+		c, ok := aggregator.ParseCategory(name)
+		if !ok {
+			return q, usageError{fmt.Errorf("--category %q: must be one of %s", name, strings.Join(categoryNames(), ", "))}
+		}
+		q.Categories = append(q.Categories, c)
+	}
+	if q.Width, err = parseWidth(f.width); err != nil {
+		return q, usageError{fmt.Errorf("--width %w", err)}
+	}
+	began, err := analysis.Began(ctx, tx, q.Run)
+	if err != nil {
+		return q, err
+	}
+	if q.From, err = parseTime(f.from, began); err != nil {
+		return q, usageError{fmt.Errorf("--from %w", err)}
+	}
+	if q.To, err = parseTime(f.to, began); err != nil {
+		return q, usageError{fmt.Errorf("--to %w", err)}
+	}
+	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
+		return q, usageError{fmt.Errorf("--from %s --to %s: the interval must not be empty", f.from, f.to)}
+	}
+	return q, nil
+}
+
+func categoryNames() (names []string) {
+	for c := range aggregator.NumCategories {
+		names = append(names, c.String())
+	}
+	return names
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Cells of text tables. A nil value is missing.
+
+func count(n int64) string { return group(strconv.FormatInt(n, 10)) }
+
+// compact rounds counts from ten million up: 123.9M.
+func compact(n *int64) string {
+	switch {
+	case n == nil:
+		return missing
+	case *n < 10_000_000:
+		return count(*n)
+	case *n < 10_000_000_000:
+		return group(strconv.FormatFloat(float64(*n)/1e6, 'f', 1, 64)) + "M"
+	}
+	return group(strconv.FormatFloat(float64(*n)/1e9, 'f', 1, 64)) + "G"
+}
+
+// countOrMissing shows nothing for 0.
+func countOrMissing(n int64) string {
+	if n == 0 {
+		return missing
+	}
+	return count(n)
+}
+
+// ms rounds milliseconds to one decimal; to three significant digits below ten,
+// to none from ten seconds up.
+func ms(v *float64) string {
+	switch {
+	case v == nil:
+		return missing
+	case *v >= 10_000:
+		return decimals(*v, 0, 0)
+	}
+	return decimals(*v, 1, 3)
+}
+
+// percent shows a share with one decimal; a share that is not 0 never looks
+// like it.
+func percent(v *float64) string {
+	switch {
+	case v == nil:
+		return missing
+	case *v > 0 && *v < 0.0005:
+		return "<0.1"
+	case *v < 1 && *v >= 0.9995:
+		return "99.9"
+	}
+	return strconv.FormatFloat(*v*100, 'f', 1, 64)
+}
+
+// usd shows an amount with two decimals, small ones with three significant
+// digits.
+func usd(v *float64) string {
+	if v == nil {
+		return missing
+	}
+	return decimals(*v, 2, 3)
+}
+
+// decimals formats v with a fixed number of decimals, more where v would
+// otherwise have fewer significant digits than asked for, but at most six.
+func decimals(v float64, fixed, significant int) string {
+	places := fixed
+	if v != 0 {
+		magnitude := int(math.Floor(math.Log10(math.Abs(v)))) + 1
+		places = min(max(fixed, significant-magnitude), 6)
+	}
+	return group(strconv.FormatFloat(v, 'f', places, 64))
+}
+
+// group puts commas between thousands.
+func group(number string) string {
+	whole, fraction, found := strings.Cut(number, ".")
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "-", whole[1:]
+	}
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if found {
+		whole += "." + fraction
+	}
+	return sign + whole
+}
+
+// bytesText shows a size in binary units.
+func bytesText(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	v, i := float64(n), 0
+	for v >= 1024 && i < len(units)-1 {
+		v, i = v/1024, i+1
+	}
+	if i == 0 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
+}

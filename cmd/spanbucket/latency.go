@@ -1,0 +1,150 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+func (p *program) latencyCommand() *cobra.Command {
+	var flags queryFlags
+	var by, percentiles []string
+	cmd := &cobra.Command{
+		Use:   "latency --db FILE",
+		Short: "Print how long requests took, by model or any other dimension",
+		Long: `Print how long requests took, by model or any other dimension. Percentiles come
+from merged histograms: within 0.79 % of the true value, never outside the range
+of the values.`,
+		Example: `  spanbucket latency --db spanbucket.db --by provider,model --percentiles p50,p99.9
+  spanbucket latency --db spanbucket.db --by fault,outcome --from +10s --to +20s`,
+		Args: noArguments,
+	}
+	flags.add(cmd)
+	cmd.Flags().StringSliceVar(&by, "by", []string{"model"},
+		"dimensions to split by: "+strings.Join(analysis.Dimensions, ", ")+`, or a configured one; "" for none`)
+	cmd.Flags().StringSliceVar(&percentiles, "percentiles", []string{"p50", "p95", "p99"}, "percentiles to print")
+	complete(cmd, "by", func() ([]string, cobra.ShellCompDirective) {
+		return analysis.Dimensions, cobra.ShellCompDirectiveNoFileComp
+	})
+	complete(cmd, "percentiles", func() ([]string, cobra.ShellCompDirective) {
+		return []string{"p50", "p90", "p95", "p99", "p99.9"}, cobra.ShellCompDirectiveNoFileComp
+	})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		asked, err := parsePercentiles(percentiles)
+		if err != nil {
+			return err
+		}
+		by = slices.DeleteFunc(by, func(name string) bool { return name == "" })
+		var answer *analysis.Latency
+		err = flags.view(cmd.Context(), func(tx *sql.Tx) error {
+			q, err := flags.query(cmd.Context(), p, tx)
+			if err != nil {
+				return err
+			}
+			answer, err = analysis.AskLatency(cmd.Context(), tx, analysis.LatencyQuery{Query: q, By: by, Percentiles: asked})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return p.writeLatency(flags.format, answer)
+	}
+	return cmd
+}
+
+func parsePercentiles(names []string) ([]analysis.Percentile, error) {
+	var all []analysis.Percentile
+	for _, name := range names {
+		percentile, err := analysis.ParsePercentile(name)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--percentiles: %w", err)}
+		}
+		if slices.Contains(all, percentile) {
+			return nil, usageError{fmt.Errorf("--percentiles: %s is there twice", name)}
+		}
+		all = append(all, percentile)
+	}
+	return all, nil
+}
+
+func (p *program) writeLatency(format string, answer *analysis.Latency) (err error) {
+	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
+	switch {
+	case format == "json":
+		err = writeJSON(p.stdout, answer)
+	case format == "csv":
+		err = writeCSV(p.stdout, latencyNames(answer), latencyRecords(answer))
+	case len(answer.Rows) > 0:
+		err = p.printLatency(answer)
+	}
+	if err == nil && len(answer.Rows) == 0 {
+		return noData(&answer.Scope)
+	}
+	return err
+}
+
+func latencyNames(answer *analysis.Latency) []string {
+	names := append(slices.Clone(answer.By), "requests", "errors", "error_share", "requests_injected")
+	for _, measure := range []string{"latency", "net_latency", "ttft", "time_per_output_token"} {
+		names = append(names, measure+"_count", "sum_"+measure+"_ns", "avg_"+measure+"_ms", "min_"+measure+"_ms")
+		for _, percentile := range answer.Percentiles {
+			names = append(names, percentile+"_"+measure+"_ms")
+		}
+		names = append(names, "max_"+measure+"_ms")
+	}
+	return append(names, "usage_count", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
+		"reasoning_tokens", "priced_count", "cost_usd")
+}
+
+func latencyRecords(answer *analysis.Latency) [][]any {
+	var records [][]any
+	for i := range answer.Rows {
+		r := &answer.Rows[i]
+		var record []any
+		for _, value := range r.Values {
+			record = append(record, value)
+		}
+		record = append(record, r.Requests, r.Errors, r.ErrorShare, r.Injected)
+		for _, d := range []*analysis.Distribution{&r.Latency, &r.NetLatency, &r.TTFT, &r.TimePerOutputToken} {
+			record = append(record, d.Count, d.SumNS, d.AvgMS, d.MinMS)
+			for _, percentile := range answer.Percentiles {
+				record = append(record, d.Percentiles.Get(percentile))
+			}
+			record = append(record, d.MaxMS)
+		}
+		records = append(records, append(record, r.UsageCount, r.InputTokens, r.OutputTokens, r.CacheReadTokens,
+			r.CacheWriteTokens, r.ReasoningTokens, r.PricedCount, r.CostUSD))
+	}
+	return records
+}
+
+func (p *program) printLatency(answer *analysis.Latency) error {
+	if _, err := fmt.Fprintf(p.stdout, "%s\n\n", caption(&answer.Scope)); err != nil {
+		return err
+	}
+	t := newTable(answer.Rows)
+	for i, name := range answer.By {
+		t.text(name, func(r *analysis.LatencyRow) string { return r.Values[i] })
+	}
+	t.keep = len(answer.By)
+	t.number("requests", func(r *analysis.LatencyRow) string { return count(r.Requests) })
+	t.number("errors %", func(r *analysis.LatencyRow) string { return percent(r.ErrorShare) })
+	t.number("faults", func(r *analysis.LatencyRow) string { return countOrMissing(r.Injected) })
+	t.number("avg ms", func(r *analysis.LatencyRow) string { return ms(r.Latency.AvgMS) })
+	for _, name := range answer.Percentiles {
+		t.number(name+" ms", func(r *analysis.LatencyRow) string { return ms(r.Latency.Percentiles.Get(name)) })
+	}
+	t.number("max ms", func(r *analysis.LatencyRow) string { return ms(r.Latency.MaxMS) })
+	for _, name := range answer.Percentiles[:min(2, len(answer.Percentiles))] {
+		t.number("TTFT "+name+" ms", func(r *analysis.LatencyRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
+	}
+	if err := t.write(p.stdout); err != nil {
+		return err
+	}
+	return writeOpen(p.stdout, &answer.Open)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+// The exit codes.
+const (
+	exitFine       = 0
+	exitCheck      = 1 // a check failed
+	exitUsage      = 2 // wrong usage, or no data
+	exitUnreadable = 3 // the file cannot be read, or is not ours
+)
+
+// errCheck and errNoData end a verb whose answer is already on its way; the
+// message is for stderr.
+var (
+	errCheck  = errors.New("check failed")
+	errNoData = errors.New("no data")
+)
+
+// usageError is the caller's own mistake.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// program is one invocation.
+type program struct {
+	stdout, stderr io.Writer
+	now            func() time.Time
+}
+
+// run runs the program with args, the command line without its name, and
+// returns the exit code. The answer goes to stdout, everything else to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	p := &program{stdout: stdout, stderr: stderr, now: time.Now}
+	return p.run(ctx, args)
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(err.Error()))
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitFine
+	case errors.Is(err, errCheck):
+		return exitCheck
+	case errors.As(err, &usage), errors.Is(err, errNoData), errors.Is(err, analysis.ErrQuery):
+		return exitUsage
+	default:
+		return exitUnreadable
+	}
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "spanbucket VERB --db FILE",
+		Short: "Ask a spanbucket file what became of the spans in it",
+		Long: `Ask a file that the spanbucket exporter has written what became of the spans in it.
+
+Exit codes: 0 fine, 1 a check failed, 2 wrong usage or no data, 3 the file cannot
+be read or is not a spanbucket file. Answers go to stdout, everything else to stderr.`,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("%q is no verb; spanbucket --help lists them", args[0])}
+			}
+			cmd.SetOut(p.stderr)
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return usageError{errors.New("a verb is missing")}
+		},
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.schemaCommand(), p.verifyCommand())
+	return root
+}
+
+// noArguments refuses what follows the flags.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s: unexpected argument %q", cmd.Name(), args[0])}
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+func (p *program) statsCommand() *cobra.Command {
+	var flags queryFlags
+	cmd := &cobra.Command{
+		Use:   "stats --db FILE",
+		Short: "Print what is in the file and how it went",
+		Long: `Print what is in the file and how it went: the file itself, what became of every
+span received, and requests, errors, latency, tokens and cost by category.`,
+		Example: `  spanbucket stats --db spanbucket.db
+  spanbucket stats --db spanbucket.db --from 2026-01-30T10:00:00Z --to 2026-01-30T11:00:00Z`,
+		Args: noArguments,
+	}
+	flags.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var answer *analysis.Overview
+		err := flags.view(cmd.Context(), func(tx *sql.Tx) error {
+			q, err := flags.query(cmd.Context(), p, tx)
+			if err != nil {
+				return err
+			}
+			answer, err = analysis.AskOverview(cmd.Context(), tx, q)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return p.writeStats(flags.format, flags.db, answer)
+	}
+	return cmd
+}
+
+func (p *program) writeStats(format, path string, answer *analysis.Overview) error {
+	p.talk(&answer.Scope, format == "text")
+	switch format {
+	case "json":
+		return writeJSON(p.stdout, answer)
+	case "csv":
+		return writeCSV(p.stdout, statsNames, statsRecords(answer))
+	}
+	return p.printStats(path, answer)
+}
+
+var statsNames = []string{
+	"category", "requests_total", "errors", "error_share", "requests_injected", "adjusted_requests", "latency_count",
+	"sum_latency_ns", "avg_latency_ms", "min_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms",
+	"max_latency_ms", "ttft_count", "avg_ttft_ms", "p50_ttft_ms", "p95_ttft_ms", "usage_count", "input_tokens",
+	"output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "priced_count", "cost_usd",
+}
+
+func statsRecords(answer *analysis.Overview) [][]any {
+	var records [][]any
+	for i := range answer.Rows {
+		r := &answer.Rows[i]
+		l, t := &r.Latency, &r.TTFT
+		records = append(records, []any{
+			r.Category, r.Requests, r.Errors, r.ErrorShare, r.Injected, r.Adjusted, l.Count,
+			l.SumNS, l.AvgMS, l.MinMS, l.Percentiles.Get("p50"), l.Percentiles.Get("p95"), l.Percentiles.Get("p99"),
+			l.MaxMS, t.Count, t.AvgMS, t.Percentiles.Get("p50"), t.Percentiles.Get("p95"), r.UsageCount, r.InputTokens,
+			r.OutputTokens, r.CacheReadTokens, r.CacheWriteTokens, r.ReasoningTokens, r.PricedCount, r.CostUSD,
+		})
+	}
+	return records
+}
+
+func (p *program) printStats(path string, answer *analysis.Overview) error {
+	if err := writeFacts(p.stdout, statsFacts(path, answer)); err != nil {
+		return err
+	}
+	rows := answer.Rows
+	if len(rows) == 0 {
+		_, err := fmt.Fprintf(p.stdout, "\n%s\n", noData(&answer.Scope))
+		return err
+	}
+	if answer.Total != nil && strings.Contains(answer.Total.Category, "+") {
+		rows = append([]analysis.CategoryRow{*answer.Total}, rows...)
+	}
+	if _, err := fmt.Fprintf(p.stdout, "\n%s\n\n", caption(&answer.Scope)); err != nil {
+		return err
+	}
+	t := newTable(rows)
+	t.text("category", func(r *analysis.CategoryRow) string { return r.Category })
+	t.number("requests", func(r *analysis.CategoryRow) string { return count(r.Requests) })
+	t.number("errors %", func(r *analysis.CategoryRow) string { return percent(r.ErrorShare) })
+	t.number("faults", func(r *analysis.CategoryRow) string { return countOrMissing(r.Injected) })
+	for _, name := range []string{"p50", "p95", "p99"} {
+		t.number(name+" ms", func(r *analysis.CategoryRow) string { return ms(r.Latency.Percentiles.Get(name)) })
+	}
+	t.number("max ms", func(r *analysis.CategoryRow) string { return ms(r.Latency.MaxMS) })
+	for _, name := range []string{"p50", "p95"} {
+		t.number("TTFT "+name+" ms", func(r *analysis.CategoryRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
+	}
+	t.number("tokens in", func(r *analysis.CategoryRow) string { return compact(r.InputTokens) })
+	t.number("tokens out", func(r *analysis.CategoryRow) string { return compact(r.OutputTokens) })
+	t.number("cost USD", func(r *analysis.CategoryRow) string { return usd(r.CostUSD) })
+	if err := t.write(p.stdout); err != nil {
+		return err
+	}
+	return writeOpen(p.stdout, &answer.Open)
+}
+
+// statsFacts are the lines about the file.
+func statsFacts(path string, answer *analysis.Overview) [][2]string {
+	f := &answer.File
+	facts := [][2]string{
+		{"file", fmt.Sprintf("%s  (%s, schema %d)", path, bytesText(f.Bytes), f.SchemaVersion)},
+		{"written by", fmt.Sprintf("spanbucket %s since %s, %s %s", orMissing(f.WriterVersion), f.CreatedUTC,
+			count(f.Commits), plural(f.Commits, "commit"))},
+	}
+	if f.FirstUTC != nil && f.LastUTC != nil {
+		length := time.Duration(*f.LastNS - *f.FirstNS).Round(time.Second)
+		facts = append(facts, [2]string{"spans", fmt.Sprintf("%s to %s  (%s)", *f.FirstUTC, *f.LastUTC, length)})
+	}
+	if runs := runsText(answer.Runs); runs != "" {
+		facts = append(facts, [2]string{"runs", runs})
+	}
+	facts = append(facts, [2]string{"buckets", widthsText(answer.Widths)},
+		[2]string{"requests are", strings.Join(f.Headline, ", ")},
+		[2]string{"ledger", countsText(answer.Ledger)})
+	if len(answer.Notes) > 0 {
+		facts = append(facts, [2]string{"notes", countsText(answer.Notes)})
+	}
+	return facts
+}
+
+func orMissing(text string) string {
+	if text == "" {
+		return missing
+	}
+	return text
+}
+
+// runsText names the runs, the first few of many; empty where there are only
+// spans outside any.
+func runsText(runs []analysis.Run) string {
+	const most = 5
+	if len(runs) == 1 && runs[0].RunID == "" {
+		return ""
+	}
+	var names []string
+	for i, r := range runs {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %s more", count(int64(len(runs)-most))))
+			break
+		}
+		names = append(names, fmt.Sprintf("%s (%s %s)", cut(runName(r.RunID), maxCell), count(r.Requests), plural(r.Requests, "request")))
+	}
+	return strings.Join(names, ", ")
+}
+
+func widthsText(widths []analysis.WidthSummary) string {
+	var names []string
+	for _, w := range widths {
+		names = append(names, fmt.Sprintf("%s: %s", widthName(w.WidthS), count(w.Rows)))
+	}
+	return strings.Join(names, ", ")
+}
+
+func countsText(counts []analysis.Count) string {
+	if len(counts) == 0 {
+		return missing
+	}
+	var parts []string
+	for _, c := range counts {
+		parts = append(parts, count(c.Spans)+" "+c.Reason)
+	}
+	return strings.Join(parts, ", ")
+}

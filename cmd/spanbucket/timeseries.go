@@ -1,0 +1,121 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+func (p *program) timeseriesCommand() *cobra.Command {
+	var flags queryFlags
+	cmd := &cobra.Command{
+		Use:   "timeseries --db FILE",
+		Short: "Print the course of requests, errors and latency over time",
+		Long: `Print the course of requests, errors and latency over time: one row per bucket,
+run and category. Without --width the buckets are the narrowest that cut the
+interval into at most 120.`,
+		Example: `  spanbucket timeseries --db spanbucket.db --from +10s --to +20s --width 1s
+  spanbucket timeseries --db spanbucket.db --category tool --format csv`,
+		Args: noArguments,
+	}
+	flags.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var answer *analysis.Timeseries
+		err := flags.view(cmd.Context(), func(tx *sql.Tx) error {
+			q, err := flags.query(cmd.Context(), p, tx)
+			if err != nil {
+				return err
+			}
+			answer, err = analysis.AskTimeseries(cmd.Context(), tx, q)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return p.writeTimeseries(flags.format, answer)
+	}
+	return cmd
+}
+
+func (p *program) writeTimeseries(format string, answer *analysis.Timeseries) (err error) {
+	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
+	switch {
+	case format == "json":
+		err = writeJSON(p.stdout, answer)
+	case format == "csv":
+		err = writeCSV(p.stdout, timeseriesNames, timeseriesRecords(answer))
+	case len(answer.Rows) > 0:
+		err = p.printTimeseries(answer)
+	}
+	if err == nil && len(answer.Rows) == 0 {
+		return noData(&answer.Scope)
+	}
+	return err
+}
+
+var timeseriesNames = []string{
+	"run_id", "width_s", "bucket_start", "bucket_utc", "category", "settled", "requests_total", "requests_success",
+	"errors", "error_share", "requests_rate_limited", "requests_injected", "completed_total", "latency_count",
+	"avg_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "ttft_count",
+	"p50_ttft_ms", "p95_ttft_ms", "input_tokens", "output_tokens", "cost_usd",
+}
+
+func timeseriesRecords(answer *analysis.Timeseries) [][]any {
+	records := make([][]any, len(answer.Rows))
+	for i := range answer.Rows {
+		r := &answer.Rows[i]
+		records[i] = []any{
+			r.RunID, answer.WidthS, r.BucketStart, r.BucketUTC, r.Category, r.Settled, r.Requests, r.Success,
+			r.Errors, r.ErrorShare, r.RateLimited, r.Injected, r.Completed, r.LatencyCount,
+			r.AvgMS, r.P50MS, r.P95MS, r.P99MS, r.MaxMS, r.TTFTCount,
+			r.TTFTP50MS, r.TTFTP95MS, r.InputTokens, r.OutputTokens, r.CostUSD,
+		}
+	}
+	return records
+}
+
+func (p *program) printTimeseries(answer *analysis.Timeseries) error {
+	rows := answer.Rows
+	day := rows[0].BucketUTC[:10]
+	oneDay := day == rows[len(rows)-1].BucketUTC[:10]
+	if _, err := fmt.Fprintf(p.stdout, "%s  ·  buckets of %s\n\n", caption(&answer.Scope), widthName(answer.WidthS)); err != nil {
+		return err
+	}
+	var runs, categories bool
+	for i := range rows {
+		runs = runs || rows[i].RunID != rows[0].RunID
+		categories = categories || rows[i].Category != rows[0].Category
+	}
+	t := newTable(rows)
+	t.text("time UTC", func(r *analysis.TimeseriesRow) string {
+		if oneDay {
+			return r.BucketUTC[11:19]
+		}
+		return r.BucketUTC[:10] + " " + r.BucketUTC[11:19]
+	})
+	if runs {
+		t.text("run", func(r *analysis.TimeseriesRow) string { return runName(r.RunID) })
+	}
+	if categories {
+		t.text("category", func(r *analysis.TimeseriesRow) string { return r.Category })
+	}
+	t.number("requests", func(r *analysis.TimeseriesRow) string { return count(r.Requests) })
+	t.number("completed", func(r *analysis.TimeseriesRow) string { return count(r.Completed) })
+	t.number("errors %", func(r *analysis.TimeseriesRow) string { return percent(r.ErrorShare) })
+	t.number("faults", func(r *analysis.TimeseriesRow) string { return countOrMissing(r.Injected) })
+	t.number("p50 ms", func(r *analysis.TimeseriesRow) string { return ms(r.P50MS) })
+	t.number("p95 ms", func(r *analysis.TimeseriesRow) string { return ms(r.P95MS) })
+	t.number("p99 ms", func(r *analysis.TimeseriesRow) string { return ms(r.P99MS) })
+	t.number("max ms", func(r *analysis.TimeseriesRow) string { return ms(r.MaxMS) })
+	t.number("TTFT p50 ms", func(r *analysis.TimeseriesRow) string { return ms(r.TTFTP50MS) })
+	t.number("tokens out", func(r *analysis.TimeseriesRow) string { return compact(r.OutputTokens) })
+	t.number("cost USD", func(r *analysis.TimeseriesRow) string { return usd(r.CostUSD) })
+	t.text("state", func(r *analysis.TimeseriesRow) string { return map[bool]string{false: "open"}[r.Settled] })
+	if err := t.write(p.stdout); err != nil {
+		return err
+	}
+	return writeOpen(p.stdout, &answer.Open)
+}
