@@ -102,6 +102,7 @@ func (e *tracesExporter) consume(ctx context.Context, batch ptrace.Traces) error
 	for o := range observations {
 		delta.Fold(o)
 	}
+	delta.Settle()
 	return e.store.Write(ctx, storage.Batch{Delta: delta, Observations: observations})
 }
 

@@ -108,6 +108,12 @@ func (c *Cell) Add(o *Cell) error {
 	return nil
 }
 
+func (c *Cell) settle() {
+	for m := range c.Measures {
+		c.Measures[m].Settle()
+	}
+}
+
 // reset empties the cell and keeps its memory for reuse.
 func (c *Cell) reset() {
 	c.Counters = [NumCounters]int64{}

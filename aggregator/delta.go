@@ -61,6 +61,7 @@ type Delta struct {
 	cellAt     map[seriesBucket]int32
 	headline   []HeadlineCell
 	headAt     map[headlineBucket]int32
+	headMemo   [headMemoSize]headMemo
 	runs       []RunSpan
 	runAt      map[string]int32
 	rejected   [NumRejections]int64
@@ -77,6 +78,17 @@ type headlineBucket struct {
 	category    Category
 	bucketStart int64
 }
+
+// headMemo remembers where a headline cell is: nearly all spans of a batch
+// start, and end, in a few buckets.
+type headMemo struct {
+	headlineBucket
+	generation uint64
+	index      int32
+}
+
+// headMemoSize is a power of two.
+const headMemoSize = 64
 
 // NewDelta returns an empty delta.
 func NewDelta(widths Widths) *Delta {
@@ -190,6 +202,17 @@ func (d *Delta) Fold(o *Observation) {
 	d.notes.add(o.Notes | written.notes)
 }
 
+// Settle brings the histograms up to date, so that reading the delta changes
+// nothing any more. It is called once everything is folded.
+func (d *Delta) Settle() {
+	for i := range d.cells {
+		d.cells[i].settle()
+	}
+	for i := range d.headline {
+		d.headline[i].settle()
+	}
+}
+
 // seriesCell returns the spelling of the observation's series and its cell; the
 // cell is nil where no width has detail by series.
 func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*spelling, *SeriesCell) {
@@ -231,6 +254,10 @@ func (d *Delta) cellIndex(key seriesBucket) int32 {
 }
 
 func (d *Delta) headlineCell(key headlineBucket) *HeadlineCell {
+	memo := &d.headMemo[(uint64(key.bucketStart)/uint64(d.widths.Headline)+7*uint64(key.category))%headMemoSize]
+	if memo.generation == d.generation && memo.headlineBucket == key {
+		return &d.headline[memo.index]
+	}
 	i, ok := d.headAt[key]
 	if !ok {
 		i = int32(len(d.headline))
@@ -240,6 +267,7 @@ func (d *Delta) headlineCell(key headlineBucket) *HeadlineCell {
 		c.reset()
 		d.headAt[key] = i
 	}
+	*memo = headMemo{key, d.generation, i}
 	return &d.headline[i]
 }
 

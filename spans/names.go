@@ -14,11 +14,14 @@ type target struct {
 // length tell nearly all names apart, so that nearly every miss ends at an
 // empty place without a comparison; a Go map hashes the whole name.
 type nameTable struct {
-	places [nameTableSize]namePlace
+	// index holds the position in places plus one, 0 where there is none. It
+	// is kept apart, and small, so that misses touch nothing else.
+	index  [nameTableSize]uint8
+	places []namePlace
 }
 
 type namePlace struct {
-	name    string // empty: the place is free
+	name    string
 	targets []target
 }
 
@@ -37,23 +40,23 @@ func (t *nameTable) targets(name string) []target {
 	if name == "" {
 		return nil
 	}
-	for h := nameHash(name); ; h = (h + 1) % nameTableSize {
-		if place := &t.places[h]; place.name == name || place.name == "" {
+	for h := nameHash(name); t.index[h%nameTableSize] != 0; h++ {
+		if place := &t.places[t.index[h%nameTableSize]-1]; place.name == name {
 			return place.targets
 		}
 	}
+	return nil
 }
 
 // add lets an attribute feed one more target. The name must not be empty.
-func (t *nameTable) add(name string, target target) {
-	for h := nameHash(name); ; h = (h + 1) % nameTableSize {
-		place := &t.places[h]
-		if place.name == "" {
-			place.name = name
-		}
-		if place.name == name {
-			place.targets = append(place.targets, target)
+func (t *nameTable) add(name string, new target) {
+	h := nameHash(name)
+	for ; t.index[h%nameTableSize] != 0; h++ {
+		if place := &t.places[t.index[h%nameTableSize]-1]; place.name == name {
+			place.targets = append(place.targets, new)
 			return
 		}
 	}
+	t.places = append(t.places, namePlace{name, []target{new}})
+	t.index[h%nameTableSize] = uint8(len(t.places))
 }

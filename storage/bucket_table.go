@@ -92,14 +92,23 @@ func (t *bucketTable) keyColumns() []string {
 	return append([]string{"id", "width_s", "bucket_start"}, t.keys...)
 }
 
-// upsertSQL writes a whole row: id, key, values.
-func (t *bucketTable) upsertSQL() string {
-	return upsertSQL(t.name, t.keyColumns(), t.valueColumns(), "id")
+// insertSQL writes a new row: values, id, keys.
+func (t *bucketTable) insertSQL() string {
+	return insertSQL(t.name, append(t.valueColumns(), t.keyColumns()...))
 }
 
-// upsertHistogramsSQL writes the histograms of a row.
-func (t *bucketTable) upsertHistogramsSQL() string {
-	return upsertSQL(t.histograms, []string{"bucket_id"}, t.histogramColumns(), "bucket_id")
+// updateSQL writes a row that is there: values, id.
+func (t *bucketTable) updateSQL() string { return updateSQL(t.name, t.valueColumns(), "id") }
+
+// insertHistogramsSQL writes the histograms of a new row: values, bucket_id.
+func (t *bucketTable) insertHistogramsSQL() string {
+	return insertSQL(t.histograms, append(t.histogramColumns(), "bucket_id"))
+}
+
+// updateHistogramsSQL writes the histograms of a row that is there: values,
+// bucket_id.
+func (t *bucketTable) updateHistogramsSQL() string {
+	return updateSQL(t.histograms, t.histogramColumns(), "bucket_id")
 }
 
 func (t *bucketTable) histogramColumns() []string {
@@ -110,17 +119,15 @@ func (t *bucketTable) histogramColumns() []string {
 	return columns
 }
 
-// upsertSQL assembles a statement from names that are all constants of this
-// package.
-func upsertSQL(table string, keys, values []string, conflict string) string {
-	sets := make([]string, len(values))
-	for i, column := range values {
-		sets[i] = column + " = excluded." + column
-	}
-	columns := append(append([]string{}, keys...), values...)
-	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s) ON CONFLICT (%s) DO UPDATE SET %s",
-		table, strings.Join(columns, ", "), strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", "),
-		conflict, strings.Join(sets, ", "))
+// insertSQL and updateSQL assemble statements from names that are all constants
+// of this package. One statement that does either would do the work of both.
+func insertSQL(table string, columns []string) string {
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)",
+		table, strings.Join(columns, ", "), strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", "))
+}
+
+func updateSQL(table string, columns []string, key string) string {
+	return fmt.Sprintf("UPDATE %s SET %s = ? WHERE %s = ?", table, strings.Join(columns, " = ?, "), key)
 }
 
 // existsSQL asks whether a bucket has any row.

@@ -41,7 +41,8 @@ type liveRow struct {
 	key    rowKey
 	id     int64
 	cell   aggregator.Cell
-	dirty  bool // differs from the file
+	stored bool // the file has the row
+	dirty  bool // it differs from that of the file
 }
 
 // liveBucket holds the rows of one bucket that have been asked for.
@@ -88,8 +89,9 @@ func (w *writer) row(ctx context.Context, bucket bucketKey, key rowKey) (*liveRo
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
 		}
+		r.stored = err == nil
 	}
-	if r.id == 0 {
+	if !r.stored {
 		w.live.nextID[bucket.table]++
 		r.id = w.live.nextID[bucket.table]
 	}

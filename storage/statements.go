@@ -14,8 +14,10 @@ type tableStatements struct {
 	table            *bucketTable
 	exists           *sql.Stmt
 	loadRow          *sql.Stmt
-	upsert           *sql.Stmt
-	upsertHistograms *sql.Stmt
+	insert           *sql.Stmt
+	update           *sql.Stmt
+	insertHistograms *sql.Stmt
+	updateHistograms *sql.Stmt
 	args             []any
 	text             []byte
 }
@@ -28,8 +30,10 @@ func prepareTable(ctx context.Context, conn *sql.Conn, t *bucketTable) (*tableSt
 	}{
 		{&s.exists, t.existsSQL()},
 		{&s.loadRow, t.loadSQL()},
-		{&s.upsert, t.upsertSQL()},
-		{&s.upsertHistograms, t.upsertHistogramsSQL()},
+		{&s.insert, t.insertSQL()},
+		{&s.update, t.updateSQL()},
+		{&s.insertHistograms, t.insertHistogramsSQL()},
+		{&s.updateHistograms, t.updateHistogramsSQL()},
 	} {
 		var err error
 		if *p.into, err = conn.PrepareContext(ctx, p.text); err != nil {
@@ -41,7 +45,9 @@ func prepareTable(ctx context.Context, conn *sql.Conn, t *bucketTable) (*tableSt
 
 func (s *tableStatements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{s.exists, s.loadRow, s.upsert, s.upsertHistograms} {
+	for _, stmt := range []*sql.Stmt{
+		s.exists, s.loadRow, s.insert, s.update, s.insertHistograms, s.updateHistograms,
+	} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}
@@ -69,13 +75,17 @@ func (s *tableStatements) load(ctx context.Context, bucket bucketKey, key rowKey
 
 // write makes the row in the file equal to r.
 func (s *tableStatements) write(ctx context.Context, r *liveRow, version int64) error {
-	s.args = append(s.args[:0], r.id, r.bucket.width, r.bucket.start)
-	s.args = append(s.args, r.key.args(s.table)...)
-	s.args = s.table.appendValues(s.args, version, &r.cell)
-	if _, err := s.upsert.ExecContext(ctx, s.args...); err != nil {
+	row, histograms := s.update, s.updateHistograms
+	s.args = append(s.table.appendValues(s.args[:0], version, &r.cell), r.id)
+	if !r.stored {
+		row, histograms = s.insert, s.insertHistograms
+		s.args = append(s.args, r.bucket.width, r.bucket.start)
+		s.args = append(s.args, r.key.args(s.table)...)
+	}
+	if _, err := row.ExecContext(ctx, s.args...); err != nil {
 		return fmt.Errorf("write %s: %w", s.table.name, err)
 	}
-	s.args = append(s.args[:0], r.id)
+	s.args = s.args[:0]
 	for _, m := range s.table.measures {
 		h := &r.cell.Measures[m.measure]
 		if h.Count() == 0 {
@@ -85,7 +95,7 @@ func (s *tableStatements) write(ctx context.Context, r *liveRow, version int64) 
 		s.text = h.AppendText(s.text[:0])
 		s.args = append(s.args, string(s.text))
 	}
-	if _, err := s.upsertHistograms.ExecContext(ctx, s.args...); err != nil {
+	if _, err := histograms.ExecContext(ctx, append(s.args, r.id)...); err != nil {
 		return fmt.Errorf("write %s: %w", s.table.histograms, err)
 	}
 	return nil

@@ -91,61 +91,63 @@ func (h *Histogram) Merge(o *Histogram) error {
 	return nil
 }
 
+// Settle brings the bins up to date. Reading does so by itself; after Settle,
+// reading changes nothing, so that several goroutines may read.
+func (h *Histogram) Settle() { h.settle() }
+
 // settle moves recent into bins.
 func (h *Histogram) settle() {
 	if len(h.recent) == 0 {
 		return
 	}
-	slices.Sort(h.recent)
-	var runs [64]BinCount
-	n := 0
-	for i := 0; i < len(h.recent); {
-		j := i + 1
-		for j < len(h.recent) && h.recent[j] == h.recent[i] {
-			j++
-		}
-		if n == len(runs) {
-			h.addBins(runs[:n])
-			n = 0
-		}
-		runs[n] = BinCount{Bin: h.recent[i], Count: int64(j - i)}
-		n++
-		i = j
-	}
-	h.addBins(runs[:n])
+	t := tallies.Get().(*tally)
+	h.addBins(t.count(h.recent))
+	tallies.Put(t)
 	h.recent = h.recent[:0]
 }
 
-// addBins adds ascending bins to h.bins, in place: it counts the bins that are
-// new, makes room for them at the end and merges from the back.
+// addBins adds ascending bins to h.bins, in place: first to the bins in use,
+// then it makes room at the end and moves the rest apart from the back.
 func (h *Histogram) addBins(add []BinCount) {
-	missing := 0
-	i := 0
+	missing, from := 0, 0
 	for _, a := range add {
-		for i < len(h.bins) && h.bins[i].Bin < a.Bin {
-			i++
-		}
-		if i == len(h.bins) || h.bins[i].Bin != a.Bin {
+		at, found := search(h.bins[from:], a.Bin)
+		from += at
+		if found {
+			h.bins[from].Count += a.Count
+		} else {
 			missing++
 		}
 	}
-	i = len(h.bins) - 1
-	h.bins = slices.Grow(h.bins, missing)[:len(h.bins)+missing]
-	out := len(h.bins) - 1
-	for j := len(add) - 1; j >= 0; out-- {
-		switch {
-		case i < 0 || h.bins[i].Bin < add[j].Bin:
-			h.bins[out] = add[j]
-			j--
-		case h.bins[i].Bin == add[j].Bin:
-			h.bins[out] = BinCount{Bin: add[j].Bin, Count: h.bins[i].Count + add[j].Count}
-			i--
-			j--
-		default:
-			h.bins[out] = h.bins[i]
-			i--
+	if missing == 0 {
+		return
+	}
+	end := len(h.bins)
+	h.bins = slices.Grow(h.bins, missing)[:end+missing]
+	for j := len(add) - 1; missing > 0; j-- {
+		at, found := search(h.bins[:end], add[j].Bin)
+		if found {
+			continue
+		}
+		copy(h.bins[at+missing:], h.bins[at:end])
+		missing--
+		h.bins[at+missing] = add[j]
+		end = at
+	}
+}
+
+// search returns where b is, or belongs, in ascending bins.
+func search(bins []BinCount, b Bin) (int, bool) {
+	low, high := 0, len(bins)
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if bins[middle].Bin < b {
+			low = middle + 1
+		} else {
+			high = middle
 		}
 	}
+	return low, low < len(bins) && bins[low].Bin == b
 }
 
 // Count returns how many values were recorded.
