@@ -1,4 +1,4 @@
-package spanbucketexporter_test
+package spanbucketexporter
 
 import (
 	"bufio"
