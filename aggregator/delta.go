@@ -171,7 +171,7 @@ func (d *Delta) Fold(o *Observation) {
 	}
 	startSeconds := UnixSeconds(o.StartUnixNano)
 	written, cell := d.seriesCell(o, startSeconds)
-	run := d.run(written.clean.Run)
+	run := written.run
 	start := headlineBucket{run, o.Series.Category, BucketStart(startSeconds, d.widths.Headline)}
 	head := d.headlineCell(start)
 	if cell != nil && !cell.canObserve(o) || !head.canObserve(o) {
@@ -216,12 +216,14 @@ func (d *Delta) Settle() {
 // seriesCell returns the spelling of the observation's series and its cell; the
 // cell is nil where no width has detail by series.
 func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*spelling, *SeriesCell) {
-	s := d.spellings.find(&o.Series)
+	i := d.spellings.find(&o.Series)
+	s := &d.spellings.entries[i]
+	if s.generation != d.generation {
+		kept := &d.spellings.kept[i]
+		s.generation, s.run, s.series, s.cell = d.generation, d.run(kept.Run), d.addSeries(*kept), -1
+	}
 	if d.widths.Series == 0 {
 		return s, nil
-	}
-	if s.generation != d.generation {
-		s.generation, s.series, s.cell = d.generation, d.addSeries(s.clean), -1
 	}
 	start := BucketStart(startSeconds, d.widths.Series)
 	if s.cell < 0 || d.cells[s.cell].BucketStart != start {

@@ -63,6 +63,9 @@ func (r *Registry) AddRun(run string) { r.runs[run] = struct{}{} }
 
 // AddSeries makes a series known, whatever the limits.
 func (r *Registry) AddSeries(s NamedSeries) {
+	if r.knows(s) {
+		return
+	}
 	r.widest = ""
 	r.series[s.ID] = s.Series
 	if s.isOverflow() {
@@ -72,7 +75,7 @@ func (r *Registry) AddSeries(s NamedSeries) {
 	if len(r.values) > 0 && s.Dimensions != "" {
 		values := dimensionValues(s.Dimensions)
 		for i, limit := range r.limits.Dimensions {
-			if value, ok := values[limit.Name]; ok {
+			if value, ok := values[limit.Name]; ok && value != Overflow {
 				r.values[i][value] = struct{}{}
 			}
 		}

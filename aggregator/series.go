@@ -72,6 +72,28 @@ func (s *Series) texts() [10]*string {
 	}
 }
 
+// compact returns an equal series whose texts lie together in memory of their
+// own.
+func (s *Series) compact() Series {
+	out := *s
+	size := 0
+	texts := out.texts()
+	for _, text := range texts {
+		size += len(*text)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, text := range texts {
+		all.WriteString(*text)
+	}
+	rest := all.String()
+	for _, text := range texts {
+		n := len(*text)
+		*text, rest = rest[:n], rest[n:]
+	}
+	return out
+}
+
 // Clean makes every value fit to store and returns what it had to change.
 func (s *Series) Clean() Note {
 	var notes Note

@@ -2,17 +2,18 @@ package aggregator
 
 import "hash/maphash"
 
-// spelling is a series as instrumentation wrote it, and what it is kept as.
+// spelling is a series as instrumentation wrote it. What comparing needs comes
+// first, and its texts lie together in memory: there are a thousand of these
+// and each span looks at one.
 type spelling struct {
-	hash  uint64
-	raw   Series
-	clean NamedSeries
-	notes Note // what cleaning changed
-	// Of the present contents of the delta: the index of the series and of the
-	// cell it used last; valid where generation is that of the delta.
-	generation uint64
-	series     int32
-	cell       int32
+	hash uint64
+	// Of the present contents of the delta: the index of the run, of the
+	// series and of the cell it used last; valid where generation is that of
+	// the delta.
+	generation        uint64
+	run, series, cell int32
+	notes             Note // what cleaning changed
+	raw               Series
 }
 
 // spellings finds series as they were written. It survives the Reset of a
@@ -21,8 +22,9 @@ type spelling struct {
 type spellings struct {
 	seed    maphash.Seed
 	entries []spelling
-	places  []int32 // index into entries plus one; 0: free. A power of two.
-	unclean bool    // some entry is longer than it is worth keeping
+	kept    []NamedSeries // what each entry is kept as
+	places  []int32       // index into entries plus one; 0: free. A power of two.
+	unclean bool          // some entry is longer than it is worth keeping
 }
 
 const (
@@ -49,30 +51,34 @@ func (t *spellings) hash(s *Series) uint64 {
 	return h
 }
 
-// find returns the entry of a series, and makes one where it is new.
-func (t *spellings) find(s *Series) *spelling {
+// find returns the index of the entry of a series, and makes one where it is
+// new.
+func (t *spellings) find(s *Series) int32 {
 	h := t.hash(s)
 	mask := uint64(len(t.places) - 1)
 	for at := h & mask; ; at = (at + 1) & mask {
-		if t.places[at] == 0 {
+		i := t.places[at] - 1
+		if i < 0 {
 			return t.insert(at, h, s)
 		}
-		if e := &t.entries[t.places[at]-1]; e.hash == h && e.raw == *s {
-			return e
+		if e := &t.entries[i]; e.hash == h && e.raw == *s {
+			return i
 		}
 	}
 }
 
-func (t *spellings) insert(at, h uint64, s *Series) *spelling {
-	clean := *s
-	notes := clean.Clean()
-	t.unclean = t.unclean || notes != 0
-	t.entries = append(t.entries, spelling{hash: h, raw: *s, clean: NamedSeries{clean.ID(), clean}, notes: notes})
+func (t *spellings) insert(at, h uint64, s *Series) int32 {
+	e := spelling{hash: h, raw: s.compact()}
+	clean := e.raw
+	e.notes = clean.Clean()
+	t.unclean = t.unclean || e.notes != 0
+	t.entries = append(t.entries, e)
+	t.kept = append(t.kept, NamedSeries{clean.ID(), clean})
 	t.places[at] = int32(len(t.entries))
 	if 2*len(t.entries) > len(t.places) {
 		t.grow()
 	}
-	return &t.entries[len(t.entries)-1]
+	return int32(len(t.entries) - 1)
 }
 
 func (t *spellings) grow() {
@@ -91,7 +97,8 @@ func (t *spellings) grow() {
 func (t *spellings) trim() {
 	if t.unclean || len(t.entries) > maxSpellings {
 		clear(t.entries)
+		clear(t.kept)
 		clear(t.places)
-		t.entries, t.unclean = t.entries[:0], false
+		t.entries, t.kept, t.unclean = t.entries[:0], t.kept[:0], false
 	}
 }
