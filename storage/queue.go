@@ -38,10 +38,10 @@ const maxGroupSpans = 1 << 20
 // queue is where batches wait for the writer. Its length is bounded by the
 // callers, each of which waits with its one batch.
 type queue struct {
-	mu      sync.Mutex
-	batches []*waiting
-	closed  bool
-	// ready has room for one token, which says that batches or closed
+	mu       sync.Mutex
+	batches  []*waiting
+	closedAt time.Time // zero: open
+	// ready has room for one token, which says that batches or closedAt
 	// changed.
 	ready chan struct{}
 }
@@ -64,7 +64,7 @@ func (q *queue) submit(ctx context.Context, b Batch) error {
 		return err
 	}
 	q.mu.Lock()
-	if q.closed {
+	if !q.closedAt.IsZero() {
 		q.mu.Unlock()
 		return ErrClosed
 	}
@@ -105,7 +105,7 @@ func (q *queue) take() ([]*waiting, bool) {
 		}
 		group := slices.Clone(q.batches[:n])
 		q.batches = slices.Delete(q.batches, 0, n)
-		closed := q.closed
+		closed := !q.closedAt.IsZero()
 		q.mu.Unlock()
 		if n > 0 || closed {
 			return group, n > 0
@@ -116,7 +116,19 @@ func (q *queue) take() ([]*waiting, bool) {
 
 func (q *queue) close() {
 	q.mu.Lock()
-	q.closed = true
+	q.closedAt = time.Now()
 	q.mu.Unlock()
 	q.signal()
+}
+
+// patience is how much longer a transaction that began at the given instant
+// may wait for a lock: lockPatience, and after close the same for all that is
+// still waiting, so that closing takes no longer than that.
+func (q *queue) patience(began time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closedAt.IsZero() && q.closedAt.Before(began) {
+		began = q.closedAt
+	}
+	return time.Until(began.Add(lockPatience))
 }

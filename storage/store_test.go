@@ -197,6 +197,29 @@ func TestForeignLockEndsInARetryableAnswer(t *testing.T) {
 	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
 }
 
+// TestCloseIsQuickWhileTheFileIsLocked: whoever waits is told, all within one
+// patience.
+func TestCloseIsQuickWhileTheFileIsLocked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the writer's patience, four seconds")
+	}
+	o := testOptions(t)
+	s := openStore(t, o)
+	release := holdWriteLock(t, o.Path)
+	answers := make(chan error, 2)
+	write := func() { answers <- s.Write(context.Background(), batchOf(o, observation(0, time.Second))) }
+	go write()
+	require.Eventually(t, func() bool { return waitingBatches(s) == 0 && busyWriter(s) }, 3*time.Second, time.Millisecond)
+	go write()
+	require.Eventually(t, func() bool { return waitingBatches(s) == 1 }, 3*time.Second, time.Millisecond)
+	began := time.Now()
+	require.NoError(t, s.Close())
+	require.Less(t, time.Since(began), 5*time.Second)
+	require.True(t, isBusy(<-answers))
+	require.True(t, isBusy(<-answers))
+	release()
+}
+
 // TestOverflowRejectsOnlyTheSpanThatDoesNotFit fills a row nearly to the brim.
 func TestOverflowRejectsOnlyTheSpanThatDoesNotFit(t *testing.T) {
 	o := testOptions(t)

@@ -168,13 +168,13 @@ func (w *writer) transaction(ctx context.Context, group []*waiting) error {
 // lockPatience, and forgets what it remembers if another connection changed
 // the file.
 func (w *writer) begin(ctx context.Context) error {
-	deadline := time.Now().Add(lockPatience)
+	began := time.Now()
 	for {
 		_, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 		if err == nil {
 			break
 		}
-		if !isBusy(err) || time.Now().After(deadline) {
+		if !isBusy(err) || w.queue.patience(began) <= 0 {
 			return fmt.Errorf("begin: %w", err)
 		}
 	}
