@@ -42,40 +42,53 @@ type Querier interface {
 // ReadMeta reads the relation meta. A row that is missing or malformed is an
 // error that names it.
 func ReadMeta(ctx context.Context, q Querier) (*Meta, error) {
-	values := map[string]string{}
-	rows, err := q.QueryContext(ctx, "SELECT key, value FROM meta")
+	values, err := metaValues(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("read meta: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var key, value string
-		if err := rows.Scan(&key, &value); err != nil {
-			return nil, fmt.Errorf("read meta: %w", err)
-		}
-		values[key] = value
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read meta: %w", err)
-	}
-	m := &Meta{WriterID: values["writer_id"], WriterVersion: values["writer_version"], CreatedUTC: values["created_utc"]}
-	if err := m.parse(values); err != nil {
+	m, err := parseMeta(values)
+	if err != nil {
 		return nil, fmt.Errorf("read meta: %w", err)
 	}
 	return m, nil
 }
 
+func metaValues(ctx context.Context, q Querier) (map[string]string, error) {
+	rows, err := q.QueryContext(ctx, "SELECT key, value FROM meta")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	values := map[string]string{}
+	for rows.Next() {
+		var key, value string
+		if err := rows.Scan(&key, &value); err != nil {
+			return nil, err
+		}
+		values[key] = value
+	}
+	return values, rows.Err()
+}
+
+func parseMeta(values map[string]string) (*Meta, error) {
+	m := &Meta{WriterID: values["writer_id"], WriterVersion: values["writer_version"], CreatedUTC: values["created_utc"]}
+	return m, m.parse(values)
+}
+
 func (m *Meta) parse(values map[string]string) error {
 	var settle int64
-	for key, into := range map[string]*int64{
-		"schema_version": &m.SchemaVersion, "version": &m.Version,
-		"histogram_precision_bits": &m.PrecisionBits, "settle_after_s": &settle,
+	for _, number := range []struct {
+		key  string
+		into *int64
+	}{
+		{"schema_version", &m.SchemaVersion}, {"version", &m.Version},
+		{"histogram_precision_bits", &m.PrecisionBits}, {"settle_after_s", &settle},
 	} {
-		n, err := strconv.ParseInt(values[key], 10, 64)
+		n, err := strconv.ParseInt(values[number.key], 10, 64)
 		if err != nil {
-			return fmt.Errorf("%s: %q is not an integer", key, values[key])
+			return fmt.Errorf("%s: %q is not an integer", number.key, values[number.key])
 		}
-		*into = n
+		*number.into = n
 	}
 	m.SettleAfter = time.Duration(settle) * time.Second
 	var widths []widthText

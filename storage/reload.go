@@ -104,7 +104,7 @@ func (w *writer) loadSeries(ctx context.Context) error {
 }
 
 // eachRow calls scan for every row of a query.
-func eachRow(ctx context.Context, q queryer, query string, scan func(*sql.Rows) error, args ...any) (err error) {
+func eachRow(ctx context.Context, q Querier, query string, scan func(*sql.Rows) error, args ...any) (err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err

@@ -3,13 +3,21 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"iter"
+	"strconv"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
 // Problem is a rule that a row of a file breaks.
 type Problem struct {
 	Relation string `json:"relation"` // the table
 	Row      string `json:"row"`      // its key; empty where the whole relation is meant
+	Column   string `json:"column"`   // empty where no single one is meant
 	Rule     string `json:"rule"`     // what should hold
 	Stored   string `json:"stored"`   // what the file says
 	Expected string `json:"expected"` // what it should say
@@ -18,18 +26,180 @@ type Problem struct {
 // String returns the problem as one line.
 func (p Problem) String() string {
 	text := p.Relation
-	if p.Row != "" {
-		text += " " + p.Row
+	for _, part := range []string{p.Row, p.Column} {
+		if part != "" {
+			text += " " + part
+		}
 	}
 	return text + ": " + p.Rule + ": stored " + p.Stored + ", expected " + p.Expected
 }
 
-// Verify checks the file and yields every problem it finds. An error ends it.
+// Verify checks that the file is whole and that the numbers in it agree with
+// each other, and yields every problem it finds. It reads the file once, in one
+// snapshot, and keeps in memory what one bucket of each width holds, besides
+// the series and runs. Rules between rows are not checked for rows that already
+// break one of their own. An error ends it.
 func (r *Reader) Verify(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
-		err := r.View(ctx, func(tx *sql.Tx) error { return nil })
-		if err != nil {
-			yield(Problem{}, err)
+		err := r.View(ctx, func(tx *sql.Tx) error {
+			v := &verifier{
+				tx: tx, whole: tx, yield: func(p Problem) bool { return yield(p, nil) },
+				runs: map[string]bool{}, series: map[int64]*seriesFacts{}, broken: map[string]bool{},
+				totals: map[totalKey]*total{}, spoiled: map[int64]bool{},
+			}
+			// SQLite ignores CHECK on a connection that is read-only.
+			if r.keeper != nil {
+				v.whole = r.keeper
+			}
+			return v.verify(ctx)
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(Problem{}, fmt.Errorf("verify: %w", err))
 		}
 	}
+}
+
+// verifier is one run of Verify.
+type verifier struct {
+	tx    *sql.Tx
+	whole Querier // what SQLite's own check runs on
+	yield func(Problem) bool
+	// broken holds the relations that a problem was reported of.
+	broken map[string]bool
+	// refused holds the relations with rows that their own CHECK refuses.
+	refused []string
+
+	values map[string]string // of meta
+	meta   *Meta
+	runs   map[string]bool
+	series map[int64]*seriesFacts
+	totals map[totalKey]*total
+	// spoiled are the widths whose totals cannot be right, as a row is not.
+	spoiled map[int64]bool
+}
+
+// seriesFacts is what rows of a series are compared by.
+type seriesFacts struct {
+	run, category string
+	outcome       aggregator.Outcome
+	faulty        bool
+}
+
+// report yields a problem. It returns errStop when nobody wants more.
+func (v *verifier) report(p Problem) error {
+	v.broken[p.Relation] = true
+	return goOn(v.yield(p))
+}
+
+// verify runs every check. Where the file is so damaged that a check cannot
+// read it, that is one more problem, not an error, and the checks that follow
+// have nothing to go by.
+func (v *verifier) verify(ctx context.Context) error {
+	for _, check := range []struct {
+		relation string
+		run      func(context.Context) error
+	}{
+		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"meta", v.checkMeta}, {"run", v.checkRuns},
+		{"series", v.checkSeries}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
+		{"ledger", v.checkLedger},
+	} {
+		err := check.run(ctx)
+		if errors.Is(err, errNoMeta) {
+			break
+		}
+		if code := primaryCode(err); code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB {
+			err = v.report(Problem{Relation: check.relation, Rule: ruleReadable, Stored: err.Error(), Expected: "rows"})
+			if err == nil && check.relation != "sqlite" {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return v.checkRefused()
+}
+
+// The rules, as they are reported.
+const (
+	ruleReadable   = "can be read"
+	ruleIntegrity  = "SQLite's integrity check finds nothing"
+	ruleReference  = "refers to a row that exists"
+	ruleMeta       = "says what a reader must know"
+	ruleVersion    = "is a version from 1 to that in meta"
+	ruleKnown      = "is a known name"
+	ruleRun        = "has a row in run"
+	ruleRunSpan    = "a run begins before it ends"
+	ruleSeriesID   = "is derived from the values of the series"
+	ruleDimensions = "is a JSON object of texts, keys ascending"
+	ruleWidth      = "is one of the widths in meta"
+	ruleAligned    = "is a multiple of width_s"
+	ruleOutcomes   = "is the sum of the ten outcomes"
+	ruleCounter    = "is from 0 to requests"
+	rulePositive   = "is not negative"
+	ruleEmpty      = "is NULL where nothing was measured, and only there"
+	ruleHistogram  = "the bins fit count, sum, minimum and maximum"
+	ruleOrder      = "minimum, percentiles and maximum ascend"
+	rulePercentile = "is the percentile that the histogram gives"
+	ruleSlowest    = "names the slowest span where there is one"
+	ruleMissing    = "has a row of histograms"
+	ruleMerge      = "is the merge of the narrower buckets"
+	ruleSplit      = "is the sum over its series"
+	ruleTotal      = "all requests add up to the spans of the run and category"
+	ruleCompleted  = "as many spans completed as have a duration"
+	ruleConserved  = "received is the sum of all other rows"
+	ruleFolded     = "folded is the sum of the spans of all runs"
+	ruleHeadline   = "follows from the categories of the file"
+)
+
+// checkIntegrity runs SQLite's own check. Rows that break a CHECK of their
+// table are left to the checks that can say which and how: checkRefused
+// reports those that remain.
+func (v *verifier) checkIntegrity(ctx context.Context) error {
+	return eachRow(ctx, v.whole, "PRAGMA integrity_check", func(rows *sql.Rows) error {
+		var message, table string
+		if err := rows.Scan(&message); err != nil || message == "ok" {
+			return err
+		}
+		if n, _ := fmt.Sscanf(message, "CHECK constraint failed in %s", &table); n == 1 {
+			v.refused = append(v.refused, table)
+			return nil
+		}
+		return v.report(Problem{Relation: "sqlite", Rule: ruleIntegrity, Stored: message, Expected: "ok"})
+	})
+}
+
+func (v *verifier) checkRefused() error {
+	for _, table := range v.refused {
+		if v.broken[table] {
+			continue
+		}
+		if err := v.report(Problem{
+			Relation: table, Rule: ruleIntegrity, Stored: "a row that breaks a CHECK", Expected: "none",
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) checkReferences(ctx context.Context) error {
+	return v.each(ctx, "PRAGMA foreign_key_check", func(rows *sql.Rows) error {
+		var table, parent string
+		var row sql.NullInt64
+		var constraint int64
+		if err := rows.Scan(&table, &row, &parent, &constraint); err != nil {
+			return err
+		}
+		p := Problem{Relation: table, Rule: ruleReference, Stored: "no such row", Expected: "a row in " + parent}
+		if row.Valid {
+			p.Row = "rowid=" + strconv.FormatInt(row.Int64, 10)
+		}
+		return v.report(p)
+	})
+}
+
+// each calls scan for every row of a query.
+func (v *verifier) each(ctx context.Context, query string, scan func(*sql.Rows) error) error {
+	return eachRow(ctx, v.tx, query, scan)
 }
