@@ -12,7 +12,8 @@ import (
 // A room is a folder of Go files. Its files may import the standard library
 // (but for what is banned), the rooms and the modules that its row names, and
 // nothing else. A folder without a row may import nothing but the standard
-// library. Tests are free.
+// library. Tests are free, and so are folders whose names end in "test", since
+// no row lets anything but tests import them.
 //
 // Do not relax a row to make a change compile: each line is a reason why the
 // room can be understood, tested or used alone.
@@ -163,6 +164,9 @@ func TestFloors(t *testing.T) {
 			continue
 		}
 		row, known := rows[f.room]
+		if !known && strings.HasSuffix(f.room, "test") {
+			continue
+		}
 		if !known {
 			row = &floor{why: "a new room starts with nothing allowed: give it a row in floors"}
 		}
