@@ -26,11 +26,13 @@ var goodFile = sync.OnceValue(func() []byte {
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "good.db")
-	t := &testing.T{}
-	filetest.Write(t, filetest.Options(path, filetest.Begin.Add(10*time.Minute)), filetest.Traffic(2500))
+	err = filetest.Make(filetest.Options(path, filetest.Begin.Add(10*time.Minute)), filetest.Traffic(2500))
+	if err != nil {
+		panic(err)
+	}
 	content, err := os.ReadFile(path)
-	if err != nil || t.Failed() {
-		panic("no good file")
+	if err != nil {
+		panic(err)
 	}
 	return content
 })

@@ -4,6 +4,7 @@ package filetest
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -40,20 +41,27 @@ func Options(path string, now time.Time) storage.Options {
 	}
 }
 
-// Write writes observations to a file, a batch at a time, and closes it.
+// Write writes observations to a file, and fails the test where it cannot.
 func Write(t testing.TB, o storage.Options, observations []aggregator.Observation) {
 	t.Helper()
-	ctx := context.Background()
-	s, err := storage.Open(ctx, o)
-	if err != nil {
+	if err := Make(o, observations); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Make writes observations to a file, a batch at a time, and closes it.
+func Make(o storage.Options, observations []aggregator.Observation) (err error) {
+	s, err := storage.Open(context.Background(), o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	for batch := range slices.Chunk(observations, 1000) {
 		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
 		for i := range batch {
 			delta.Fold(&batch[i])
 		}
-		err := s.Write(ctx, storage.Batch{Delta: delta, Observations: func(yield func(*aggregator.Observation) bool) {
+		err := s.Write(context.Background(), storage.Batch{Delta: delta, Observations: func(yield func(*aggregator.Observation) bool) {
 			for i := range batch {
 				if !yield(&batch[i]) {
 					return
@@ -61,12 +69,10 @@ func Write(t testing.TB, o storage.Options, observations []aggregator.Observatio
 			}
 		}})
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return nil
 }
 
 // call is a kind of request in Traffic.
