@@ -201,19 +201,34 @@ var overflows = []struct {
 	{"time per output token", func(o *aggregator.Observation, v int64) { o.SetMeasure(aggregator.MeasureTimePerOutputToken, v) }},
 }
 
+// shareOnly moves a plain observation to where it shares with other plain ones
+// the cell of the series only, or that of the headline only, or both, with
+// widths of 1 s for the headline and 10 s for series.
+func shareOnly(where string, o *aggregator.Observation) {
+	switch where {
+	case "series":
+		o.StartUnixNano += 2e9
+	case "headline":
+		o.Series.Model = "another"
+	}
+	o.EndUnixNano = o.StartUnixNano
+}
+
 // TestOverflowRejectsOneSpan: the span that a sum has no room for is counted as
-// rejected and changes nothing else, whether the sum is that of its series or
-// only that of the headline; the next one that fits is folded.
+// rejected and changes nothing else, whether the sum is that of both its cells,
+// only that of its series or only that of the headline; the next one that fits
+// is folded.
 func TestOverflowRejectsOneSpan(t *testing.T) {
 	for _, test := range overflows {
-		for _, other := range []string{"", "another model"} {
-			t.Run(test.name+" "+other, func(t *testing.T) {
+		for _, where := range []string{"both", "series", "headline"} {
+			t.Run(test.name+" of "+where, func(t *testing.T) {
 				full, over, fits := plain(), plain(), plain()
 				test.add(&full, math.MaxInt64-10)
 				test.add(&over, 11)
 				test.add(&fits, 10)
-				full.EndUnixNano, over.EndUnixNano, fits.EndUnixNano = midnight*1e9, midnight*1e9, midnight*1e9
-				over.Series.Model, fits.Series.Model = other, other
+				full.EndUnixNano = full.StartUnixNano
+				shareOnly(where, &over)
+				shareOnly(where, &fits)
 				over.Notes = aggregator.NoteZeroID
 				if test.name != "adjusted count" {
 					full.AdjustedMicro, over.AdjustedMicro, fits.AdjustedMicro = 1, 1, 1
@@ -239,13 +254,13 @@ func TestOverflowRejectsOneSpan(t *testing.T) {
 // TestMergeRefusesOverflow: a delta that does not fit is refused whole.
 func TestMergeRefusesOverflow(t *testing.T) {
 	for _, test := range overflows {
-		for _, other := range []string{"", "another model"} {
-			t.Run(test.name+" "+other, func(t *testing.T) {
+		for _, where := range []string{"both", "series", "headline"} {
+			t.Run(test.name+" of "+where, func(t *testing.T) {
 				observations := newTraffic(seedtest.Rand(t)).draw(50)
 				full, over := plain(), plain()
 				test.add(&full, math.MaxInt64-10)
 				test.add(&over, 11)
-				over.Series.Model = other
+				shareOnly(where, &over)
 				d := fold(t, widthPairs[0], []aggregator.Observation{full})
 				o := fold(t, widthPairs[0], append(observations, over))
 				before, beforeO := content(d), content(o)

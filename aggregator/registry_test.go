@@ -131,6 +131,39 @@ func TestDroppedDimensionIsTheWidest(t *testing.T) {
 	}
 }
 
+// TestDroppedDimensionIsOfTheLiveSeries: neither what was asked before the cap
+// was reached nor the overflow series themselves have a say.
+func TestDroppedDimensionIsOfTheLiveSeries(t *testing.T) {
+	limits := generous()
+	limits.MaxSeries = 10
+	r := aggregator.NewRegistry(limits)
+	var known []aggregator.NamedSeries
+	add := func(s aggregator.Series) aggregator.Resolution {
+		got := resolve(t, r, s)
+		if got.New {
+			known = append(known, got.NamedSeries)
+		}
+		return got
+	}
+	lookalike := aggregator.Series{Operation: overflow, Provider: overflow, Model: overflow, Tool: "x"}
+	add(lookalike) // has to name a dimension while there is none to blame
+	for i := range 10 {
+		add(aggregator.Series{Model: strconv.Itoa(i), Service: "s"})
+	}
+	for i := range 50 {
+		if got := add(aggregator.Series{Service: strconv.Itoa(i)}); got.Dropped != "model" {
+			t.Fatalf("service %d: dropped %q, want model", i, got.Dropped)
+		}
+	}
+	r = aggregator.NewRegistry(limits)
+	for _, s := range known {
+		r.AddSeries(s)
+	}
+	if got := add(aggregator.Series{Service: "another"}); got.Dropped != "model" {
+		t.Errorf("after a restart: dropped %q, want model", got.Dropped)
+	}
+}
+
 // TestOverflowSeriesAreBounded: even overflow series drop their service once
 // there are too many.
 func TestOverflowSeriesAreBounded(t *testing.T) {
