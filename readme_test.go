@@ -352,7 +352,9 @@ func TestCommandsOfThePages(t *testing.T) {
 	require.GreaterOrEqual(t, targets, 3)
 
 	program := filepath.Join(t.TempDir(), "spanbucket")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/spanbucket").CombinedOutput()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/spanbucket")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // also under the race detector
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	path := trafficFile(t)
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
