@@ -1,0 +1,70 @@
+package aggregator
+
+import (
+	"errors"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
+)
+
+// ErrWidths is returned by Merge for deltas of different widths.
+var ErrWidths = errors.New("deltas have different bucket widths")
+
+// CanMerge tells whether Merge(o) would keep every sum within an int64.
+func (d *Delta) CanMerge(o *Delta) bool {
+	for i := range o.cells {
+		c := &o.cells[i]
+		if series, ok := d.byID[o.series[c.Series].ID]; ok {
+			if at, ok := d.cellAt[seriesBucket{series, c.BucketStart}]; ok && !d.cells[at].CanAdd(&c.Cell) {
+				return false
+			}
+		}
+	}
+	for i := range o.headline {
+		c := &o.headline[i]
+		if run, ok := d.runAt[c.Run]; ok {
+			if at, ok := d.headAt[headlineBucket{run, c.Category, c.BucketStart}]; ok && !d.headline[at].CanAdd(&c.Cell) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Merge adds what o holds, and leaves o as it is. Where the widths differ it
+// returns ErrWidths, where a sum would overflow histogram.ErrOverflow; either
+// way nothing changes.
+func (d *Delta) Merge(o *Delta) error {
+	if d.widths != o.widths {
+		return ErrWidths
+	}
+	if !d.CanMerge(o) {
+		return histogram.ErrOverflow
+	}
+	for i := range o.cells {
+		c := &o.cells[i]
+		at := d.cellIndex(seriesBucket{d.addSeries(o.series[c.Series]), c.BucketStart})
+		if err := d.cells[at].Add(&c.Cell); err != nil {
+			return err
+		}
+	}
+	for i := range o.headline {
+		c := &o.headline[i]
+		if err := d.headlineCell(headlineBucket{d.run(c.Run), c.Category, c.BucketStart}).Add(&c.Cell); err != nil {
+			return err
+		}
+	}
+	for i := range o.runs {
+		r := &d.runs[d.run(o.runs[i].ID)]
+		r.extend(o.runs[i].FirstUnixNano, o.runs[i].LastUnixNano)
+		for c, spans := range o.runs[i].Spans {
+			r.Spans[c] += spans
+		}
+	}
+	for i, spans := range o.rejected {
+		d.rejected[i] += spans
+	}
+	for i, spans := range o.notes {
+		d.notes[i] += spans
+	}
+	return nil
+}
