@@ -34,7 +34,7 @@ test: ## run all tests of all modules
 .PHONY: race
 race: ## run the packages with goroutines under the race detector
 	@tools/need.sh gcc gcc libc6-dev
-	CGO_ENABLED=1 go test -race . ./storage/... ./internal/demo/...
+	CGO_ENABLED=1 go test -race -timeout 30m . ./storage/... ./internal/demo/...
 
 .PHONY: vet
 vet: ## go vet in every module
