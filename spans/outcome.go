@@ -26,7 +26,7 @@ type errorClass struct {
 var classesBeforeStatus = []errorClass{
 	{
 		outcome:  aggregator.OutcomeMalformed,
-		names:    []string{"jsondecodeerror", "apiresponsevalidationerror", "invalid_response", "syntaxerror"},
+		names:    []string{"jsondecodeerror", "json_decode_error", "apiresponsevalidationerror", "invalid_response", "syntaxerror"},
 		prefixes: []string{"malformed"},
 	},
 	{
