@@ -15,11 +15,12 @@ import (
 // Overview says what is in a file and how it went.
 type Overview struct {
 	Scope
-	File   File           `json:"file"`
-	Runs   []Run          `json:"runs"`
-	Ledger []Count        `json:"ledger"` // received and folded first
-	Notes  []Count        `json:"notes"`  // most spans first
-	Rows   []CategoryRow  `json:"rows"`   // the headline categories first
+	File   File          `json:"file"`
+	Runs   []Run         `json:"runs"`
+	Ledger []Count       `json:"ledger"` // received and folded first
+	Notes  []Count       `json:"notes"`  // most spans first
+	Rows   []CategoryRow `json:"rows"`   // the headline categories first
+	// Total sums up the headline categories; nil where they have no spans.
 	Total  *CategoryRow   `json:"headline"`
 	Widths []WidthSummary `json:"widths"`
 }
@@ -100,7 +101,9 @@ func AskOverview(ctx context.Context, tx *sql.Tx, q Query) (*Overview, error) {
 	if err != nil {
 		return nil, fmt.Errorf("overview: %w", err)
 	}
-	answer := &Overview{Scope: r.scope}
+	answer := &Overview{
+		Scope: r.scope, Runs: []Run{}, Ledger: []Count{}, Notes: []Count{}, Rows: []CategoryRow{}, Widths: []WidthSummary{},
+	}
 	for _, step := range []func(context.Context, *sql.Tx, *Overview) error{
 		r.readFile, r.readRuns, readCounts, r.readWidths, r.readCategories,
 	} {

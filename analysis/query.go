@@ -38,7 +38,8 @@ type Scope struct {
 	FromUTC *string `json:"from_utc"`
 	ToUTC   *string `json:"to_utc"`
 	// RunID is nil for every run.
-	RunID      *string  `json:"run_id"`
+	RunID *string `json:"run_id"`
+	// Categories is empty for every category.
 	Categories []string `json:"categories"`
 	// Segments are the parts of the interval and the widths they were read
 	// from.

@@ -37,6 +37,7 @@ func newReading(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (*readi
 	}
 	r := &reading{query: q, meta: meta, bySeries: bySeries, extents: map[int64]extent{}}
 	r.scope.RunID = q.Run
+	r.scope.Categories, r.scope.Segments = []string{}, []Segment{}
 	if err := r.checkRun(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func (r *reading) choose(ctx context.Context, tx *sql.Tx, categories []aggregato
 			return err
 		}
 	}
-	r.scope.Segments = plan(r.widths, r.from, to)
+	r.scope.Segments = append(r.scope.Segments, plan(r.widths, r.from, to)...)
 	if n := len(r.scope.Segments); n > 0 {
 		first, last := r.scope.Segments[0].From, r.scope.Segments[n-1].To
 		r.scope.FromUTC, r.scope.ToUTC = utc(first), utc(last)

@@ -10,17 +10,22 @@ import (
 
 func count(n int64) string { return group(strconv.FormatInt(n, 10)) }
 
-// compact rounds counts from ten million up: 123.9M.
+// compact rounds counts from a million up: 123.9M.
 func compact(n *int64) string {
-	switch {
-	case n == nil:
+	if n == nil {
 		return missing
-	case *n < 10_000_000:
-		return count(*n)
-	case *n < 10_000_000_000:
-		return group(strconv.FormatFloat(float64(*n)/1e6, 'f', 1, 64)) + "M"
 	}
-	return group(strconv.FormatFloat(float64(*n)/1e9, 'f', 1, 64)) + "G"
+	v, unit := float64(*n), ""
+	for _, next := range []string{"M", "G", "T"} {
+		if v < 1e6 && unit == "" || v < 1e3 {
+			break
+		}
+		v, unit = v/map[bool]float64{true: 1e6, false: 1e3}[unit == ""], next
+	}
+	if unit == "" {
+		return count(*n)
+	}
+	return decimals(v, 1, 3) + unit
 }
 
 // countOrMissing shows nothing for 0.
@@ -32,12 +37,12 @@ func countOrMissing(n int64) string {
 }
 
 // ms rounds milliseconds to one decimal; to three significant digits below ten,
-// to none from ten seconds up.
+// to whole ones from a second up.
 func ms(v *float64) string {
 	switch {
 	case v == nil:
 		return missing
-	case *v >= 10_000:
+	case *v >= 1000:
 		return decimals(*v, 0, 0)
 	}
 	return decimals(*v, 1, 3)

@@ -133,15 +133,17 @@ func (p *program) printLatency(answer *analysis.Latency) error {
 	}
 	t.keep = len(answer.By)
 	t.number("requests", func(r *analysis.LatencyRow) string { return count(r.Requests) })
-	t.number("errors %", func(r *analysis.LatencyRow) string { return percent(r.ErrorShare) })
+	t.number("err %", func(r *analysis.LatencyRow) string { return percent(r.ErrorShare) })
 	t.number("faults", func(r *analysis.LatencyRow) string { return countOrMissing(r.Injected) })
-	t.number("avg ms", func(r *analysis.LatencyRow) string { return ms(r.Latency.AvgMS) })
+	t.group = "latency ms"
+	t.number("avg", func(r *analysis.LatencyRow) string { return ms(r.Latency.AvgMS) })
 	for _, name := range answer.Percentiles {
-		t.number(name+" ms", func(r *analysis.LatencyRow) string { return ms(r.Latency.Percentiles.Get(name)) })
+		t.number(name, func(r *analysis.LatencyRow) string { return ms(r.Latency.Percentiles.Get(name)) })
 	}
-	t.number("max ms", func(r *analysis.LatencyRow) string { return ms(r.Latency.MaxMS) })
+	t.number("max", func(r *analysis.LatencyRow) string { return ms(r.Latency.MaxMS) })
+	t.group = "TTFT ms"
 	for _, name := range answer.Percentiles[:min(2, len(answer.Percentiles))] {
-		t.number("TTFT "+name+" ms", func(r *analysis.LatencyRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
+		t.number(name, func(r *analysis.LatencyRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
 	}
 	if err := t.write(p.stdout); err != nil {
 		return err

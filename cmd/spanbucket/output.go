@@ -44,7 +44,11 @@ func writeJSON(w io.Writer, answer any) error {
 // A nil value is an empty cell.
 func writeCSV(w io.Writer, names []string, rows [][]any) error {
 	out := csv.NewWriter(w)
-	if err := out.Write(names); err != nil {
+	head := make([]string, len(names))
+	for i, name := range names {
+		head[i] = csvCell(name)
+	}
+	if err := out.Write(head); err != nil {
 		return err
 	}
 	for _, row := range rows {

@@ -92,17 +92,21 @@ func (p *program) printStats(path string, answer *analysis.Overview) error {
 	t := newTable(rows)
 	t.text("category", func(r *analysis.CategoryRow) string { return r.Category })
 	t.number("requests", func(r *analysis.CategoryRow) string { return count(r.Requests) })
-	t.number("errors %", func(r *analysis.CategoryRow) string { return percent(r.ErrorShare) })
+	t.number("err %", func(r *analysis.CategoryRow) string { return percent(r.ErrorShare) })
 	t.number("faults", func(r *analysis.CategoryRow) string { return countOrMissing(r.Injected) })
+	t.group = "latency ms"
 	for _, name := range []string{"p50", "p95", "p99"} {
-		t.number(name+" ms", func(r *analysis.CategoryRow) string { return ms(r.Latency.Percentiles.Get(name)) })
+		t.number(name, func(r *analysis.CategoryRow) string { return ms(r.Latency.Percentiles.Get(name)) })
 	}
-	t.number("max ms", func(r *analysis.CategoryRow) string { return ms(r.Latency.MaxMS) })
+	t.number("max", func(r *analysis.CategoryRow) string { return ms(r.Latency.MaxMS) })
+	t.group = "TTFT ms"
 	for _, name := range []string{"p50", "p95"} {
-		t.number("TTFT "+name+" ms", func(r *analysis.CategoryRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
+		t.number(name, func(r *analysis.CategoryRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
 	}
-	t.number("tokens in", func(r *analysis.CategoryRow) string { return compact(r.InputTokens) })
-	t.number("tokens out", func(r *analysis.CategoryRow) string { return compact(r.OutputTokens) })
+	t.group = "tokens"
+	t.number("in", func(r *analysis.CategoryRow) string { return compact(r.InputTokens) })
+	t.number("out", func(r *analysis.CategoryRow) string { return compact(r.OutputTokens) })
+	t.group = ""
 	t.number("cost USD", func(r *analysis.CategoryRow) string { return usd(r.CostUSD) })
 	if err := t.write(p.stdout); err != nil {
 		return err

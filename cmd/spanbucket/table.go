@@ -13,9 +13,12 @@ import (
 // column is a column of a table, with its cells.
 type column struct {
 	head string
+	// group is a heading, with the unit, over neighbours of the same one.
+	group string
 	// text columns are aligned left, the others right.
 	text  bool
 	cells []string
+	width int // columns of the terminal
 }
 
 // missing stands for a cell that has no value.
@@ -28,7 +31,8 @@ const maxCell = 32
 type table[R any] struct {
 	rows    []R
 	columns []column
-	keep    int // so many columns are shown though they be empty
+	group   string // of columns that are added
+	keep    int    // so many columns are shown though they be empty
 }
 
 func newTable[R any](rows []R) *table[R] { return &table[R]{rows: rows, keep: 1} }
@@ -38,7 +42,7 @@ func (t *table[R]) text(head string, cell func(*R) string) { t.add(head, true, c
 func (t *table[R]) number(head string, cell func(*R) string) { t.add(head, false, cell) }
 
 func (t *table[R]) add(head string, text bool, cell func(*R) string) {
-	c := column{head: clean(head), text: text}
+	c := column{head: clean(head), group: t.group, text: text}
 	for i := range t.rows {
 		c.cells = append(c.cells, cell(&t.rows[i]))
 	}
@@ -57,46 +61,73 @@ func (t *table[R]) write(w io.Writer) error {
 	return writeColumns(w, shown)
 }
 
+// gap is between two columns.
+const gap = "  "
+
 func writeColumns(w io.Writer, shown []column) error {
-	var out strings.Builder
 	if len(shown) == 0 {
 		return nil
 	}
-	widths := make([]int, len(shown))
-	for i, c := range shown {
-		widths[i] = displayWidth(c.head)
-		for _, cell := range c.cells {
-			widths[i] = max(widths[i], displayWidth(cell))
-		}
-	}
-	line := func(cell func(c column) string) {
-		var text strings.Builder
-		for i, c := range shown {
-			if i > 0 {
-				text.WriteString("  ")
-			}
-			pad := strings.Repeat(" ", widths[i]-displayWidth(cell(c)))
-			if c.text {
-				text.WriteString(cell(c) + pad)
-			} else {
-				text.WriteString(pad + cell(c))
-			}
-		}
-		out.WriteString(strings.TrimRight(text.String(), " ") + "\n")
-	}
-	line(func(c column) string { return c.head })
 	for i := range shown {
-		if i > 0 {
-			out.WriteString("  ")
+		c := &shown[i]
+		c.width = displayWidth(c.head)
+		for _, cell := range c.cells {
+			c.width = max(c.width, displayWidth(cell))
 		}
-		out.WriteString(strings.Repeat("─", widths[i]))
 	}
-	out.WriteString("\n")
+	var out strings.Builder
+	writeGroups(&out, shown)
+	writeLine(&out, shown, func(c column) string { return c.head })
+	writeLine(&out, shown, func(c column) string { return strings.Repeat("─", c.width) })
 	for row := range shown[0].cells {
-		line(func(c column) string { return c.cells[row] })
+		writeLine(&out, shown, func(c column) string { return c.cells[row] })
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+func writeLine(out *strings.Builder, shown []column, cell func(column) string) {
+	var line strings.Builder
+	for i, c := range shown {
+		if i > 0 {
+			line.WriteString(gap)
+		}
+		pad := strings.Repeat(" ", c.width-displayWidth(cell(c)))
+		if c.text {
+			line.WriteString(cell(c) + pad)
+		} else {
+			line.WriteString(pad + cell(c))
+		}
+	}
+	out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+}
+
+// writeGroups writes the headings over groups of columns, each with a rule
+// over all of its columns, which are widened where it needs more.
+func writeGroups(out *strings.Builder, shown []column) {
+	var line strings.Builder
+	for i := 0; i < len(shown); {
+		name, span := shown[i].group, -len(gap)
+		first := i
+		for ; i < len(shown) && (i == first || shown[i].group == name); i++ {
+			span += shown[i].width + len(gap)
+		}
+		if missing := displayWidth(name) - span; missing > 0 {
+			shown[first].width += missing
+			span += missing
+		}
+		if first > 0 {
+			line.WriteString(gap)
+		}
+		fill := " "
+		if name != "" && span > displayWidth(name)+1 {
+			name, fill = name+" ", "─"
+		}
+		line.WriteString(name + strings.Repeat(fill, span-displayWidth(name)))
+	}
+	if text := strings.TrimRight(line.String(), " "); text != "" {
+		out.WriteString(text + "\n")
+	}
 }
 
 // empty tells whether no cell has a value.

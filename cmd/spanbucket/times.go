@@ -27,8 +27,11 @@ func parseTime(text string, began time.Time) (time.Time, error) {
 		t = time.Unix(seconds, 0).UTC()
 	case text[0] == '+':
 		since, err := time.ParseDuration(text[1:])
-		if err != nil || since < 0 {
+		switch {
+		case err != nil || since < 0:
 			return time.Time{}, fmt.Errorf("%q: %s", text, forms)
+		case began.IsZero():
+			return time.Time{}, fmt.Errorf("%q: the file has no spans to count from", text)
 		}
 		t = began.Add(since)
 	default:
@@ -38,10 +41,8 @@ func parseTime(text string, began time.Time) (time.Time, error) {
 		}
 		t = t.UTC()
 	}
-	if !began.IsZero() || text[0] != '+' {
-		if t.Year() < minYear || t.Year() > maxYear {
-			return time.Time{}, fmt.Errorf("%q: must lie in the years %d to %d", text, minYear, maxYear)
-		}
+	if t.Year() < minYear || t.Year() > maxYear {
+		return time.Time{}, fmt.Errorf("%q: must lie in the years %d to %d", text, minYear, maxYear)
 	}
 	return t, nil
 }

@@ -104,14 +104,17 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 	}
 	t.number("requests", func(r *analysis.TimeseriesRow) string { return count(r.Requests) })
 	t.number("completed", func(r *analysis.TimeseriesRow) string { return count(r.Completed) })
-	t.number("errors %", func(r *analysis.TimeseriesRow) string { return percent(r.ErrorShare) })
+	t.number("err %", func(r *analysis.TimeseriesRow) string { return percent(r.ErrorShare) })
 	t.number("faults", func(r *analysis.TimeseriesRow) string { return countOrMissing(r.Injected) })
-	t.number("p50 ms", func(r *analysis.TimeseriesRow) string { return ms(r.P50MS) })
-	t.number("p95 ms", func(r *analysis.TimeseriesRow) string { return ms(r.P95MS) })
-	t.number("p99 ms", func(r *analysis.TimeseriesRow) string { return ms(r.P99MS) })
-	t.number("max ms", func(r *analysis.TimeseriesRow) string { return ms(r.MaxMS) })
-	t.number("TTFT p50 ms", func(r *analysis.TimeseriesRow) string { return ms(r.TTFTP50MS) })
-	t.number("tokens out", func(r *analysis.TimeseriesRow) string { return compact(r.OutputTokens) })
+	t.group = "latency ms"
+	t.number("p50", func(r *analysis.TimeseriesRow) string { return ms(r.P50MS) })
+	t.number("p95", func(r *analysis.TimeseriesRow) string { return ms(r.P95MS) })
+	t.number("p99", func(r *analysis.TimeseriesRow) string { return ms(r.P99MS) })
+	t.number("max", func(r *analysis.TimeseriesRow) string { return ms(r.MaxMS) })
+	t.group = "TTFT ms"
+	t.number("p50", func(r *analysis.TimeseriesRow) string { return ms(r.TTFTP50MS) })
+	t.number("p95", func(r *analysis.TimeseriesRow) string { return ms(r.TTFTP95MS) })
+	t.group = ""
 	t.number("cost USD", func(r *analysis.TimeseriesRow) string { return usd(r.CostUSD) })
 	t.text("state", func(r *analysis.TimeseriesRow) string { return map[bool]string{false: "open"}[r.Settled] })
 	if err := t.write(p.stdout); err != nil {

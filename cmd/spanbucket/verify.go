@@ -54,9 +54,9 @@ func (p *program) writeProblems(format string, problems []storage.Problem) (err 
 	case "csv":
 		var records [][]any
 		for _, v := range problems {
-			records = append(records, []any{v.Relation, v.Row, v.Rule, v.Stored, v.Expected})
+			records = append(records, []any{v.Relation, v.Row, v.Column, v.Rule, v.Stored, v.Expected})
 		}
-		err = writeCSV(p.stdout, []string{"relation", "row", "rule", "stored", "expected"}, records)
+		err = writeCSV(p.stdout, []string{"relation", "row", "column", "rule", "stored", "expected"}, records)
 	default:
 		if len(problems) == 0 {
 			_, err = fmt.Fprintln(p.stdout, "fine: every rule holds")

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/spanbucket/spanbucketexporter/internal/filetest"
+)
+
+var update = flag.Bool("update", false, "write the outputs that the scripts expect")
+
+// nowVariable sets the clock of the program under test.
+const nowVariable = "SPANBUCKET_TEST_NOW"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"spanbucket": scripted})
+}
+
+// scripted is the program as the scripts run it: with the clock they set,
+// without what differs from file to file, and with its exit code on stderr.
+func scripted() {
+	now, err := time.Parse(time.RFC3339, os.Getenv(nowVariable))
+	if err != nil {
+		panic(err)
+	}
+	var stdout bytes.Buffer
+	p := &program{stdout: &stdout, stderr: os.Stderr, now: func() time.Time { return now }}
+	code := p.run(context.Background(), os.Args[1:])
+	os.Stdout.Write(scrub(stdout.Bytes()))
+	fmt.Fprintln(os.Stderr, "exit", code)
+	os.Exit(code)
+}
+
+func scrub(output []byte) []byte {
+	for pattern, replacement := range map[string]string{
+		`[0-9.]+ [KM]iB`:              "SIZE",
+		`"bytes": [0-9]+`:             `"bytes": 0`,
+		`"writer_id": "[0-9a-f]{32}"`: `"writer_id": "RANDOM"`,
+	} {
+		output = regexp.MustCompile(pattern).ReplaceAll(output, []byte(replacement))
+	}
+	return output
+}
+
+func TestScripts(t *testing.T) {
+	const folder = "testdata/script"
+	if files, err := filepath.Glob(folder + "/*.txtar"); err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in %s (error %v)", folder, err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: folder, UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(nowVariable, "2026-01-30T12:00:00Z")
+			e.Setenv("ESC", "\x1b")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage},
+	})
+}
+
+// makeFile is the command "makefile FILE SPANS": it writes so many spans of
+// filetest.Traffic, a tenth of a second apart, to a file.
+func makeFile(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: makefile FILE SPANS")
+	}
+	spans, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	now := filetest.Begin.Add(time.Duration(spans) * 100 * time.Millisecond)
+	ts.Check(filetest.Make(filetest.Options(ts.MkAbs(args[0]), now), filetest.Traffic(spans)))
+}
+
+// damage is the command "damage FILE STATEMENT": it runs SQL that the program
+// itself never would.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: damage FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec(args[1])
+	ts.Check(err)
+}
