@@ -159,8 +159,8 @@ func (s *sentSpan) fill(out ptrace.Span) {
 	if s.run != "" {
 		a.PutStr("test.run.id", s.run)
 	}
-	a.PutStr("gen_ai.request.model", "asked-for")
-	a.PutStr("gen_ai.response.model", s.model)
+	a.PutStr("gen_ai.response.model", s.model+"-2026-01-30")
+	a.PutStr("gen_ai.request.model", s.model)
 	if s.failure != "" {
 		a.PutStr("error.type", s.failure)
 	}

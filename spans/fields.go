@@ -65,7 +65,9 @@ var sources = []struct {
 	}},
 	{fieldOperation, onSpan, []string{"gen_ai.operation.name"}},
 	{fieldProvider, onSpan, []string{"gen_ai.provider.name"}},
-	{fieldModel, onSpan, []string{"gen_ai.response.model", "gen_ai.request.model"}},
+	// The model that was asked for: a call that failed knows no other, and a
+	// model's failures belong beside its successes.
+	{fieldModel, onSpan, []string{"gen_ai.request.model", "gen_ai.response.model"}},
 	{fieldInputTokens, onSpan, []string{"gen_ai.usage.input_tokens"}},
 	{fieldOutputTokens, onSpan, []string{"gen_ai.usage.output_tokens"}},
 	{fieldCacheReadTokens, onSpan, []string{"gen_ai.usage.cache_read.input_tokens"}},

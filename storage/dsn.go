@@ -15,12 +15,12 @@ import (
 // writer tries again until its own patience ends.
 const busyTimeout = "busy_timeout(250)"
 
-// prepareDriver sets what holds for the whole process and must be set before
-// the first database is opened.
+// init sets what holds for the whole process and must be set before anybody
+// opens the first database.
 //
 // Open-file-description locks: with POSIX locks, any other code that opened
 // and closed the database file would silently drop them.
-func prepareDriver() {
+func init() {
 	sqlite.StrictPragmas(true)
 	// Not every platform has them; POSIX locks are what is left.
 	_, _ = sqlite.OFDLocking(true)

@@ -37,7 +37,6 @@ type Reader struct {
 // A file that this process may not write is read as a file at rest, without
 // any lock, unless a writer has it open: see View.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
-	driverOnce.Do(prepareDriver)
 	if err := CheckPath(path); err != nil {
 		return nil, fmt.Errorf("open: path %w", err)
 	}

@@ -52,7 +52,6 @@ func Relations(ctx context.Context, q Querier) (relations []Relation, err error)
 // EmbeddedRelations returns the relations of a file that this program would
 // write.
 func EmbeddedRelations(ctx context.Context) (_ []Relation, err error) {
-	driverOnce.Do(prepareDriver)
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)

@@ -26,13 +26,10 @@ type Store struct {
 	err     error // of Close
 }
 
-var driverOnce sync.Once
-
 // Open opens the file at o.Path for writing and creates it where it is
 // missing. It returns ErrLocked where somebody else writes to it, ErrForeign
 // and ErrNewer for files that it must not touch.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
-	driverOnce.Do(prepareDriver)
 	o.setDefaults()
 	if err := CheckPath(o.Path); err != nil {
 		return nil, fmt.Errorf("open: path %w", err)

@@ -97,42 +97,39 @@ func TestWriteIsDurableWhenItReturns(t *testing.T) {
 // answered by one commit.
 func TestGroupCommit(t *testing.T) {
 	o := testOptions(t)
-	var mu sync.Mutex
 	var commits []Commit
+	begun, proceed := make(chan struct{}), make(chan struct{})
 	o.OnCommit = func(c Commit) {
-		mu.Lock()
-		defer mu.Unlock()
-		commits = append(commits, c)
+		if commits = append(commits, c); len(commits) == 1 {
+			close(begun)
+			<-proceed
+		}
 	}
 	s := openStore(t, o)
-	release := holdWriteLock(t, o.Path)
 	const callers = 20
-	var waiting sync.WaitGroup
 	errs := make([]error, callers)
-	for i := range callers {
+	var waiting sync.WaitGroup
+	write := func(i int) {
 		waiting.Go(func() {
 			errs[i] = s.Write(context.Background(), batchOf(o, observation(0, time.Duration(i)*time.Second)))
 		})
 	}
-	// One batch may be on its way when the others come: two commits.
-	require.Eventually(t, func() bool {
-		s.writer.queue.mu.Lock()
-		defer s.writer.queue.mu.Unlock()
-		return len(s.writer.queue.batches) >= callers-1
-	}, 3*time.Second, time.Millisecond)
-	release()
+	write(0)
+	<-begun
+	for i := 1; i < callers; i++ {
+		write(i)
+	}
+	require.Eventually(t, func() bool { return waitingBatches(s) == callers-1 }, time.Minute, time.Millisecond)
+	close(proceed)
 	waiting.Wait()
 	require.NoError(t, errors.Join(errs...))
-	mu.Lock()
-	defer mu.Unlock()
-	require.LessOrEqual(t, len(commits), 2)
+	require.NoError(t, s.Close())
+	require.Len(t, commits, 2)
+	require.Len(t, commits[0].QueueWaits, 1)
+	require.Len(t, commits[1].QueueWaits, callers-1)
+	require.Equal(t, map[string]int64{"folded": callers - 1}, commits[1].Spans)
+	require.Equal(t, 1, commits[1].LiveSeries)
 	require.EqualValues(t, callers, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
-	waits := 0
-	for _, c := range commits {
-		waits += len(c.QueueWaits)
-		require.Equal(t, 1, c.LiveSeries)
-	}
-	require.Equal(t, callers, waits)
 }
 
 // holdWriteLock keeps every other writer out until release is called.
@@ -149,25 +146,49 @@ func holdWriteLock(t *testing.T, path string) (release func()) {
 	}
 }
 
-// TestCallerWhoGivesUpWithdraws: its batch is not in the file, and those of
-// others are.
+// TestCallerWhoGivesUpWithdraws: what the writer has not taken is gone, what it
+// has taken is waited for.
 func TestCallerWhoGivesUpWithdraws(t *testing.T) {
 	o := testOptions(t)
-	s := openStore(t, o)
-	release := holdWriteLock(t, o.Path)
-	taken := make(chan error, 1)
-	go func() { taken <- s.Write(context.Background(), batchOf(o, observation(0, time.Second))) }()
-	require.Eventually(t, func() bool { return waitingBatches(s) == 0 && busyWriter(s) }, 3*time.Second, time.Millisecond)
+	q := newQueue()
+	submit := func(ctx context.Context) chan error {
+		answer := make(chan error, 1)
+		length := len(q.batches)
+		go func() { answer <- q.submit(ctx, batchOf(o, observation(0, time.Second))) }()
+		require.Eventually(t, func() bool {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return len(q.batches) == length+1
+		}, time.Minute, time.Millisecond)
+		return answer
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	given := make(chan error, 1)
-	go func() { given <- s.Write(ctx, batchOf(o, observation(0, time.Hour))) }()
-	require.Eventually(t, func() bool { return waitingBatches(s) == 1 }, 3*time.Second, time.Millisecond)
+	withdrawn := submit(ctx)
 	cancel()
-	require.ErrorIs(t, <-given, context.Canceled)
-	release()
+	require.ErrorIs(t, <-withdrawn, context.Canceled)
+	require.Empty(t, q.batches)
+
+	ctx, cancel = context.WithCancel(t.Context())
+	stays, taken := submit(t.Context()), submit(ctx)
+	group, more := q.take()
+	require.True(t, more)
+	require.Len(t, group, 2)
+	cancel()
+	select {
+	case err := <-taken:
+		t.Fatalf("answered %v before its commit", err)
+	case <-time.After(10 * time.Millisecond): // nothing to wait for: silence is the point
+	}
+	for _, w := range group {
+		w.done <- nil
+	}
+	require.NoError(t, <-stays)
 	require.NoError(t, <-taken)
-	require.EqualValues(t, 1000, one[float64](t, o.Path, "SELECT max(max_latency_ms) FROM timeseries"))
-	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'received'"))
+
+	q.close()
+	require.ErrorIs(t, q.submit(t.Context(), batchOf(o, observation(0, time.Second))), ErrClosed)
+	_, more = q.take()
+	require.False(t, more)
 }
 
 func waitingBatches(s *Store) int {

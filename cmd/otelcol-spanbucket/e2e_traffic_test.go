@@ -177,7 +177,7 @@ func describeWork(random *rand.Rand, s *sent, tokens, stream bool) (attributes [
 		}
 	}
 	if s.series.model != "" {
-		add(attribute.String("gen_ai.request.model", "alias"), attribute.String("gen_ai.response.model", s.series.model))
+		add(attribute.String("gen_ai.response.model", "revision"), attribute.String("gen_ai.request.model", s.series.model))
 	}
 	if s.series.category == "agent" { // repeats its children's tokens, which must not be added again
 		add(attribute.Int64("gen_ai.usage.input_tokens", 1_000_000))
