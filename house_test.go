@@ -15,8 +15,7 @@ import (
 
 // longFiles may have more than 300 lines, each for its reason. None may have
 // more than 600.
-var longFiles = map[string]string{
-}
+var longFiles = map[string]string{}
 
 func TestFilesAreShort(t *testing.T) {
 	const long, tooLong = 300, 600
