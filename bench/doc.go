@@ -4,7 +4,7 @@
 // module of its own, so that the peer's dependencies stay out of the
 // exporter's.
 //
-//	go run .                      # everything; about ten minutes, most of it growth
+//	go run .                      # everything; about six minutes, most of it growth
 //	go run . -quick               # a smoke test of a few seconds
 //	go run . -growth 0 -rows fold # one row and the rows it is compared with
 //

@@ -49,6 +49,8 @@ func newExporterOf(ctx context.Context, dir string, widths ...int) (subject, err
 	return &inFolder{subject: s, folder: folder}, nil
 }
 
+// exporterConfig leaves out raw requests: whatever keeps single requests has to
+// be switched off here.
 func exporterConfig(path string, widths []int) map[string]any {
 	buckets := make([]any, len(widths))
 	for i, w := range widths {
