@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -159,18 +160,43 @@ func TestAnswersAfterPruning(t *testing.T) {
 // prune removes the headline rows of a width before an instant.
 func prune(t *testing.T, path string, width int64, before time.Time) {
 	t.Helper()
+	const old = "(SELECT id FROM headline_bucket WHERE width_s = ? AND bucket_start < ?)"
+	execute(t, path, "DELETE FROM headline_histogram WHERE bucket_id IN "+old, width, before.Unix())
+	execute(t, path, "DELETE FROM headline_bucket WHERE id IN "+old, width, before.Unix())
+}
+
+// execute runs a statement that the program itself never would.
+func execute(t *testing.T, path, statement string, args ...any) {
+	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	const old = "SELECT id FROM headline_bucket WHERE width_s = ? AND bucket_start < ?"
-	for _, statement := range []string{
-		"DELETE FROM headline_histogram WHERE bucket_id IN (" + old + ")",
-		"DELETE FROM headline_bucket WHERE id IN (" + old + ")",
-	} {
-		if _, err := db.Exec(statement, width, before.Unix()); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := db.Exec(statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A timeseries reads no histogram, and other answers only those of the widest
+// buckets that tile the interval.
+func TestAnswersReadNoMoreHistogramsThanTheyMust(t *testing.T) {
+	const length = 90 * time.Minute
+	now := filetest.Begin.Add(length)
+	path := makeFile(t, filetest.Traffic(int(length/(100*time.Millisecond))/10), now) // nine minutes
+	hour := analysis.Query{Now: now.Add(time.Hour), From: filetest.Begin, To: filetest.Begin.Add(time.Hour)}
+	seconds := analysis.Query{Now: now.Add(time.Hour), Width: 1}
+	before := ask(t, path, timeseries(seconds))
+	wide := ask(t, path, overview(hour))
+	execute(t, path, "UPDATE headline_histogram SET duration = 'garbage' WHERE bucket_id IN (SELECT id FROM headline_bucket WHERE width_s < 3600)")
+	execute(t, path, "UPDATE series_histogram SET duration = 'garbage' WHERE bucket_id IN (SELECT id FROM series_bucket WHERE width_s < 3600)")
+	if after := ask(t, path, timeseries(seconds)); !reflect.DeepEqual(after.Rows, before.Rows) {
+		t.Error("the timeseries changed with the histograms")
+	}
+	if after := ask(t, path, overview(hour)); !reflect.DeepEqual(after.Rows, wide.Rows) {
+		t.Error("the overview read histograms of narrow buckets")
+	}
+	if rows := ask(t, path, latency(hour, "model")).Rows; len(rows) != 4 {
+		t.Errorf("latency has %d rows, want 4", len(rows))
 	}
 }

@@ -86,7 +86,7 @@ func (r *reading) narrow() {
 func (r *reading) timeseriesRows(ctx context.Context, tx *sql.Tx, s Segment, out []TimeseriesRow) ([]TimeseriesRow, error) {
 	filter := r.filter(s)
 	where, args := filter.Condition(false)
-	rows, err := tx.QueryContext(ctx, `SELECT run_id, bucket_start, bucket_utc, category, requests_total,
+	rows, err := tx.QueryContext(ctx, `SELECT run_id, bucket_start, category, requests_total,
 		requests_success, requests_rate_limited, requests_injected, completed_total, latency_count, avg_latency_ms,
 		p50_latency_ms, p95_latency_ms, p99_latency_ms, max_latency_ms, ttft_count, p50_ttft_ms, p95_ttft_ms,
 		input_tokens, output_tokens, cost_usd
@@ -95,14 +95,19 @@ func (r *reading) timeseriesRows(ctx context.Context, tx *sql.Tx, s Segment, out
 		return nil, err
 	}
 	defer rows.Close()
+	var bucketUTC *string
 	for rows.Next() {
 		var t TimeseriesRow
-		if err := rows.Scan(&t.RunID, &t.BucketStart, &t.BucketUTC, &t.Category, &t.Requests,
+		if err := rows.Scan(&t.RunID, &t.BucketStart, &t.Category, &t.Requests,
 			&t.Success, &t.RateLimited, &t.Injected, &t.Completed, &t.LatencyCount, &t.AvgMS,
 			&t.P50MS, &t.P95MS, &t.P99MS, &t.MaxMS, &t.TTFTCount, &t.TTFTP50MS, &t.TTFTP95MS,
 			&t.InputTokens, &t.OutputTokens, &t.CostUSD); err != nil {
 			return nil, err
 		}
+		if n := len(out); n == 0 || out[n-1].BucketStart != t.BucketStart {
+			bucketUTC = utc(t.BucketStart)
+		}
+		t.BucketUTC = *bucketUTC
 		t.Settled = t.BucketStart+s.WidthS <= r.query.Now.Add(-r.meta.SettleAfter).Unix()
 		t.Errors = t.Requests - t.Success
 		t.ErrorShare = share(t.Errors, t.Requests)

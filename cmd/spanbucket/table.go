@@ -167,6 +167,9 @@ func cut(text string, columns int) string {
 
 // displayWidth is the number of terminal columns that text takes.
 func displayWidth(text string) (columns int) {
+	if isPlain(text) {
+		return len(text)
+	}
 	for _, r := range text {
 		switch {
 		case unicode.In(r, unicode.Mn, unicode.Me):
