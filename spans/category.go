@@ -26,11 +26,19 @@ var genAIOperations = map[string]genAIOperation{
 	"invoke_workflow":  {aggregator.CategoryWorkflow, false},
 }
 
+// operationIndex finds the rows of genAIOperations.
+var operationIndex = func() (index nameTable[genAIOperation]) {
+	for name, operation := range genAIOperations {
+		*index.add(name) = operation
+	}
+	return index
+}()
+
 // category says what sort of work the span is, and whether its tokens count.
 // A GenAI operation that the table does not know is told by the rest of the
 // span, so that it can never add tokens a second time.
 func (w *walker) category(kind ptrace.SpanKind) (category aggregator.Category, leaf bool) {
-	if operation, ok := genAIOperations[w.text(&w.span, fieldOperation)]; ok {
+	if operation := operationIndex.find(w.text(&w.span, fieldOperation)); operation != nil {
 		return operation.category, operation.leaf
 	}
 	switch {

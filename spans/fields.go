@@ -95,8 +95,8 @@ var sources = []struct {
 
 // index finds what attributes feed, on spans and on resources.
 type index struct {
-	span     nameTable
-	resource nameTable
+	span     nameTable[[]target]
+	resource nameTable[[]target]
 	slots    int
 }
 
@@ -115,10 +115,12 @@ func newIndex(dimensions []Dimension) *index {
 
 func (ix *index) add(s scope, name string, t target) {
 	if s != onResource {
-		ix.span.add(name, t)
+		targets := ix.span.add(name)
+		*targets = append(*targets, t)
 	}
 	if s != onSpan {
-		ix.resource.add(name, t)
+		targets := ix.resource.add(name)
+		*targets = append(*targets, t)
 	}
 }
 
@@ -134,10 +136,14 @@ func newRecord(slots int) record {
 
 // read takes what the attributes say of the fields. An attribute that stands
 // twice counts as its first value.
-func (r *record) read(attributes pcommon.Map, names *nameTable) {
+func (r *record) read(attributes pcommon.Map, names *nameTable[[]target]) {
 	clear(r.ranks)
 	for name, value := range attributes.All() {
-		for _, t := range names.targets(name) {
+		targets := names.find(name)
+		if targets == nil {
+			continue
+		}
+		for _, t := range *targets {
 			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
 				r.ranks[t.slot] = t.rank
 				r.values[t.slot] = value

@@ -8,21 +8,21 @@ type target struct {
 	rank uint8
 }
 
-// nameTable finds the targets of an attribute by its name. It is a hash table
-// made for its task: a span has a dozen attributes, most of them in no table,
-// and this lookup is most of what reading a span costs. Three letters and the
-// length tell nearly all names apart, so that nearly every miss ends at an
-// empty place without a comparison; a Go map hashes the whole name.
-type nameTable struct {
+// nameTable finds a value by a name. It is a hash table made for its task: a
+// span has a dozen attributes, most of them in no table, and this lookup is
+// most of what reading a span costs. Three letters and the length tell nearly
+// all names apart, so that nearly every miss ends at an empty place without a
+// comparison; a Go map hashes the whole name.
+type nameTable[V any] struct {
 	// index holds the position in places plus one, 0 where there is none. It
 	// is kept apart, and small, so that misses touch nothing else.
 	index  [nameTableSize]uint8
-	places []namePlace
+	places []namePlace[V]
 }
 
-type namePlace struct {
-	name    string
-	targets []target
+type namePlace[V any] struct {
+	name  string
+	value V
 }
 
 // nameTableSize is a power of two, several times what sources and
@@ -35,28 +35,30 @@ func nameHash(name string) uint32 {
 	return h * 0x9E3779B1 >> 23 // Fibonacci hashing: the upper nine bits
 }
 
-// targets returns what the attribute feeds, nil for nothing.
-func (t *nameTable) targets(name string) []target {
+// find returns the value of a name, nil for none. It is the table's own.
+func (t *nameTable[V]) find(name string) *V {
 	if name == "" {
 		return nil
 	}
 	for h := nameHash(name); t.index[h%nameTableSize] != 0; h++ {
 		if place := &t.places[t.index[h%nameTableSize]-1]; place.name == name {
-			return place.targets
+			return &place.value
 		}
 	}
 	return nil
 }
 
-// add lets an attribute feed one more target. The name must not be empty.
-func (t *nameTable) add(name string, new target) {
-	h := nameHash(name)
-	for ; t.index[h%nameTableSize] != 0; h++ {
-		if place := &t.places[t.index[h%nameTableSize]-1]; place.name == name {
-			place.targets = append(place.targets, new)
-			return
-		}
+// add returns the value of a name that must not be empty, a new one where
+// there is none. It is valid until the next call of add.
+func (t *nameTable[V]) add(name string) *V {
+	if value := t.find(name); value != nil {
+		return value
 	}
-	t.places = append(t.places, namePlace{name, []target{new}})
+	t.places = append(t.places, namePlace[V]{name: name})
+	h := nameHash(name)
+	for t.index[h%nameTableSize] != 0 {
+		h++
+	}
 	t.index[h%nameTableSize] = uint8(len(t.places))
+	return &t.places[len(t.places)-1].value
 }

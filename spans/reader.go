@@ -131,7 +131,8 @@ func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 // observe reads one span into w.observation.
 func (w *walker) observe(span ptrace.Span, latestStart int64) {
 	o := &w.observation
-	*o = aggregator.Observation{Notes: w.notes, TraceID: span.TraceID(), SpanID: span.SpanID()}
+	*o = aggregator.Observation{}
+	o.Notes, o.TraceID, o.SpanID = w.notes, span.TraceID(), span.SpanID()
 	if o.TraceID == [16]byte{} || o.SpanID == [8]byte{} {
 		o.Notes |= aggregator.NoteZeroID
 	}

@@ -105,6 +105,7 @@ func (w *writer) add(a addition) error {
 		}
 	}
 	w.live.bytes += cellBytes(&a.row.cell) - before
+	a.row.changed |= changesOf(a.cell)
 	w.live.markDirty(a.row)
 	return nil
 }

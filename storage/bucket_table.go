@@ -80,12 +80,17 @@ func (m measureColumn) figureColumns() []string {
 
 // valueColumns are the columns that a commit changes, in the order of
 // appendValues.
-func (t *bucketTable) valueColumns() []string {
+func (t *bucketTable) valueColumns(c changes) []string {
 	columns := append([]string{"version"}, counterColumns[:t.counters]...)
 	for _, m := range t.measures {
-		columns = append(columns, m.figureColumns()...)
+		if c.measure(m.measure) {
+			columns = append(columns, m.figureColumns()...)
+		}
 	}
-	return append(columns, "slowest_trace_id", "slowest_span_id")
+	if c.measure(aggregator.MeasureDuration) {
+		columns = append(columns, "slowest_trace_id", "slowest_span_id")
+	}
+	return columns
 }
 
 func (t *bucketTable) keyColumns() []string {
@@ -94,27 +99,48 @@ func (t *bucketTable) keyColumns() []string {
 
 // insertSQL writes a new row: values, id, keys.
 func (t *bucketTable) insertSQL() string {
-	return insertSQL(t.name, append(t.valueColumns(), t.keyColumns()...))
+	return insertSQL(t.name, append(t.valueColumns(allChanges), t.keyColumns()...))
 }
 
-// updateSQL writes a row that is there: values, id.
-func (t *bucketTable) updateSQL() string { return updateSQL(t.name, t.valueColumns(), "id") }
+// changes says what of a row differs from the file: bit m for the measure m.
+type changes uint8
+
+func (c changes) measure(m aggregator.Measure) bool { return c&(1<<m) != 0 }
+
+// allChanges is the value for a row that the file does not have.
+const allChanges changes = 1<<aggregator.NumMeasures - 1
+
+// changesOf tells what adding a cell changes.
+func changesOf(c *aggregator.Cell) (all changes) {
+	for m := range c.Measures {
+		if c.Measures[m].Count() > 0 {
+			all |= 1 << m
+		}
+	}
+	return all
+}
+
+// updateSQL writes what changed of a row that is there: values, id. Most rows
+// have one measure only, and binding values is a third of what a commit costs.
+func (t *bucketTable) updateSQL(c changes) string { return updateSQL(t.name, t.valueColumns(c), "id") }
 
 // insertHistogramsSQL writes the histograms of a new row: values, bucket_id.
 func (t *bucketTable) insertHistogramsSQL() string {
-	return insertSQL(t.histograms, append(t.histogramColumns(), "bucket_id"))
+	return insertSQL(t.histograms, append(t.histogramColumns(allChanges), "bucket_id"))
 }
 
 // updateHistogramsSQL writes the histograms of a row that is there: values,
 // bucket_id.
-func (t *bucketTable) updateHistogramsSQL() string {
-	return updateSQL(t.histograms, t.histogramColumns(), "bucket_id")
+func (t *bucketTable) updateHistogramsSQL(c changes) string {
+	return updateSQL(t.histograms, t.histogramColumns(c), "bucket_id")
 }
 
-func (t *bucketTable) histogramColumns() []string {
-	columns := make([]string, len(t.measures))
-	for i, m := range t.measures {
-		columns[i] = m.measure.String()
+func (t *bucketTable) histogramColumns(c changes) []string {
+	var columns []string
+	for _, m := range t.measures {
+		if c.measure(m.measure) {
+			columns = append(columns, m.measure.String())
+		}
 	}
 	return columns
 }
@@ -142,19 +168,24 @@ func (t *bucketTable) loadSQL() string {
 		columns = append(columns, m.figureColumns()[:4]...)
 	}
 	columns = append(columns, "slowest_trace_id", "slowest_span_id")
-	columns = append(columns, t.histogramColumns()...)
+	columns = append(columns, t.histogramColumns(allChanges)...)
 	return fmt.Sprintf("SELECT %s FROM %s JOIN %s ON bucket_id = id WHERE width_s = ? AND bucket_start = ? AND %s = ?",
 		strings.Join(columns, ", "), t.name, t.histograms, strings.Join(t.keys, " = ? AND "))
 }
 
 // appendValues appends what valueColumns names.
-func (t *bucketTable) appendValues(args []any, version int64, c *aggregator.Cell) []any {
+func (t *bucketTable) appendValues(args []any, version int64, c *aggregator.Cell, changed changes) []any {
 	args = append(args, version)
 	for _, n := range c.Counters[:t.counters] {
 		args = append(args, n)
 	}
 	for _, m := range t.measures {
-		args = appendFigures(args, &c.Measures[m.measure])
+		if changed.measure(m.measure) {
+			args = appendFigures(args, &c.Measures[m.measure])
+		}
+	}
+	if !changed.measure(aggregator.MeasureDuration) {
+		return args
 	}
 	if !c.Slowest.Present() {
 		return append(args, nil, nil)

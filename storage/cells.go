@@ -156,11 +156,11 @@ func newRawRow(t *bucketTable) *rawRow {
 // follows the condition.
 func (t *bucketTable) rawSQL(where string) string {
 	columns := make([]string, 0, 64)
-	for _, c := range append(t.keyColumns(), t.valueColumns()...) {
+	for _, c := range append(t.keyColumns(), t.valueColumns(allChanges)...) {
 		columns = append(columns, "b."+c)
 	}
 	columns = append(columns, "h.bucket_id")
-	for _, c := range t.histogramColumns() {
+	for _, c := range t.histogramColumns(allChanges) {
 		columns = append(columns, "h."+c)
 	}
 	return fmt.Sprintf("SELECT %s FROM %s AS b LEFT JOIN %s AS h ON h.bucket_id = b.id WHERE %s",

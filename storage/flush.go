@@ -74,7 +74,7 @@ func (w *writer) flushBuckets(ctx context.Context) error {
 		if err := w.statements[r.bucket.table].write(ctx, r, w.version); err != nil {
 			return err
 		}
-		r.stored, r.dirty = true, false
+		r.stored, r.dirty, r.changed = true, false, 0
 	}
 	w.live.dirty = w.live.dirty[:0]
 	return nil

@@ -43,6 +43,8 @@ type liveRow struct {
 	cell   aggregator.Cell
 	stored bool // the file has the row
 	dirty  bool // it differs from that of the file
+	// changed says in which measures a dirty one differs, besides counters.
+	changed changes
 }
 
 // liveBucket holds the rows of one bucket that have been asked for.

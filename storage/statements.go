@@ -12,18 +12,20 @@ import (
 // tableStatements are the prepared statements of one pair of bucket tables.
 type tableStatements struct {
 	table            *bucketTable
+	conn             *sql.Conn
 	exists           *sql.Stmt
 	loadRow          *sql.Stmt
 	insert           *sql.Stmt
-	update           *sql.Stmt
 	insertHistograms *sql.Stmt
-	updateHistograms *sql.Stmt
+	// Prepared when they are first needed; updateHistograms has none for 0.
+	update           [allChanges + 1]*sql.Stmt
+	updateHistograms [allChanges + 1]*sql.Stmt
 	args             []any
 	text             []byte
 }
 
 func prepareTable(ctx context.Context, conn *sql.Conn, t *bucketTable) (*tableStatements, error) {
-	s := &tableStatements{table: t}
+	s := &tableStatements{table: t, conn: conn}
 	for _, p := range []struct {
 		into **sql.Stmt
 		text string
@@ -31,9 +33,7 @@ func prepareTable(ctx context.Context, conn *sql.Conn, t *bucketTable) (*tableSt
 		{&s.exists, t.existsSQL()},
 		{&s.loadRow, t.loadSQL()},
 		{&s.insert, t.insertSQL()},
-		{&s.update, t.updateSQL()},
 		{&s.insertHistograms, t.insertHistogramsSQL()},
-		{&s.updateHistograms, t.updateHistogramsSQL()},
 	} {
 		var err error
 		if *p.into, err = conn.PrepareContext(ctx, p.text); err != nil {
@@ -45,9 +45,8 @@ func prepareTable(ctx context.Context, conn *sql.Conn, t *bucketTable) (*tableSt
 
 func (s *tableStatements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{
-		s.exists, s.loadRow, s.insert, s.update, s.insertHistograms, s.updateHistograms,
-	} {
+	all := append([]*sql.Stmt{s.exists, s.loadRow, s.insert, s.insertHistograms}, s.update[:]...)
+	for _, stmt := range append(all, s.updateHistograms[:]...) {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}
@@ -75,18 +74,30 @@ func (s *tableStatements) load(ctx context.Context, bucket bucketKey, key rowKey
 
 // write makes the row in the file equal to r.
 func (s *tableStatements) write(ctx context.Context, r *liveRow, version int64) error {
-	row, histograms := s.update, s.updateHistograms
-	s.args = append(s.table.appendValues(s.args[:0], version, &r.cell), r.id)
+	row, histograms, changed := s.insert, s.insertHistograms, allChanges
+	if r.stored {
+		changed = r.changed
+		var err error
+		if row, histograms, err = s.updates(ctx, changed); err != nil {
+			return err
+		}
+	}
+	s.args = append(s.table.appendValues(s.args[:0], version, &r.cell, changed), r.id)
 	if !r.stored {
-		row, histograms = s.insert, s.insertHistograms
 		s.args = append(s.args, r.bucket.width, r.bucket.start)
 		s.args = append(s.args, r.key.args(s.table)...)
 	}
 	if _, err := row.ExecContext(ctx, s.args...); err != nil {
 		return fmt.Errorf("write %s: %w", s.table.name, err)
 	}
+	if changed == 0 {
+		return nil
+	}
 	s.args = s.args[:0]
 	for _, m := range s.table.measures {
+		if !changed.measure(m.measure) {
+			continue
+		}
 		h := &r.cell.Measures[m.measure]
 		if h.Count() == 0 {
 			s.args = append(s.args, nil)
@@ -95,8 +106,27 @@ func (s *tableStatements) write(ctx context.Context, r *liveRow, version int64) 
 		s.text = h.AppendText(s.text[:0])
 		s.args = append(s.args, string(s.text))
 	}
+	if len(s.args) == 0 {
+		return nil
+	}
 	if _, err := histograms.ExecContext(ctx, append(s.args, r.id)...); err != nil {
 		return fmt.Errorf("write %s: %w", s.table.histograms, err)
 	}
 	return nil
+}
+
+// updates returns the statements that write what changed of a row and of its
+// histograms.
+func (s *tableStatements) updates(ctx context.Context, changed changes) (row, histograms *sql.Stmt, err error) {
+	if s.update[changed] == nil {
+		if s.update[changed], err = s.conn.PrepareContext(ctx, s.table.updateSQL(changed)); err != nil {
+			return nil, nil, fmt.Errorf("prepare %s: %w", s.table.name, err)
+		}
+	}
+	if s.updateHistograms[changed] == nil && len(s.table.histogramColumns(changed)) > 0 {
+		if s.updateHistograms[changed], err = s.conn.PrepareContext(ctx, s.table.updateHistogramsSQL(changed)); err != nil {
+			return nil, nil, fmt.Errorf("prepare %s: %w", s.table.histograms, err)
+		}
+	}
+	return s.update[changed], s.updateHistograms[changed], nil
 }
