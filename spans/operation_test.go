@@ -163,7 +163,7 @@ func TestFieldsOfASeries(t *testing.T) {
 	if got.TraceID != [16]byte{15: 1} || got.SpanID != [8]byte{7: 2} {
 		t.Errorf("trace %x, span %x", got.TraceID, got.SpanID)
 	}
-	if got := observe(t, attributes{"gen_ai.request.model": "gpt-4o"}).Series.Model; got != "gpt-4o" {
-		t.Errorf("without a response the model is %q", got)
+	if got := observe(t, attributes{"gen_ai.response.model": "gpt-4o"}).Series.Model; got != "gpt-4o" {
+		t.Errorf("where only the answer names it the model is %q", got)
 	}
 }
