@@ -200,3 +200,28 @@ func TestAnswersReadNoMoreHistogramsThanTheyMust(t *testing.T) {
 		t.Errorf("latency has %d rows, want 4", len(rows))
 	}
 }
+
+func TestTimeseriesChoosesItsWidth(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	path := makeFile(t, filetest.Traffic(2000), now)
+	for seconds, want := range map[int]int64{1: 1, 120: 1, 121: 10, 1200: 10, 1201: 300} {
+		q := analysis.Query{Now: now, From: filetest.Begin, To: filetest.Begin.Add(time.Duration(seconds) * time.Second)}
+		if got := ask(t, path, timeseries(q)).WidthS; got != want {
+			t.Errorf("%d s in buckets of %d s, want %d s", seconds, got, want)
+		}
+	}
+}
+
+func TestValuesThatReadTheSameTogetherStayApart(t *testing.T) {
+	observations := filetest.Traffic(2)
+	observations[0].Series.Provider, observations[0].Series.Model = "ab", "c"
+	observations[1].Series.Provider, observations[1].Series.Model = "a", "bc"
+	for i := range observations {
+		observations[i].Series.Category = aggregator.CategoryLLM
+	}
+	now := filetest.Begin.Add(time.Hour)
+	path := makeFile(t, observations, now)
+	if rows := ask(t, path, latency(analysis.Query{Now: now}, "provider", "model")).Rows; len(rows) != 2 {
+		t.Errorf("%d rows, want 2: %+v", len(rows), rows)
+	}
+}
