@@ -112,7 +112,7 @@ func TestQueriesThatCannotBeAsked(t *testing.T) {
 		"run":       second(try(t, path, overview(analysis.Query{Now: now, Run: &nobody}))),
 		"width":     second(try(t, path, timeseries(analysis.Query{Now: now, Width: 7}))),
 		"detail":    second(try(t, path, latency(analysis.Query{Now: now, Width: 1}))),
-		"dimension": second(try(t, path, latency(analysis.Query{Now: now}, "modle"))),
+		"dimension": second(try(t, path, latency(analysis.Query{Now: now}, "colour"))),
 		"injection": second(try(t, path, latency(analysis.Query{Now: now}, `model, (SELECT 1)`))),
 		"quote":     second(try(t, path, latency(analysis.Query{Now: now}, `a"b`))),
 		"wildcard":  second(try(t, path, latency(analysis.Query{Now: now}, `user.tier"."x`))),

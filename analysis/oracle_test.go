@@ -51,10 +51,10 @@ func makeFile(t *testing.T, observations []aggregator.Observation, now time.Time
 
 // sum is what the oracle computes: everything, one by one.
 type sum struct {
-	requests, errors, injected, completed int64
-	values                                [aggregator.NumMeasures][]int64
-	net                                   []int64
-	usage, input, output, priced, cost    int64
+	requests, errors, injected         int64
+	values                             [aggregator.NumMeasures][]int64
+	net                                []int64
+	usage, input, output, priced, cost int64
 }
 
 func (s *sum) add(o *aggregator.Observation) {

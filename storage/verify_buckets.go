@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -62,19 +63,23 @@ func (s *stream) next() error {
 // checkBuckets reads both bucket tables once, all widths side by side in the
 // order in which buckets end: narrower ones before the wider one they lie in,
 // rows by series before the headline.
-func (v *verifier) checkBuckets(ctx context.Context) error {
+func (v *verifier) checkBuckets(ctx context.Context) (err error) {
 	if err := v.checkWidths(ctx); err != nil {
 		return err
 	}
 	streams, err := v.openStreams(ctx)
 	defer func() {
 		for _, s := range streams {
-			s.rows.Close()
+			err = errors.Join(err, s.rows.Close())
 		}
 	}()
 	if err != nil {
 		return err
 	}
+	return v.checkStreams(streams)
+}
+
+func (v *verifier) checkStreams(streams []*stream) error {
 	for {
 		first := -1
 		for i, s := range streams {
@@ -149,6 +154,7 @@ func (v *verifier) openStreams(ctx context.Context) (streams []*stream, err erro
 				s.split = newBucketSums(s.keptFrom)
 			}
 			const order = "b.width_s = ? ORDER BY b.bucket_start"
+			//nolint:rowserrcheck // stream.next checks it
 			if s.rows, err = v.tx.QueryContext(ctx, t.rawSQL(order), w.Seconds); err != nil {
 				return streams, err
 			}

@@ -306,7 +306,10 @@ func TestVerifyStopsWhenAskedTo(t *testing.T) {
 	}
 	defer r.Close()
 	n := 0
-	for range r.Verify(context.Background()) {
+	for _, err := range r.Verify(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 2 {
 			break
 		}

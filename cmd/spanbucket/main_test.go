@@ -37,7 +37,9 @@ func scripted() {
 	var stdout bytes.Buffer
 	p := &program{stdout: &stdout, stderr: os.Stderr, now: func() time.Time { return now }}
 	code := p.run(context.Background(), os.Args[1:])
-	os.Stdout.Write(scrub(stdout.Bytes()))
+	if _, err := os.Stdout.Write(scrub(stdout.Bytes())); err != nil {
+		panic(err)
+	}
 	fmt.Fprintln(os.Stderr, "exit", code)
 	os.Exit(code)
 }
