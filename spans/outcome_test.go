@@ -91,6 +91,8 @@ func TestOutcome(t *testing.T) {
 		{int64(429), 0, failed, "rate_limited", "429"},
 		{"200", 0, failed, "other_error", "200"},
 		{"4o4", 0, failed, "other_error", "4o4"},
+		{"404", 500, failed, "server_error", "404"}, // the response says it
+		{"abc", 500, failed, "server_error", "abc"},
 		{"4290", 0, failed, "other_error", "4290"},
 
 		// Malformed answers came with 200.

@@ -153,7 +153,10 @@ func TestAdjustedCount(t *testing.T) {
 		{"=,;=;", 1_000_000, 0, false},                             // no threshold in sight
 		{"ot=th:ffffffffffe", 8_796_093_022_208_000_000, 0, false}, // 2^43, the most that fits
 		{"ot=th:fffffffffff", 0, 0, true},                          // 2^44
-		{"ot=th:ffffffffffffff", 0, 0, true},                       // 2^56
+		{"ot=th:fffffffffff0bd", 0, 0, true},                       // the quotient has 65 bits …
+		{"ot=th:fffffffffff0be", 0, 0, true},
+		{"ot=th:fffffffffff0bf", 0, 0, true}, // … or more
+		{"ot=th:ffffffffffffff", 0, 0, true}, // 2^56
 	}
 	for _, test := range tests {
 		batch, span := spanOf(attributes{"service.name": "shop"}, nil)
