@@ -10,6 +10,9 @@ import (
 )
 
 func main() {
+	// A reader of the answer that has seen enough makes writing it fail, instead
+	// of ending the program before it has tidied up.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

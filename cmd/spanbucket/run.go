@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root := p.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if errors.Is(err, syscall.EPIPE) {
+		return exitFine // whoever reads the answer has seen enough
+	}
 	if err != nil {
 		fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(err.Error()))
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,60 +12,90 @@ import (
 
 func (p *program) verifyCommand() *cobra.Command {
 	var flags fileFlags
+	var most int
 	cmd := &cobra.Command{
 		Use:   "verify --db FILE",
 		Short: "Check that the numbers in the file agree with each other",
 		Long: `Check that the file is whole and that the numbers in it agree with each other:
-SQLite's own check, then every rule that holds between rows. Exit code 1 if a
-rule is broken.`,
+SQLite's own check, then every rule that holds within and between rows. Exit code
+1 if a rule is broken. A collector may be writing the file meanwhile.`,
 		Args: noArguments,
 	}
 	flags.add(cmd, "the file to check (required)")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		r, err := flags.open(cmd.Context())
+	cmd.Flags().IntVar(&most, "max", 100, "stop after so many problems; 0 for all")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if most < 0 {
+			return usageError{fmt.Errorf("--max %d: must not be negative", most)}
+		}
+		found, err := p.verify(cmd.Context(), &flags, most)
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if closed := r.Close(); err == nil {
-				err = closed
-			}
-		}()
-		problems := []storage.Problem{}
-		for problem, err := range r.Verify(cmd.Context()) {
-			if err != nil {
-				return err
-			}
-			problems = append(problems, problem)
-			if flags.format == "text" {
-				fmt.Fprintln(p.stdout, clean(problem.String()))
-			}
-		}
-		return p.writeProblems(flags.format, problems)
+		return p.writeVerification(flags.format, found)
 	}
 	return cmd
 }
 
-func (p *program) writeProblems(format string, problems []storage.Problem) (err error) {
+// verification is the answer of verify.
+type verification struct {
+	OK bool `json:"ok"`
+	// Complete is false where the check ended early.
+	Complete bool              `json:"complete"`
+	Problems []storage.Problem `json:"problems"`
+}
+
+// verify collects at most so many problems; 0 means all.
+func (p *program) verify(ctx context.Context, flags *fileFlags, most int) (_ *verification, err error) {
+	r, err := flags.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	found := &verification{OK: true, Complete: true, Problems: []storage.Problem{}}
+	for problem, err := range r.Verify(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		found.OK = false
+		if most > 0 && len(found.Problems) == most {
+			found.Complete = false
+			break
+		}
+		found.Problems = append(found.Problems, problem)
+	}
+	return found, nil
+}
+
+func (p *program) writeVerification(format string, found *verification) error {
+	if err := p.printVerification(format, found); err != nil || found.OK {
+		return err
+	}
+	n := int64(len(found.Problems))
+	if !found.Complete {
+		return fmt.Errorf("%w: more than %s %s; --max 0 lists all", errCheck, count(n), plural(n, "problem"))
+	}
+	return fmt.Errorf("%w: %s %s", errCheck, count(n), plural(n, "problem"))
+}
+
+func (p *program) printVerification(format string, found *verification) error {
 	switch format {
 	case "json":
-		err = writeJSON(p.stdout, struct {
-			OK       bool              `json:"ok"`
-			Problems []storage.Problem `json:"problems"`
-		}{len(problems) == 0, problems})
+		return writeJSON(p.stdout, found)
 	case "csv":
 		var records [][]any
-		for _, v := range problems {
+		for _, v := range found.Problems {
 			records = append(records, []any{v.Relation, v.Row, v.Column, v.Rule, v.Stored, v.Expected})
 		}
-		err = writeCSV(p.stdout, []string{"relation", "row", "column", "rule", "stored", "expected"}, records)
-	default:
-		if len(problems) == 0 {
-			_, err = fmt.Fprintln(p.stdout, "fine: every rule holds")
+		return writeCSV(p.stdout, []string{"relation", "row", "column", "rule", "stored", "expected"}, records)
+	}
+	for _, v := range found.Problems {
+		if _, err := fmt.Fprintln(p.stdout, clean(v.String())); err != nil {
+			return err
 		}
 	}
-	if err == nil && len(problems) > 0 {
-		err = fmt.Errorf("%w: %s %s", errCheck, count(int64(len(problems))), plural(int64(len(problems)), "problem"))
+	if found.OK {
+		_, err := fmt.Fprintln(p.stdout, "fine: every rule holds")
+		return err
 	}
-	return err
+	return nil
 }
