@@ -277,24 +277,27 @@ func TestMergeRefusesOverflow(t *testing.T) {
 	}
 }
 
-// TestADeltaCanBeMergedBySeveral: merging only reads its argument. The race
-// detector makes this a test.
-func TestADeltaCanBeMergedBySeveral(t *testing.T) {
+// TestADeltaCanBeReadBySeveral: merging only reads its argument, and after
+// Settle nothing that reads changes anything. The race detector makes this a
+// test.
+func TestADeltaCanBeReadBySeveral(t *testing.T) {
 	observations := newTraffic(seedtest.Rand(t)).draw(3000)
 	shared := fold(t, widthPairs[0], observations)
+	want := newOracle(widthPairs[0], observations).content()
 	var wait sync.WaitGroup
-	results := make([]*aggregator.Delta, 4)
-	for i := range results {
+	for range 4 {
 		wait.Go(func() {
-			results[i] = aggregator.NewDelta(widthPairs[0])
-			if err := results[i].Merge(shared); err != nil {
+			d := aggregator.NewDelta(widthPairs[0])
+			if err := d.Merge(shared); err != nil {
 				t.Error(err)
 			}
+			compare(t, "the merged one", content(d), want)
 		})
 	}
 	wait.Wait()
-	want := content(shared)
-	for _, result := range results {
-		compare(t, "a merged one", content(result), want)
+	shared.Settle()
+	for range 4 {
+		wait.Go(func() { compare(t, "the shared one", content(shared), want) })
 	}
+	wait.Wait()
 }
