@@ -350,3 +350,35 @@ func TestVerifyAfterPruning(t *testing.T) {
 		t.Errorf("%d problems in what is left, want 1", n)
 	}
 }
+
+// The file is checked as it was at one instant, whatever a writer does
+// meanwhile.
+func TestVerifyBesideAWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.db")
+	observations := filetest.Traffic(1000)
+	o := filetest.Options(path, filetest.Begin.Add(time.Hour))
+	filetest.Write(t, o, observations[:100])
+	done := make(chan error, 1)
+	go func() {
+		for batch := range slices.Chunk(observations[100:], 100) {
+			if err := filetest.Make(o, batch); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for running := true; running; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			running = false
+		default:
+		}
+		for _, p := range verify(t, path) {
+			t.Error(p)
+		}
+	}
+}
