@@ -265,7 +265,9 @@ func (t *traffic) fill(o *aggregator.Observation) {
 	o.TraceID[r.IntN(16)], o.SpanID[r.IntN(8)] = byte(r.IntN(3)), byte(r.IntN(3))
 	o.AdjustedMicro = []int64{1_000_000, 2_000_000, 1_333_333}[r.IntN(3)]
 	o.Resends = r.Int64N(3)
-	o.Notes = aggregator.Note(r.Uint32()) & aggregator.Note(r.Uint32()) & (aggregator.NoteInvalidTraceState<<1 - 1)
+	few := r.Uint32()
+	few &= r.Uint32()
+	o.Notes = aggregator.Note(few) & (aggregator.NoteInvalidTraceState<<1 - 1)
 	if r.IntN(5) > 0 {
 		duration := []int64{0, 5, 1e9, 20e9, r.Int64N(30e9)}[r.IntN(5)]
 		o.EndUnixNano = o.StartUnixNano + duration
