@@ -299,6 +299,9 @@ func TestSumsUpToTheLimit(t *testing.T) {
 	expect(t, h, values)
 	merge(t, h, recorded(t, []int64{0}))
 	expect(t, h, append(values, 0))
+	// The last bin among many.
+	values = append(make([]int64, 1000), math.MaxInt64)
+	expect(t, recorded(t, values), values)
 }
 
 func TestResetKeepsMemoryAndNothingElse(t *testing.T) {
