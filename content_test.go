@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/exportertest"
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadata"
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
 // relations are those of the contract, and what orders their rows.
@@ -51,7 +52,7 @@ func content(t *testing.T, path string) []string {
 // TestContentDoesNotDependOnTheWay sends the same spans in different orders,
 // batches, numbers of goroutines and with restarts in between.
 func TestContentDoesNotDependOnTheWay(t *testing.T) {
-	r := seeded(t)
+	r := seedtest.Rand(t)
 	all := randomSpans(r, 4000, time.Date(2026, 1, 30, 23, 58, 0, 0, time.UTC), 4*time.Minute)
 	var reference []string
 	for _, way := range []struct {
@@ -92,9 +93,10 @@ func TestLateSpansCorrectTheirBucket(t *testing.T) {
 	e := newTracesExporter(config, exportertest.NewNopSettings(metadata.Type))
 	e.now = func() time.Time { return now }
 	require.NoError(t, e.start(t.Context(), componenttest.NewNopHost()))
+	r := seedtest.Rand(t)
 	send := func(after time.Duration, from int64) {
 		now = start.Add(after)
-		spans := randomSpans(seeded(t), 10, start, 10*time.Second)
+		spans := randomSpans(r, 10, start, 10*time.Second)
 		for i := range spans {
 			spans[i].operation, spans[i].run = "chat", ""
 			spans[i].start = start.UnixNano() + from + int64(i)

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/exportertest"
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadata"
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
 // shell runs a query in the sqlite3 shell and returns its rows.
@@ -43,7 +44,7 @@ func TestViewsAgreeInBothEngines(t *testing.T) {
 	config.Dimensions = []DimensionConfig{{Name: "gen_ai.request.model", Default: "-", MaxValues: 10}}
 	e := startExporter(t, config)
 	defer stopExporter(t, e)
-	r := seeded(t)
+	r := seedtest.Rand(t)
 	// Far in the past, so that no bucket settles between the two readings.
 	sendAll(t, e, r, randomSpans(r, 2000, time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC), 2*time.Minute), 4)
 
@@ -100,7 +101,7 @@ func requireSameValue(t *testing.T, what string, ours, theirs any) {
 func TestPercentileInPlainSQL(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
 	e := startExporter(t, testConfig(path))
-	r := seeded(t)
+	r := seedtest.Rand(t)
 	spans := randomSpans(r, 3000, time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC), 50*time.Minute)
 	sendAll(t, e, r, spans, 2)
 	stopExporter(t, e)

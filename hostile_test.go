@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadata"
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 	"github.com/spanbucket/spanbucketexporter/internal/spantest"
 )
 
@@ -25,9 +26,10 @@ func TestHostileInputCostsOnlyItself(t *testing.T) {
 	e := newTracesExporter(testConfig(path), exportertest.NewNopSettings(metadata.Type))
 	e.now = func() time.Time { return spantest.HostileStart }
 	require.NoError(t, e.start(t.Context(), componenttest.NewNopHost()))
+	r := seedtest.Rand(t)
 	sent, inOrder := 0, 0
 	for _, c := range spantest.Hostile(1) {
-		good := traces(randomSpans(seeded(t), 5, spantest.HostileStart, time.Second))
+		good := traces(randomSpans(r, 5, spantest.HostileStart, time.Second))
 		for i := range good.ResourceSpans().Len() {
 			good.ResourceSpans().At(i).Resource().Attributes().PutStr("service.name", "in order")
 		}

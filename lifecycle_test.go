@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/exportertest"
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadata"
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -19,7 +20,7 @@ func TestCleanStopLeavesOneFile(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "made", "by the exporter")
 	path := filepath.Join(folder, "odd ?name#%41.db")
 	e := startExporter(t, testConfig(path))
-	require.NoError(t, e.ConsumeTraces(t.Context(), traces(randomSpans(seeded(t), 100, time.Now(), time.Second))))
+	require.NoError(t, e.ConsumeTraces(t.Context(), traces(randomSpans(seedtest.Rand(t), 100, time.Now(), time.Second))))
 	requireMode(t, 0o600, path, path+"-wal", path+"-shm", path+".lock")
 	stopExporter(t, e)
 	stopExporter(t, e) // again
@@ -44,7 +45,7 @@ func TestFileModeForAGroup(t *testing.T) {
 	config.FileMode = 0o640
 	e := startExporter(t, config)
 	defer stopExporter(t, e)
-	require.NoError(t, e.ConsumeTraces(t.Context(), traces(randomSpans(seeded(t), 1, time.Now(), time.Second))))
+	require.NoError(t, e.ConsumeTraces(t.Context(), traces(randomSpans(seedtest.Rand(t), 1, time.Now(), time.Second))))
 	requireMode(t, 0o640, path, path+"-wal", path+"-shm")
 }
 
@@ -62,7 +63,7 @@ func TestSecondExporterIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "process ")
 	require.Less(t, time.Since(began), time.Second)
 	stopExporter(t, second)
-	require.NoError(t, first.ConsumeTraces(t.Context(), traces(randomSpans(seeded(t), 10, time.Now(), time.Second))))
+	require.NoError(t, first.ConsumeTraces(t.Context(), traces(randomSpans(seedtest.Rand(t), 10, time.Now(), time.Second))))
 }
 
 func TestForeignFileIsRefusedUntouched(t *testing.T) {
@@ -110,6 +111,6 @@ func TestTimeoutAnswersTheClient(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, component.Start(t.Context(), componenttest.NewNopHost()))
 	defer stopExporter(t, component)
-	err = component.ConsumeTraces(context.Background(), traces(randomSpans(seeded(t), 1, time.Now(), time.Second)))
+	err = component.ConsumeTraces(context.Background(), traces(randomSpans(seedtest.Rand(t), 1, time.Now(), time.Second)))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -2,7 +2,6 @@ package spanbucketexporter
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -17,21 +16,9 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
-
-var seedFlag = flag.Uint64("seed", 0, "seed of the property tests; 0 takes the clock's")
-
-// seeded returns a source of randomness and prints how to have it again.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("repeat with -seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
-}
 
 func testConfig(path string, widths ...time.Duration) *Config {
 	config := createDefaultConfig().(*Config)
@@ -120,7 +107,7 @@ func TestFileEqualsRecomputation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := seeded(t)
+			r := seedtest.Rand(t)
 			path := filepath.Join(t.TempDir(), "spanbucket.db")
 			config := testConfig(path, c.widths...)
 			all := randomSpans(r, c.spans, c.from, c.over)

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadatatest"
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
 // TestTelemetry sends spans in order and one without a start, and reads what
@@ -22,7 +23,7 @@ func TestTelemetry(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
 	e := newTracesExporter(testConfig(path), metadatatest.NewSettings(meters))
 	require.NoError(t, e.start(t.Context(), componenttest.NewNopHost()))
-	spans := randomSpans(seeded(t), 20, time.Now(), time.Second)
+	spans := randomSpans(seedtest.Rand(t), 20, time.Now(), time.Second)
 	spans[0].start = 0
 	require.NoError(t, e.consume(t.Context(), traces(spans[:5])))
 	require.NoError(t, e.consume(t.Context(), traces(spans[5:])))

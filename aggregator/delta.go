@@ -1,9 +1,5 @@
 package aggregator
 
-import (
-	"math"
-)
-
 // Widths are the finest bucket widths, in whole seconds, that a Delta folds
 // into. Series is 0 where no configured width has detail by series.
 type Widths struct {
@@ -56,7 +52,8 @@ type Delta struct {
 	series     []NamedSeries
 	byID       map[SeriesID]int32
 	cells      []SeriesCell
-	cellAt     map[seriesBucket]int32
+	firstCell  []int32                // of each series; -1: none
+	cellAt     map[seriesBucket]int32 // the other cells of a series
 	headline   []HeadlineCell
 	headAt     map[headlineBucket]int32
 	headMemo   [headMemoSize]headMemo
@@ -76,17 +73,6 @@ type headlineBucket struct {
 	category    Category
 	bucketStart int64
 }
-
-// headMemo remembers where a headline cell is: nearly all spans of a batch
-// start, and end, in a few buckets.
-type headMemo struct {
-	headlineBucket
-	generation uint64
-	index      int32
-}
-
-// headMemoSize is a power of two.
-const headMemoSize = 64
 
 // NewDelta returns an empty delta.
 func NewDelta(widths Widths) *Delta {
@@ -111,7 +97,7 @@ func (d *Delta) Reset() {
 	clear(d.runAt)
 	clear(d.series)
 	clear(d.runs)
-	d.series, d.runs = d.series[:0], d.runs[:0]
+	d.series, d.firstCell, d.runs = d.series[:0], d.firstCell[:0], d.runs[:0]
 	d.cells, d.headline = d.cells[:0], d.headline[:0]
 	d.rejected = [NumRejections]int64{}
 	d.notes = noteCounts{}
@@ -124,7 +110,8 @@ func (d *Delta) Widths() Widths { return d.widths }
 // delta, as do those of SeriesCells, HeadlineCells and Runs.
 func (d *Delta) Series() []NamedSeries { return d.series }
 
-// SeriesCells returns the cells by series, in no particular order.
+// SeriesCells returns the cells by series, in no particular order. A cell is
+// empty where its only spans were rejected because they overflow another one.
 func (d *Delta) SeriesCells() []SeriesCell { return d.cells }
 
 // HeadlineCells returns the cells by run and category, in no particular order.
@@ -228,73 +215,4 @@ func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*spelling, *Seri
 		s.cell = d.cellIndex(seriesBucket{s.series, start})
 	}
 	return s, &d.cells[s.cell]
-}
-
-func (d *Delta) addSeries(s NamedSeries) int32 {
-	i, ok := d.byID[s.ID]
-	if !ok {
-		i = int32(len(d.series))
-		d.series = append(d.series, s)
-		d.byID[s.ID] = i
-	}
-	return i
-}
-
-func (d *Delta) cellIndex(key seriesBucket) int32 {
-	i, ok := d.cellAt[key]
-	if !ok {
-		i = int32(len(d.cells))
-		d.cells = extend(d.cells)
-		c := &d.cells[i]
-		c.Series, c.BucketStart = key.series, key.bucketStart
-		c.reset()
-		d.cellAt[key] = i
-	}
-	return i
-}
-
-func (d *Delta) headlineCell(key headlineBucket) *HeadlineCell {
-	memo := &d.headMemo[(uint64(key.bucketStart)/uint64(d.widths.Headline)+7*uint64(key.category))%headMemoSize]
-	if memo.generation == d.generation && memo.headlineBucket == key {
-		return &d.headline[memo.index]
-	}
-	i, ok := d.headAt[key]
-	if !ok {
-		i = int32(len(d.headline))
-		d.headline = extend(d.headline)
-		c := &d.headline[i]
-		c.HeadlineKey = HeadlineKey{d.runs[key.run].ID, key.category, key.bucketStart}
-		c.reset()
-		d.headAt[key] = i
-	}
-	*memo = headMemo{key, d.generation, i}
-	return &d.headline[i]
-}
-
-// extend lengthens s by one element, reusing what a Reset left behind.
-func extend[T any](s []T) []T {
-	if len(s) < cap(s) {
-		return s[:len(s)+1]
-	}
-	var zero T
-	return append(s, zero)
-}
-
-// run returns the index of a run.
-func (d *Delta) run(id string) int32 {
-	if n := len(d.runs); n > 0 && d.runs[n-1].ID == id {
-		return int32(n - 1)
-	}
-	i, ok := d.runAt[id]
-	if !ok {
-		i = int32(len(d.runs))
-		d.runs = append(d.runs, RunSpan{ID: id, FirstUnixNano: math.MaxInt64, LastUnixNano: math.MinInt64})
-		d.runAt[id] = i
-	}
-	return i
-}
-
-func (r *RunSpan) extend(first, last int64) {
-	r.FirstUnixNano = min(r.FirstUnixNano, first)
-	r.LastUnixNano = max(r.LastUnixNano, last)
 }

@@ -14,7 +14,7 @@ func (d *Delta) CanMerge(o *Delta) bool {
 	for i := range o.cells {
 		c := &o.cells[i]
 		if series, ok := d.byID[o.series[c.Series].ID]; ok {
-			if at, ok := d.cellAt[seriesBucket{series, c.BucketStart}]; ok && !d.cells[at].CanAdd(&c.Cell) {
+			if at, ok := d.findCell(seriesBucket{series, c.BucketStart}); ok && !d.cells[at].CanAdd(&c.Cell) {
 				return false
 			}
 		}

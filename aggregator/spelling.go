@@ -28,12 +28,14 @@ type spellings struct {
 	entries []spelling
 	kept    []NamedSeries // what each entry is kept as
 	places  []int32       // index into entries plus one; 0: free. A power of two.
+	bytes   int           // of the keys
 	unclean bool          // some entry is longer than it is worth keeping
 }
 
 const (
-	// maxSpellings bounds what survives a Reset.
+	// maxSpellings and maxKeyBytes bound what survives a Reset.
 	maxSpellings = 1 << 14
+	maxKeyBytes  = 4 << 20
 	minPlaces    = 1 << 8
 )
 
@@ -82,6 +84,7 @@ func (t *spellings) insert(at, h uint64, s *Series) int32 {
 	clean := s.compact()
 	e.notes = clean.Clean()
 	t.unclean = t.unclean || e.notes != 0
+	t.bytes += len(e.key)
 	t.entries = append(t.entries, e)
 	t.kept = append(t.kept, NamedSeries{clean.ID(), clean})
 	t.places[at] = int32(len(t.entries))
@@ -105,11 +108,12 @@ func (t *spellings) grow() {
 
 // trim forgets everything where there is too much of it.
 func (t *spellings) trim() {
-	if t.unclean || len(t.entries) > maxSpellings {
+	if t.unclean || len(t.entries) > maxSpellings || t.bytes > maxKeyBytes {
 		clear(t.entries)
 		clear(t.kept)
 		clear(t.places)
 		t.entries, t.kept, t.unclean = t.entries[:0], t.kept[:0], false
+		t.bytes = 0
 		t.key = nil // it may be as long as what was unclean
 	}
 }

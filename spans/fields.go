@@ -128,19 +128,23 @@ func (ix *index) add(s scope, name string, t target) {
 type record struct {
 	values []pcommon.Value
 	ranks  []uint8 // 0: nothing found
+	// unusable: some attribute of the table is an array, a map or bytes. It
+	// counts as missing, so that it does not hide another name of its field.
+	unusable bool
 }
 
 func newRecord(slots int) record {
-	return record{make([]pcommon.Value, slots), make([]uint8, slots)}
+	return record{values: make([]pcommon.Value, slots), ranks: make([]uint8, slots)}
 }
 
 // read takes what the attributes say of the fields. An attribute that stands
-// twice counts as its first value.
+// twice counts as its first usable value.
 func (r *record) read(attributes pcommon.Map, names *nameTable[[]target]) {
 	clear(r.ranks)
+	r.unusable = false
 	for name, value := range attributes.All() {
 		targets := names.find(name)
-		if targets == nil {
+		if targets == nil || !r.usable(value) {
 			continue
 		}
 		for _, t := range *targets {
@@ -149,6 +153,21 @@ func (r *record) read(attributes pcommon.Map, names *nameTable[[]target]) {
 				r.values[t.slot] = value
 			}
 		}
+	}
+}
+
+// usable tells whether a value says anything that a field can hold.
+func (r *record) usable(value pcommon.Value) bool {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return value.Str() != ""
+	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
+		return true
+	case pcommon.ValueTypeEmpty:
+		return false
+	default:
+		r.unusable = true
+		return false
 	}
 }
 

@@ -16,7 +16,7 @@ type target struct {
 type nameTable[V any] struct {
 	// index holds the position in places plus one, 0 where there is none. It
 	// is kept apart, and small, so that misses touch nothing else.
-	index  [nameTableSize]uint8
+	index  [nameTableSize]uint16
 	places []namePlace[V]
 }
 
@@ -27,12 +27,12 @@ type namePlace[V any] struct {
 
 // nameTableSize is a power of two, several times what sources and
 // MaxDimensions can fill.
-const nameTableSize = 512
+const nameTableSize = 1024
 
 func nameHash(name string) uint32 {
 	n := len(name)
 	h := uint32(n) ^ uint32(name[n-1])<<5 ^ uint32(name[n/2])<<11 ^ uint32(name[n*3/4])<<17
-	return h * 0x9E3779B1 >> 23 // Fibonacci hashing: the upper nine bits
+	return h * 0x9E3779B1 >> 22 // Fibonacci hashing: the upper ten bits
 }
 
 // find returns the value of a name, nil for none. It is the table's own.
@@ -59,6 +59,6 @@ func (t *nameTable[V]) add(name string) *V {
 	for t.index[h%nameTableSize] != 0 {
 		h++
 	}
-	t.index[h%nameTableSize] = uint8(len(t.places))
+	t.index[h%nameTableSize] = uint16(len(t.places))
 	return &t.places[len(t.places)-1].value
 }

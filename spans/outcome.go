@@ -62,6 +62,23 @@ var classesAfterStatus = []errorClass{
 		prefixes: []string{"rate_limit", "ratelimit"},
 	},
 	{outcome: aggregator.OutcomeCapacityError, prefixes: []string{"overloaded", "capacity"}},
+	{
+		outcome: aggregator.OutcomeServerError,
+		names: []string{
+			"internalservererror", "internal_server_error", "internal_error", "server_error", "servererror",
+			"serviceunavailableerror", "serviceunavailable", "service_unavailable", "unavailable", "bad_gateway",
+			"badgateway",
+		},
+	},
+	{
+		outcome: aggregator.OutcomeClientError,
+		names: []string{
+			"badrequesterror", "bad_request", "invalid_request_error", "invalid_argument", "authenticationerror",
+			"authentication_error", "unauthenticated", "permissiondeniederror", "permission_error", "permission_denied",
+			"notfounderror", "not_found", "not_found_error", "conflicterror", "unprocessableentityerror",
+			"request_too_large",
+		},
+	},
 }
 
 func (c *errorClass) holds(errorType string) bool {
@@ -119,7 +136,11 @@ func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) 
 	code, _ := w.count(fieldStatusCode, 999)
 	if errorType == "" {
 		if outcome, failed := statusOutcome(code); failed {
-			return outcome, statusText(code)
+			errorType = statusText(code)
+			if configured, ok := w.reader.outcomes[errorType]; ok {
+				outcome = configured
+			}
+			return outcome, errorType
 		}
 		if status == ptrace.StatusCodeError {
 			return aggregator.OutcomeOtherError, ""

@@ -177,7 +177,7 @@ func TestOutcomeOfBadStatusCode(t *testing.T) {
 		code any
 		note aggregator.Note
 	}{
-		{int64(-1), number}, {int64(1000), number}, {int64(1 << 62), number}, {"", number}, {"4 2 9", number}, {429.5, number},
+		{int64(-1), number}, {int64(1000), number}, {int64(1 << 62), number}, {"", 0}, {"4 2 9", number}, {429.5, number},
 		{"four", number}, {true, kind}, {[]any{int64(429)}, kind}, {map[string]any{}, kind}, {[]byte{4, 2, 9}, kind},
 	} {
 		batch, _ := spanOf(attributes{"service.name": "shop"}, attributes{"http.response.status_code": test.code})
@@ -225,10 +225,15 @@ func TestConfiguredOutcomes(t *testing.T) {
 			t.Errorf("%s with %v: %v, %q; want %v", test.errorType, test.code, got.Outcome, got.ErrorType, test.want)
 		}
 	}
+	// Without an error type, the status code stands in for it.
+	batch, _ := spanOf(nil, attributes{"http.response.status_code": int64(503)})
+	if got := readOneWith(t, options, batch).Series; got.Outcome != aggregator.OutcomeCapacityError || got.ErrorType != "503" {
+		t.Errorf("status 503 alone: %v, %q", got.Outcome, got.ErrorType)
+	}
 	// The reader has its own copy.
 	reader := spans.NewReader(options)
 	delete(options.Outcomes, "QuotaSpent")
-	batch, _ := spanOf(nil, failure("QuotaSpent", 0))
+	batch, _ = spanOf(nil, failure("QuotaSpent", 0))
 	if got := read(reader, batch)[0].Series.Outcome; got != aggregator.OutcomeRateLimited {
 		t.Errorf("after a change of the options: %v", got)
 	}

@@ -117,6 +117,9 @@ func (w *walker) release() {
 func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
 	w.resource.read(resourceSpans.Resource().Attributes(), &w.reader.index.resource)
+	if w.resource.unusable {
+		w.observation.Notes |= aggregator.NoteInvalidAttributeType
+	}
 	w.service = w.text(&w.resource, fieldService)
 	if w.service == "" {
 		w.observation.Notes |= aggregator.NoteNoServiceName
@@ -143,6 +146,9 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) {
 		return
 	}
 	w.span.read(span.Attributes(), &w.reader.index.span)
+	if w.span.unusable {
+		o.Notes |= aggregator.NoteInvalidAttributeType
+	}
 	leaf := w.readSeries(span)
 	if leaf {
 		w.readUsage()

@@ -10,7 +10,7 @@ import (
 )
 
 // text reads a field that is a name. Numbers and truth values count as their
-// text; anything else is noted and read as missing.
+// text.
 func (w *walker) text(r *record, f field) string {
 	return w.textAt(r, uint8(f))
 }
@@ -19,17 +19,10 @@ func (w *walker) textAt(r *record, slot uint8) string {
 	if !r.has(slot) {
 		return ""
 	}
-	switch v := r.values[slot]; v.Type() {
-	case pcommon.ValueTypeStr:
+	if v := r.values[slot]; v.Type() == pcommon.ValueTypeStr {
 		return v.Str()
-	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
-		return v.AsString()
-	case pcommon.ValueTypeEmpty:
-		return ""
-	default:
-		w.observation.Notes |= aggregator.NoteInvalidAttributeType
-		return ""
 	}
+	return r.values[slot].AsString()
 }
 
 // count reads a whole number from 0 to limit. Whole doubles and digits in text

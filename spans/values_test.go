@@ -76,7 +76,7 @@ func TestUsage(t *testing.T) {
 		{"hexadecimal", attributes{in: "0x10"}, false, 0, 0, invalidNumber},
 		{"underscore", attributes{in: "1_000"}, false, 0, 0, invalidNumber},
 		{"2^64 in text", attributes{in: "18446744073709551616"}, false, 0, 0, invalidNumber},
-		{"text of nothing", attributes{in: ""}, false, 0, 0, invalidNumber},
+		{"text of nothing", attributes{in: ""}, false, 0, 0, 0},
 		{"truth", attributes{in: true}, false, 0, 0, invalidType},
 		{"array", attributes{in: []any{int64(5)}}, false, 0, 0, invalidType},
 		{"map", attributes{in: map[string]any{"a": int64(5)}}, false, 0, 0, invalidType},
@@ -145,7 +145,7 @@ func TestTimeToFirstToken(t *testing.T) {
 		{"NaN", 0, false, invalidNumber},
 		{"Inf", 0, false, invalidNumber},
 		{"soon", 0, false, invalidNumber},
-		{"", 0, false, invalidNumber},
+		{"", 0, false, 0},
 		{true, 0, false, invalidType},
 		{[]any{0.5}, 0, false, invalidType},
 	}
@@ -215,6 +215,24 @@ func TestResends(t *testing.T) {
 		got := observe(t, attributes{"http.request.resend_count": test.value})
 		if got.Resends != test.want || got.Notes != test.notes {
 			t.Errorf("%v: %d, notes %b; want %d, %b", test.value, got.Resends, got.Notes, test.want, test.notes)
+		}
+	}
+}
+
+// TestUnusableNameDoesNotHideAnother: of the names of a field, the first that
+// says anything counts.
+func TestUnusableNameDoesNotHideAnother(t *testing.T) {
+	for name, first := range map[string]any{
+		"array": []any{"a"}, "map": map[string]any{"a": "b"}, "bytes": []byte("a"), "empty text": "",
+	} {
+		got := observe(t, attributes{
+			"gen_ai.operation.name": "chat", "gen_ai.request.model": first, "gen_ai.response.model": "gpt-4o",
+		})
+		if got.Series.Model != "gpt-4o" {
+			t.Errorf("%s: model %q", name, got.Series.Model)
+		}
+		if noted := got.Notes == aggregator.NoteInvalidAttributeType; noted == (name == "empty text") {
+			t.Errorf("%s: notes %b", name, got.Notes)
 		}
 	}
 }

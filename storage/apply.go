@@ -111,7 +111,6 @@ func (w *writer) add(a addition) error {
 }
 
 func (w *writer) headlineAdditions(ctx context.Context, d *aggregator.Delta, out []addition) ([]addition, error) {
-	now := w.options.Now().Unix()
 	for i := range d.HeadlineCells() {
 		c := &d.HeadlineCells()[i]
 		if isEmpty(&c.Cell) {
@@ -125,7 +124,7 @@ func (w *writer) headlineAdditions(ctx context.Context, d *aggregator.Delta, out
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket, now), note: n == 0})
+			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket), note: n == 0})
 		}
 	}
 	return out, nil
@@ -134,7 +133,6 @@ func (w *writer) headlineAdditions(ctx context.Context, d *aggregator.Delta, out
 func (w *writer) seriesAdditions(
 	ctx context.Context, d *aggregator.Delta, out []addition, dropped map[string]int64,
 ) ([]addition, error) {
-	now := w.options.Now().Unix()
 	resolved := make([]*aggregator.Resolution, len(d.Series()))
 	for i := range d.SeriesCells() {
 		c := &d.SeriesCells()[i]
@@ -158,7 +156,7 @@ func (w *writer) seriesAdditions(
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket, now)})
+			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket)})
 		}
 	}
 	return out, nil
@@ -177,9 +175,9 @@ func (w *writer) resolve(s aggregator.NamedSeries) *aggregator.Resolution {
 	return &r
 }
 
-// settled tells whether a bucket had settled at the instant now, Unix seconds.
-func (w *writer) settled(bucket bucketKey, now int64) bool {
-	return bucket.start+bucket.width+w.options.settleSeconds() <= now
+// settled tells whether a bucket had settled when the transaction began.
+func (w *writer) settled(bucket bucketKey) bool {
+	return bucket.start+bucket.width+w.options.settleSeconds() <= w.now
 }
 
 // isEmpty tells whether a cell holds nothing: every span that went into it was

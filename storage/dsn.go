@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -32,15 +33,19 @@ var safePragmas = []string{
 }
 
 func writerDSN(path string, synchronous Synchronous) string {
-	return dsn(path, append([]string{
-		// Takes effect on an empty file only, and only before WAL.
-		"auto_vacuum(incremental)",
+	var first []string
+	if sizeOf(path) == 0 {
+		// It takes effect on an empty file only, and only before WAL; any
+		// other it would write to.
+		first = append(first, "auto_vacuum(incremental)")
+	}
+	return dsn(path, slices.Concat(first, []string{
 		"journal_mode(wal)",
 		"synchronous(" + synchronous.String() + ")",
 		"wal_autocheckpoint(4096)",
 		"journal_size_limit(67108864)",
 		"cache_size(-16384)",
-	}, safePragmas...), "mode", "rw", "_txlock", "immediate")
+	}, safePragmas), "mode", "rw", "_txlock", "immediate")
 }
 
 func readerDSN(path string) string {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"modernc.org/sqlite"
@@ -68,7 +70,7 @@ func TestFilesOfOthersAreRefusedUntouched(t *testing.T) {
 			require.ErrorIs(t, err, c.want)
 			after, err := os.ReadFile(o.Path)
 			require.NoError(t, err)
-			require.Equal(t, before, after)
+			require.True(t, bytes.Equal(before, after), "the file was changed")
 			entries, err := os.ReadDir(filepath.Dir(o.Path))
 			require.NoError(t, err)
 			require.Len(t, entries, 1)
@@ -146,4 +148,35 @@ func TestLockIsForOne(t *testing.T) {
 	require.ErrorContains(t, err, "held by process ")
 	require.NoError(t, s.Close())
 	require.NoError(t, openStore(t, o).Close())
+}
+
+// TestOtherWidthsAreRefused: a file with spans keeps its widths; retention may
+// change, and a file without spans may become anything.
+func TestOtherWidthsAreRefused(t *testing.T) {
+	o := testOptions(t)
+	require.NoError(t, openStore(t, o).Close())
+	o.Widths = []Width{{Seconds: 10}, {Seconds: 60}}
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+	require.NoError(t, s.Close())
+	for _, widths := range [][]Width{
+		{{Seconds: 10}},
+		{{Seconds: 10}, {Seconds: 60}, {Seconds: 3600}},
+		{{Seconds: 10}, {Seconds: 300}},
+		{{Seconds: 10, Detail: DetailHeadline}, {Seconds: 60}},
+	} {
+		other := o
+		other.Widths = widths
+		before, err := os.ReadFile(o.Path)
+		require.NoError(t, err)
+		_, err = Open(t.Context(), other)
+		require.ErrorIs(t, err, ErrOtherWidths)
+		require.ErrorContains(t, err, "10s (series), 60s (series), or path must name a new one")
+		after, err := os.ReadFile(o.Path)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(before, after), "the file was changed")
+	}
+	o.Widths = []Width{{Seconds: 10, Retention: time.Hour}, {Seconds: 60}}
+	require.NoError(t, openStore(t, o).Close())
+	require.Contains(t, one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'widths'"), `"retention_s":3600`)
 }

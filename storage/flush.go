@@ -29,7 +29,7 @@ func (w *writer) flushSeries(ctx context.Context) error {
 		if dimensions == "" {
 			dimensions = "{}"
 		}
-		if _, err := w.conn.ExecContext(ctx, insert, int64(s.ID), s.Run, s.Service, s.Operation, s.Kind.String(),
+		if err := w.exec(ctx, insert, int64(s.ID), s.Run, s.Service, s.Operation, s.Kind.String(),
 			s.Category.String(), s.Provider, s.Model, s.Tool, s.Agent, s.Outcome.String(), s.ErrorType, s.Fault,
 			dimensions, w.version); err != nil {
 			return fmt.Errorf("write series: %w", err)
@@ -53,7 +53,7 @@ func (w *writer) flushRuns(ctx context.Context) error {
 		if r.ID != "" && r.ID == w.options.RunID && w.options.RunName != "" {
 			name = w.options.RunName
 		}
-		if _, err := w.conn.ExecContext(ctx, upsertRun, r.ID, name, r.FirstUnixNano, r.LastUnixNano, w.version); err != nil {
+		if err := w.exec(ctx, upsertRun, r.ID, name, r.FirstUnixNano, r.LastUnixNano, w.version); err != nil {
 			return fmt.Errorf("write run: %w", err)
 		}
 		for c, spans := range r.Spans {
@@ -61,7 +61,7 @@ func (w *writer) flushRuns(ctx context.Context) error {
 				continue
 			}
 			w.seen[aggregator.Category(c)] = true
-			if _, err := w.conn.ExecContext(ctx, upsertCategory, r.ID, aggregator.Category(c).String(), spans); err != nil {
+			if err := w.exec(ctx, upsertCategory, r.ID, aggregator.Category(c).String(), spans); err != nil {
 				return fmt.Errorf("write run_category: %w", err)
 			}
 		}
@@ -88,15 +88,15 @@ func (w *writer) flushLedger(ctx context.Context) error {
 	received := int64(0)
 	for reason, spans := range w.pending.ledger {
 		received += spans
-		if _, err := w.conn.ExecContext(ctx, addLedger, reason, spans); err != nil {
+		if err := w.exec(ctx, addLedger, reason, spans); err != nil {
 			return fmt.Errorf("write ledger: %w", err)
 		}
 	}
-	if _, err := w.conn.ExecContext(ctx, addLedger, "received", received); err != nil {
+	if err := w.exec(ctx, addLedger, "received", received); err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}
 	for note, spans := range w.pending.notes {
-		if _, err := w.conn.ExecContext(ctx, addNote, note, spans); err != nil {
+		if err := w.exec(ctx, addNote, note, spans); err != nil {
 			return fmt.Errorf("write notes: %w", err)
 		}
 	}
@@ -104,10 +104,15 @@ func (w *writer) flushLedger(ctx context.Context) error {
 }
 
 func (w *writer) flushMeta(ctx context.Context) error {
-	if err := setMeta(ctx, w.conn, "version", strconv.FormatInt(w.version, 10)); err != nil {
-		return err
+	for _, row := range [][2]string{
+		{"version", strconv.FormatInt(w.version, 10)},
+		{"headline_category", headlineCategory(w.seen)},
+	} {
+		if err := w.exec(ctx, upsertMeta, row[0], row[1]); err != nil {
+			return fmt.Errorf("write meta: %w", err)
+		}
 	}
-	return setMeta(ctx, w.conn, "headline_category", headlineCategory(w.seen))
+	return nil
 }
 
 // headlineCategory names the categories whose spans are the requests of a file,

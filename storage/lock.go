@@ -27,7 +27,7 @@ func lockFile(path string) (*flock.Flock, error) {
 		}
 		if !held {
 			holder, _ := os.ReadFile(lock.Path())
-			return nil, errors.Join(fmt.Errorf("lock %s: held by %s: %w", lock.Path(), describe(holder), ErrLocked), lock.Close())
+			return nil, errors.Join(fmt.Errorf("lock %s: held by %s: %w", lock.Path(), describeHolder(holder), ErrLocked), lock.Close())
 		}
 		if sameFile(lock) {
 			if err := os.WriteFile(lock.Path(), fmt.Appendf(nil, "process %d\n", os.Getpid()), 0o600); err != nil {
@@ -43,7 +43,7 @@ func lockFile(path string) (*flock.Flock, error) {
 	return nil, fmt.Errorf("lock %s.lock: %w", path, ErrLocked)
 }
 
-func describe(holder []byte) string {
+func describeHolder(holder []byte) string {
 	if text := strings.TrimSpace(string(holder)); text != "" {
 		return text
 	}

@@ -171,10 +171,11 @@ func describeFile(ctx context.Context, conn *sql.Conn, o *Options) error {
 	return nil
 }
 
+const upsertMeta = `INSERT INTO meta (key, value) VALUES (?, ?)
+	ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value`
+
 func setMeta(ctx context.Context, q queryer, key, value string) error {
-	_, err := q.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)
-		ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value`, key, value)
-	if err != nil {
+	if _, err := q.ExecContext(ctx, upsertMeta, key, value); err != nil {
 		return fmt.Errorf("meta %s: %w", key, err)
 	}
 	return nil

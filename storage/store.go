@@ -2,13 +2,11 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 
 	"github.com/gofrs/flock"
@@ -27,8 +25,8 @@ type Store struct {
 }
 
 // Open opens the file at o.Path for writing and creates it where it is
-// missing. It returns ErrLocked where somebody else writes to it, ErrForeign
-// and ErrNewer for files that it must not touch.
+// missing. It returns ErrLocked where somebody else writes to it, ErrForeign,
+// ErrNewer and ErrOtherWidths for files that it must not touch.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	if err := CheckPath(o.Path); err != nil {
@@ -69,7 +67,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, s.writer.conn, o); err != nil {
 		return err
 	}
-	if err := s.describe(ctx); err != nil {
+	if err := describe(ctx, s.writer.conn, o); err != nil {
 		return err
 	}
 	if err := syncFolder(filepath.Dir(o.Path)); err != nil {
@@ -99,36 +97,6 @@ func syncFolder(path string) error {
 		return err
 	}
 	return errors.Join(folder.Sync(), folder.Close())
-}
-
-// describe writes the rows of meta that follow the configuration.
-func (s *Store) describe(ctx context.Context) error {
-	o := s.writer.options
-	type width struct {
-		WidthS     int64  `json:"width_s"`
-		RetentionS int64  `json:"retention_s"` // 0: for ever
-		Detail     string `json:"detail"`
-	}
-	widths := make([]width, len(o.Widths))
-	for i, w := range o.Widths {
-		widths[i] = width{w.Seconds, int64(w.Retention.Seconds()), w.Detail.String()}
-	}
-	text, err := json.Marshal(widths)
-	if err != nil {
-		return err
-	}
-	for _, row := range [][2]string{
-		{"schema_version", strconv.Itoa(SchemaVersion)},
-		{"widths", string(text)},
-		{"settle_after_s", strconv.FormatInt(o.settleSeconds(), 10)},
-		{"max_series", strconv.Itoa(o.Limits.MaxSeries)},
-		{"writer_version", o.WriterVersion},
-	} {
-		if err := setMeta(ctx, s.writer.conn, row[0], row[1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Write makes a batch durable and returns nil once it is. Where ctx ends

@@ -26,7 +26,9 @@ type writer struct {
 	db          *sql.DB // nil while disconnected
 	conn        *sql.Conn
 	statements  map[*bucketTable]*tableStatements
+	prepared    map[string]*sql.Stmt // by text, for exec
 	dataVersion int64
+	now         int64 // when the transaction began, Unix seconds
 
 	// What follows is what the writer remembers of the file.
 	version  int64 // number of the last commit
@@ -69,8 +71,23 @@ func (w *writer) connect(ctx context.Context) (err error) {
 	if w.conn, err = w.db.Conn(ctx); err != nil {
 		return err
 	}
-	w.statements = map[*bucketTable]*tableStatements{}
+	w.statements, w.prepared = map[*bucketTable]*tableStatements{}, map[string]*sql.Stmt{}
 	return nil
+}
+
+// exec runs one of the constant statements of this package, which is prepared
+// when it is first needed.
+func (w *writer) exec(ctx context.Context, statement string, args ...any) error {
+	stmt, ok := w.prepared[statement]
+	if !ok {
+		var err error
+		if stmt, err = w.conn.PrepareContext(ctx, statement); err != nil {
+			return err
+		}
+		w.prepared[statement] = stmt
+	}
+	_, err := stmt.ExecContext(ctx, args...)
+	return err
 }
 
 // prepare readies a connection to a file that has been migrated.
@@ -95,13 +112,16 @@ func (w *writer) disconnect() error {
 	for _, s := range w.statements {
 		errs = append(errs, s.close())
 	}
+	for _, s := range w.prepared {
+		errs = append(errs, s.Close())
+	}
 	if w.conn != nil {
 		errs = append(errs, w.conn.Close())
 	}
 	if w.db != nil {
 		errs = append(errs, w.db.Close())
 	}
-	w.statements, w.conn, w.db = nil, nil, nil
+	w.statements, w.prepared, w.conn, w.db = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -158,7 +178,7 @@ func (w *writer) transaction(ctx context.Context, group []*waiting) error {
 	if err := w.flush(ctx); err != nil {
 		return errors.Join(err, w.rollback(ctx))
 	}
-	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {
+	if err := w.exec(ctx, "COMMIT"); err != nil {
 		return errors.Join(err, w.rollback(ctx))
 	}
 	return nil
@@ -170,7 +190,7 @@ func (w *writer) transaction(ctx context.Context, group []*waiting) error {
 func (w *writer) begin(ctx context.Context) error {
 	began := time.Now()
 	for {
-		_, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		err := w.exec(ctx, "BEGIN IMMEDIATE")
 		if err == nil {
 			break
 		}
@@ -188,12 +208,12 @@ func (w *writer) begin(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, w.rollback(ctx))
 	}
+	w.now = w.options.Now().Unix()
 	w.version++
 	w.pending = pendingRows{ledger: map[string]int64{}, notes: map[string]int64{}}
 	return nil
 }
 
 func (w *writer) rollback(ctx context.Context) error {
-	_, err := w.conn.ExecContext(ctx, "ROLLBACK")
-	return err
+	return w.exec(ctx, "ROLLBACK")
 }

@@ -1,0 +1,106 @@
+package aggregator
+
+import "math"
+
+// headMemo remembers where a headline cell is: nearly all spans of a batch
+// start, and end, in a few buckets.
+type headMemo struct {
+	headlineBucket
+	generation uint64
+	index      int32
+}
+
+// headMemoSize is a power of two.
+const headMemoSize = 64
+
+// addSeries returns the index of a series. Where another one has its id, which
+// takes two of some 2^31 that were looked for on purpose, it is kept as an
+// overflow series: series are told apart by their values.
+func (d *Delta) addSeries(s NamedSeries) int32 {
+	i, ok := d.byID[s.ID]
+	if ok && d.series[i].Series != s.Series {
+		o := s.Overflowed()
+		return d.addSeries(NamedSeries{o.ID(), o})
+	}
+	if !ok {
+		i = int32(len(d.series))
+		d.series = append(d.series, s)
+		d.firstCell = append(d.firstCell, -1)
+		d.byID[s.ID] = i
+	}
+	return i
+}
+
+// cellIndex returns the index of a cell, and makes it where it is new. Most
+// batches know most series in one bucket only.
+func (d *Delta) cellIndex(key seriesBucket) int32 {
+	i, ok := d.findCell(key)
+	if ok {
+		return i
+	}
+	i = int32(len(d.cells))
+	d.cells = extend(d.cells)
+	c := &d.cells[i]
+	c.Series, c.BucketStart = key.series, key.bucketStart
+	c.reset()
+	if d.firstCell[key.series] < 0 {
+		d.firstCell[key.series] = i
+	} else {
+		d.cellAt[key] = i
+	}
+	return i
+}
+
+func (d *Delta) findCell(key seriesBucket) (int32, bool) {
+	if i := d.firstCell[key.series]; i < 0 || d.cells[i].BucketStart == key.bucketStart {
+		return i, i >= 0
+	}
+	i, ok := d.cellAt[key]
+	return i, ok
+}
+
+func (d *Delta) headlineCell(key headlineBucket) *HeadlineCell {
+	memo := &d.headMemo[(uint64(key.bucketStart)/uint64(d.widths.Headline)+7*uint64(key.category))%headMemoSize]
+	if memo.generation == d.generation && memo.headlineBucket == key {
+		return &d.headline[memo.index]
+	}
+	i, ok := d.headAt[key]
+	if !ok {
+		i = int32(len(d.headline))
+		d.headline = extend(d.headline)
+		c := &d.headline[i]
+		c.HeadlineKey = HeadlineKey{d.runs[key.run].ID, key.category, key.bucketStart}
+		c.reset()
+		d.headAt[key] = i
+	}
+	*memo = headMemo{key, d.generation, i}
+	return &d.headline[i]
+}
+
+// extend lengthens s by one element, reusing what a Reset left behind.
+func extend[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s[:len(s)+1]
+	}
+	var zero T
+	return append(s, zero)
+}
+
+// run returns the index of a run.
+func (d *Delta) run(id string) int32 {
+	if n := len(d.runs); n > 0 && d.runs[n-1].ID == id {
+		return int32(n - 1)
+	}
+	i, ok := d.runAt[id]
+	if !ok {
+		i = int32(len(d.runs))
+		d.runs = append(d.runs, RunSpan{ID: id, FirstUnixNano: math.MaxInt64, LastUnixNano: math.MinInt64})
+		d.runAt[id] = i
+	}
+	return i
+}
+
+func (r *RunSpan) extend(first, last int64) {
+	r.FirstUnixNano = min(r.FirstUnixNano, first)
+	r.LastUnixNano = max(r.LastUnixNano, last)
+}

@@ -1,0 +1,85 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ErrOtherWidths is returned by Open for a file with spans in buckets of other
+// widths than the configured ones: a width that is new to it would lack all
+// that came before. It is left untouched.
+var ErrOtherWidths = errors.New("file has other bucket widths")
+
+// describe writes the rows of meta that follow the configuration, in one
+// transaction.
+func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_, rollback := conn.ExecContext(ctx, "ROLLBACK")
+			err = errors.Join(err, rollback)
+		}
+	}()
+	if err := checkWidths(ctx, conn, o.Widths); err != nil {
+		return err
+	}
+	widths := make([]widthText, len(o.Widths))
+	for i, w := range o.Widths {
+		widths[i] = widthText{w.Seconds, int64(w.Retention.Seconds()), w.Detail.String()}
+	}
+	text, err := json.Marshal(widths)
+	if err != nil {
+		return err
+	}
+	for _, row := range [][2]string{
+		{"schema_version", strconv.Itoa(SchemaVersion)},
+		{"widths", string(text)},
+		{"settle_after_s", strconv.FormatInt(o.settleSeconds(), 10)},
+		{"max_series", strconv.Itoa(o.Limits.MaxSeries)},
+		{"writer_version", o.WriterVersion},
+	} {
+		if err := setMeta(ctx, conn, row[0], row[1]); err != nil {
+			return err
+		}
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+// checkWidths compares the widths of a file that holds spans with the
+// configured ones; retention may differ.
+func checkWidths(ctx context.Context, conn *sql.Conn, configured []Width) error {
+	var used bool
+	err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM headline_bucket)").Scan(&used)
+	if err != nil || !used {
+		return err
+	}
+	meta, err := ReadMeta(ctx, conn)
+	if err != nil {
+		return err
+	}
+	same := slices.EqualFunc(meta.Widths, configured, func(a, b Width) bool {
+		return a.Seconds == b.Seconds && a.Detail == b.Detail
+	})
+	if !same {
+		return fmt.Errorf("buckets: %s: must stay as they are in the file, %s, or path must name a new one: %w",
+			describeWidths(configured), describeWidths(meta.Widths), ErrOtherWidths)
+	}
+	return nil
+}
+
+func describeWidths(widths []Width) string {
+	texts := make([]string, len(widths))
+	for i, w := range widths {
+		texts[i] = fmt.Sprintf("%ds (%s)", w.Seconds, w.Detail)
+	}
+	return strings.Join(texts, ", ")
+}
