@@ -3,6 +3,7 @@ package aggregator
 import (
 	"bytes"
 	"math"
+	"math/bits"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 )
@@ -123,27 +124,45 @@ func (c *Cell) reset() {
 	c.Slowest = Slowest{}
 }
 
+// measureSet is a set of measures; bit m stands for the measure m.
+type measureSet uint8
+
+// Headline rows hold two of the measures.
+const (
+	allMeasures      measureSet = 1<<NumMeasures - 1
+	headlineMeasures measureSet = 1<<MeasureDuration | 1<<MeasureTimeToFirstToken
+)
+
+// next returns a measure of a set that is not empty, and the rest of the set.
+func (s measureSet) next() (Measure, measureSet) {
+	return Measure(bits.TrailingZeros8(uint8(s))), s & (s - 1)
+}
+
 // canObserve tells whether observe(o) would keep every sum within an int64.
-func (c *Cell) canObserve(o *Observation) bool {
+func (c *Cell) canObserve(o *Observation, of measureSet) bool {
 	const room = math.MaxInt64
-	ok := c.Counters[AdjustedMicro] <= room-o.AdjustedMicro &&
-		c.Counters[Resends] <= room-o.Resends &&
-		c.Counters[CostNanoUSD] <= room-o.CostNanoUSD &&
-		c.Counters[InputTokens] <= room-o.InputTokens &&
-		c.Counters[OutputTokens] <= room-o.OutputTokens &&
-		c.Counters[CacheReadTokens] <= room-o.CacheReadTokens &&
-		c.Counters[CacheWriteTokens] <= room-o.CacheWriteTokens &&
-		c.Counters[ReasoningTokens] <= room-o.ReasoningTokens
-	for m := Measure(0); ok && m < NumMeasures; m++ {
-		if v, present := o.Measure(m); present {
-			ok = c.Measures[m].Sum() <= room-v
+	n := &c.Counters
+	if n[AdjustedMicro] > room-o.AdjustedMicro || n[Resends] > room-o.Resends {
+		return false
+	}
+	if o.Usage && (n[InputTokens] > room-o.InputTokens || n[OutputTokens] > room-o.OutputTokens ||
+		n[CacheReadTokens] > room-o.CacheReadTokens || n[CacheWriteTokens] > room-o.CacheWriteTokens ||
+		n[ReasoningTokens] > room-o.ReasoningTokens) {
+		return false
+	}
+	if o.Priced && n[CostNanoUSD] > room-o.CostNanoUSD {
+		return false
+	}
+	for m, rest := Measure(0), o.present&of; rest != 0; {
+		if m, rest = rest.next(); c.Measures[m].Sum() > room-o.values[m] {
+			return false
 		}
 	}
-	return ok
+	return true
 }
 
 // observe adds one span; canObserve must have agreed.
-func (c *Cell) observe(o *Observation) {
+func (c *Cell) observe(o *Observation, of measureSet) {
 	n := &c.Counters
 	n[Requests]++
 	n[AdjustedMicro] += o.AdjustedMicro
@@ -160,16 +179,13 @@ func (c *Cell) observe(o *Observation) {
 		n[PricedCount]++
 		n[CostNanoUSD] += o.CostNanoUSD
 	}
-	for m := Measure(0); m < NumMeasures; m++ {
-		if v, present := o.Measure(m); present {
-			// Cannot fail: canObserve has looked at the sum.
-			_ = c.Measures[m].Record(v)
-		}
+	for m, rest := Measure(0), o.present&of; rest != 0; {
+		m, rest = rest.next()
+		// Cannot fail: canObserve has looked at the sum.
+		_ = c.Measures[m].Record(o.values[m])
 	}
-	if d, present := o.Measure(MeasureDuration); present {
-		if !c.Slowest.present || d >= c.Slowest.DurationNano {
-			slowest := NewSlowest(d, o.TraceID, o.SpanID)
-			c.Slowest.offer(&slowest)
-		}
+	if d, present := o.Measure(MeasureDuration); present && (!c.Slowest.present || d >= c.Slowest.DurationNano) {
+		slowest := NewSlowest(d, o.TraceID, o.SpanID)
+		c.Slowest.offer(&slowest)
 	}
 }

@@ -21,7 +21,8 @@ type HeadlineKey struct {
 	BucketStart int64 // Unix seconds
 }
 
-// HeadlineCell is the cell of one run and category in one bucket.
+// HeadlineCell is the cell of one run and category in one bucket. It measures
+// the duration and the time to first token only.
 type HeadlineCell struct {
 	HeadlineKey
 	Cell
@@ -159,14 +160,14 @@ func (d *Delta) Fold(o *Observation) {
 	run := written.run
 	start := headlineBucket{run, o.Series.Category, BucketStart(startSeconds, d.widths.Headline)}
 	head := d.headlineCell(start)
-	if cell != nil && !cell.canObserve(o) || !head.canObserve(o) {
+	if cell != nil && !cell.canObserve(o, allMeasures) || !head.canObserve(o, headlineMeasures) {
 		d.Reject(RejectedOverflow)
 		return
 	}
 	if cell != nil {
-		cell.observe(o)
+		cell.observe(o, allMeasures)
 	}
-	head.observe(o)
+	head.observe(o, headlineMeasures)
 	head.Counters[OutcomeCounter(o.Series.Outcome)]++
 	if o.Series.Fault != "" {
 		head.Counters[Injected]++

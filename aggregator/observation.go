@@ -14,7 +14,7 @@ type Observation struct {
 	Session string
 
 	values  [NumMeasures]int64
-	present uint8 // bit m: values[m] was set
+	present measureSet // which of values were set
 
 	// Usage tells whether the span counts tokens; the token figures are 0
 	// without it. InputTokens includes the cached ones, OutputTokens the

@@ -81,12 +81,12 @@ func (m *oracle) add(o *aggregator.Observation) {
 		}
 	}
 	if m.widths.Series > 0 {
-		m.cell(fmt.Sprintf("series %q bucket %d", s, floor(o.StartUnixNano, m.widths.Series))).observe(o)
+		m.cell(fmt.Sprintf("series %q bucket %d", s, floor(o.StartUnixNano, m.widths.Series))).observe(o, true)
 	}
 	headline := func(unixNano int64) *tally {
 		return m.cell(fmt.Sprintf("headline %q %v bucket %d", s.Run, s.Category, floor(unixNano, m.widths.Headline)))
 	}
-	headline(o.StartUnixNano).observe(o)
+	headline(o.StartUnixNano).observe(o, false)
 	headline(o.StartUnixNano).counters[aggregator.OutcomeCounter(s.Outcome)]++
 	if s.Fault != "" {
 		headline(o.StartUnixNano).counters[aggregator.Injected]++
@@ -105,7 +105,8 @@ func (m *oracle) add(o *aggregator.Observation) {
 	}
 }
 
-func (c *tally) observe(o *aggregator.Observation) {
+// observe adds a span; a headline cell measures two of the measures only.
+func (c *tally) observe(o *aggregator.Observation, everyMeasure bool) {
 	add := func(counter aggregator.Counter, by int64) { c.counters[counter] += by }
 	add(aggregator.Requests, 1)
 	add(aggregator.AdjustedMicro, o.AdjustedMicro)
@@ -123,7 +124,8 @@ func (c *tally) observe(o *aggregator.Observation) {
 		add(aggregator.CostNanoUSD, o.CostNanoUSD)
 	}
 	for m := range aggregator.NumMeasures {
-		if v, present := o.Measure(m); present {
+		kept := everyMeasure || m == aggregator.MeasureDuration || m == aggregator.MeasureTimeToFirstToken
+		if v, present := o.Measure(m); present && kept {
 			c.values[m] = append(c.values[m], v)
 			if m == aggregator.MeasureDuration {
 				c.timed = append(c.timed, timedSpan{v, o.TraceID, o.SpanID})

@@ -136,9 +136,15 @@ func (h *Histogram) addBins(add []BinCount) {
 	}
 }
 
-// search returns where b is, or belongs, in ascending bins.
+// search returns where b is, or belongs, in ascending bins. It looks near the
+// front first, in steps that double: whoever adds many bins finds each a few
+// behind the one before.
 func search(bins []BinCount, b Bin) (int, bool) {
-	low, high := 0, len(bins)
+	low, high := 0, 1
+	for high <= len(bins) && bins[high-1].Bin < b {
+		low, high = high, 2*high
+	}
+	high = min(high, len(bins))
 	for low < high {
 		middle := int(uint(low+high) >> 1)
 		if bins[middle].Bin < b {

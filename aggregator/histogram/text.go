@@ -19,13 +19,23 @@ func (h *Histogram) AppendText(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, '"')
-		dst = strconv.AppendUint(dst, uint64(b.Bin), 10)
-		dst = append(dst, '"', ':')
-		dst = strconv.AppendInt(dst, b.Count, 10)
+		dst = append(dst, binKeys[b.Bin]...)
+		if b.Count < 10 {
+			dst = append(dst, '0'+byte(b.Count))
+		} else {
+			dst = strconv.AppendInt(dst, b.Count, 10)
+		}
 	}
 	return append(dst, '}')
 }
+
+// binKeys holds the text "bin": of every bin: a commit writes tens of thousands.
+var binKeys = func() (keys [MaxBin + 1]string) {
+	for b := range keys {
+		keys[b] = `"` + strconv.Itoa(b) + `":`
+	}
+	return keys
+}()
 
 // Stats are the exact figures that are stored beside the text of a histogram.
 type Stats struct{ Count, Sum, Min, Max int64 }
