@@ -100,15 +100,24 @@ func (h *Histogram) settle() {
 	if len(h.recent) == 0 {
 		return
 	}
-	t := tallies.Get().(*tally)
-	h.addBins(t.count(h.recent))
-	tallies.Put(t)
+	if len(h.recent) <= fewBins {
+		var few [fewBins]BinCount
+		h.addBins(countFew(few[:0], h.recent))
+	} else {
+		t := tallies.Get().(*tally)
+		h.addBins(t.count(h.recent))
+		tallies.Put(t)
+	}
 	h.recent = h.recent[:0]
 }
 
 // addBins adds ascending bins to h.bins, in place: first to the bins in use,
 // then it makes room at the end and moves the rest apart from the back.
 func (h *Histogram) addBins(add []BinCount) {
+	if len(h.bins) == 0 {
+		h.bins = append(h.bins, add...)
+		return
+	}
 	missing, from := 0, 0
 	for _, a := range add {
 		at, found := search(h.bins[from:], a.Bin)

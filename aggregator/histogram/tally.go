@@ -19,20 +19,23 @@ var tallies = sync.Pool{New: func() any { return new(tally) }}
 // fewBins is how many bins are sorted faster than tallied.
 const fewBins = 24
 
-// count returns the distinct bins, ascending, each with how often it stands in
-// list, which may be reordered. The result is valid until the next call.
+// countFew appends the distinct bins of list, which it sorts, ascending and
+// each with how often it stands there.
+func countFew(result []BinCount, list []Bin) []BinCount {
+	slices.Sort(list)
+	for i, b := range list {
+		if i == 0 || b != list[i-1] {
+			result = append(result, BinCount{Bin: b})
+		}
+		result[len(result)-1].Count++
+	}
+	return result
+}
+
+// count returns the distinct bins of list, ascending, each with how often it
+// stands there. The result is valid until the next call.
 func (t *tally) count(list []Bin) []BinCount {
 	t.result = t.result[:0]
-	if len(list) <= fewBins {
-		slices.Sort(list)
-		for i, b := range list {
-			if i == 0 || b != list[i-1] {
-				t.result = append(t.result, BinCount{Bin: b})
-			}
-			t.result[len(t.result)-1].Count++
-		}
-		return t.result
-	}
 	for _, b := range list {
 		t.counts[b]++
 		t.used[b/64] |= 1 << (b % 64)
