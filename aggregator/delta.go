@@ -51,7 +51,6 @@ type Delta struct {
 	generation uint64 // counts the Resets
 	spellings  spellings
 	series     []NamedSeries
-	byID       map[SeriesID]int32
 	cells      []SeriesCell
 	firstCell  []int32                // of each series; -1: none
 	cellAt     map[seriesBucket]int32 // the other cells of a series
@@ -81,7 +80,6 @@ func NewDelta(widths Widths) *Delta {
 		widths:     widths,
 		generation: 1,
 		spellings:  newSpellings(),
-		byID:       map[SeriesID]int32{},
 		cellAt:     map[seriesBucket]int32{},
 		headAt:     map[headlineBucket]int32{},
 		runAt:      map[string]int32{},
@@ -92,7 +90,6 @@ func NewDelta(widths Widths) *Delta {
 func (d *Delta) Reset() {
 	d.generation++
 	d.spellings.trim()
-	clear(d.byID)
 	clear(d.cellAt)
 	clear(d.headAt)
 	clear(d.runAt)
@@ -205,8 +202,8 @@ func (d *Delta) seriesCell(o *Observation, startSeconds int64) (*spelling, *Seri
 	i := d.spellings.find(&o.Series)
 	s := &d.spellings.entries[i]
 	if s.generation != d.generation {
-		kept := &d.spellings.kept[i]
-		s.generation, s.run, s.series, s.cell = d.generation, d.run(kept.Run), d.addSeries(*kept), -1
+		s.generation, s.cell = d.generation, -1
+		s.run, s.series = d.run(d.spellings.known.all[s.known].Run), d.present(s.known)
 	}
 	if d.widths.Series == 0 {
 		return s, nil

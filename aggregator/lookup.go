@@ -13,22 +13,29 @@ type headMemo struct {
 // headMemoSize is a power of two.
 const headMemoSize = 64
 
-// addSeries returns the index of a series. Where another one has its id, which
-// takes two of some 2^31 that were looked for on purpose, it is kept as an
-// overflow series: series are told apart by their values.
-func (d *Delta) addSeries(s NamedSeries) int32 {
-	i, ok := d.byID[s.ID]
-	if ok && d.series[i].Series != s.Series {
-		o := s.Overflowed()
-		return d.addSeries(NamedSeries{o.ID(), o})
-	}
-	if !ok {
-		i = int32(len(d.series))
-		d.series = append(d.series, s)
+// addSeries returns the index of a series, and makes it where it is new.
+func (d *Delta) addSeries(s NamedSeries) int32 { return d.present(d.spellings.known.add(s)) }
+
+// present returns the index of a known series, and makes it where it is new to
+// the present contents.
+func (d *Delta) present(i int32) int32 {
+	k := &d.spellings.known.all[i]
+	if k.generation != d.generation {
+		k.generation, k.index = d.generation, int32(len(d.series))
+		d.series = append(d.series, k.NamedSeries)
 		d.firstCell = append(d.firstCell, -1)
-		d.byID[s.ID] = i
 	}
-	return i
+	return k.index
+}
+
+// findSeries returns the index of a series that the delta holds.
+func (d *Delta) findSeries(s *NamedSeries) (int32, bool) {
+	i, ok := d.spellings.known.at[s.ID]
+	if !ok {
+		return 0, false
+	}
+	k := &d.spellings.known.all[i]
+	return k.index, k.generation == d.generation && k.Series == s.Series
 }
 
 // cellIndex returns the index of a cell, and makes it where it is new. Most

@@ -13,7 +13,7 @@ var ErrWidths = errors.New("deltas have different bucket widths")
 func (d *Delta) CanMerge(o *Delta) bool {
 	for i := range o.cells {
 		c := &o.cells[i]
-		if series, ok := d.byID[o.series[c.Series].ID]; ok {
+		if series, ok := d.findSeries(&o.series[c.Series]); ok {
 			if at, ok := d.findCell(seriesBucket{series, c.BucketStart}); ok && !d.cells[at].CanAdd(&c.Cell) {
 				return false
 			}

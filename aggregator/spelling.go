@@ -15,6 +15,7 @@ type spelling struct {
 	// the delta.
 	generation        uint64
 	run, series, cell int32
+	known             int32  // what it is kept as
 	notes             Note   // what cleaning changed
 	key               string // the series as written
 }
@@ -26,10 +27,10 @@ type spellings struct {
 	seed    maphash.Seed
 	key     []byte // reused
 	entries []spelling
-	kept    []NamedSeries // what each entry is kept as
-	places  []int32       // index into entries plus one; 0: free. A power of two.
-	bytes   int           // of the keys
-	unclean bool          // some entry is longer than it is worth keeping
+	known   knownSeries
+	places  []int32 // index into entries plus one; 0: free. A power of two.
+	bytes   int     // of the keys
+	unclean bool    // some entry is longer than it is worth keeping
 }
 
 const (
@@ -40,7 +41,9 @@ const (
 )
 
 func newSpellings() spellings {
-	return spellings{seed: maphash.MakeSeed(), places: make([]int32, minPlaces)}
+	return spellings{
+		seed: maphash.MakeSeed(), places: make([]int32, minPlaces), known: knownSeries{at: map[SeriesID]int32{}},
+	}
 }
 
 // keyOf writes down a series so that no two look the same: one run of bytes is
@@ -80,13 +83,12 @@ func (t *spellings) find(s *Series) int32 {
 }
 
 func (t *spellings) insert(at, h uint64, s *Series) int32 {
-	e := spelling{hash: h, key: string(t.key)}
 	clean := s.compact()
-	e.notes = clean.Clean()
+	e := spelling{hash: h, key: string(t.key), notes: clean.Clean()}
+	e.known = t.known.add(NamedSeries{clean.ID(), clean})
 	t.unclean = t.unclean || e.notes != 0
 	t.bytes += len(e.key)
 	t.entries = append(t.entries, e)
-	t.kept = append(t.kept, NamedSeries{clean.ID(), clean})
 	t.places[at] = int32(len(t.entries))
 	if 2*len(t.entries) > len(t.places) {
 		t.grow()
@@ -108,12 +110,47 @@ func (t *spellings) grow() {
 
 // trim forgets everything where there is too much of it.
 func (t *spellings) trim() {
-	if t.unclean || len(t.entries) > maxSpellings || t.bytes > maxKeyBytes {
+	if t.unclean || max(len(t.entries), len(t.known.all)) > maxSpellings || t.bytes > maxKeyBytes {
 		clear(t.entries)
-		clear(t.kept)
 		clear(t.places)
-		t.entries, t.kept, t.unclean = t.entries[:0], t.kept[:0], false
+		t.known.clear()
+		t.entries, t.unclean = t.entries[:0], false
 		t.bytes = 0
 		t.key = nil // it may be as long as what was unclean
 	}
+}
+
+// knownSeries gives every series a place of its own, found by its identifier.
+type knownSeries struct {
+	all []known
+	at  map[SeriesID]int32 // index into all
+}
+
+type known struct {
+	NamedSeries
+	generation uint64 // of the delta that index belongs to
+	index      int32  // into Delta.series
+}
+
+// add returns the place of a series. Where another one has its identifier,
+// which takes two of some 2^31 that were looked for on purpose, it is kept as
+// an overflow series: series are told apart by their values.
+func (k *knownSeries) add(s NamedSeries) int32 {
+	i, ok := k.at[s.ID]
+	if ok && k.all[i].Series != s.Series {
+		o := s.Overflowed()
+		return k.add(NamedSeries{o.ID(), o})
+	}
+	if !ok {
+		i = int32(len(k.all))
+		k.all = append(k.all, known{NamedSeries: s})
+		k.at[s.ID] = i
+	}
+	return i
+}
+
+func (k *knownSeries) clear() {
+	clear(k.all)
+	clear(k.at)
+	k.all = k.all[:0]
 }

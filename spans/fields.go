@@ -126,11 +126,10 @@ func (ix *index) add(s scope, name string, t target) {
 
 // record holds the attribute values found on one span or resource.
 type record struct {
-	values []pcommon.Value
-	ranks  []uint8 // 0: nothing found
-	// unusable: some attribute of the table is an array, a map or bytes. It
-	// counts as missing, so that it does not hide another name of its field.
-	unusable bool
+	values     []pcommon.Value
+	ranks      []uint8 // 0: nothing found
+	attributes pcommon.Map
+	names      *nameTable[[]target]
 }
 
 func newRecord(slots int) record {
@@ -141,10 +140,10 @@ func newRecord(slots int) record {
 // twice counts as its first usable value.
 func (r *record) read(attributes pcommon.Map, names *nameTable[[]target]) {
 	clear(r.ranks)
-	r.unusable = false
+	r.attributes, r.names = attributes, names
 	for name, value := range attributes.All() {
 		targets := names.find(name)
-		if targets == nil || !r.usable(value) {
+		if targets == nil {
 			continue
 		}
 		for _, t := range *targets {
@@ -156,19 +155,42 @@ func (r *record) read(attributes pcommon.Map, names *nameTable[[]target]) {
 	}
 }
 
+// release forgets everything that belongs to a batch.
+func (r *record) release() {
+	clear(r.values)
+	clear(r.ranks)
+	r.attributes = pcommon.Map{}
+}
+
+func (r *record) has(slot uint8) bool { return r.ranks[slot] != 0 }
+
 // usable tells whether a value says anything that a field can hold.
-func (r *record) usable(value pcommon.Value) bool {
+func usable(value pcommon.Value) bool {
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
 		return value.Str() != ""
 	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
 		return true
-	case pcommon.ValueTypeEmpty:
-		return false
 	default:
-		r.unusable = true
 		return false
 	}
 }
 
-func (r *record) has(slot uint8) bool { return r.ranks[slot] != 0 }
+// settle replaces a value that is not usable by that of the next name of its
+// field, or by nothing. It is the rare way: asking every attribute beforehand
+// would cost every span.
+func (r *record) settle(slot uint8) {
+	r.ranks[slot] = 0
+	for name, value := range r.attributes.All() {
+		targets := r.names.find(name)
+		if targets == nil || !usable(value) {
+			continue
+		}
+		for _, t := range *targets {
+			if found := r.ranks[slot]; t.slot == slot && (found == 0 || t.rank < found) {
+				r.ranks[slot] = t.rank
+				r.values[slot] = value
+			}
+		}
+	}
+}

@@ -104,8 +104,8 @@ type walker struct {
 
 // release returns the walker without anything that belongs to the batch.
 func (w *walker) release() {
-	clear(w.span.values)
-	clear(w.resource.values)
+	w.span.release()
+	w.resource.release()
 	w.service, w.run = "", ""
 	w.observation = aggregator.Observation{}
 	if len(w.joined) >= maxJoined {
@@ -117,8 +117,8 @@ func (w *walker) release() {
 func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
 	w.resource.read(resourceSpans.Resource().Attributes(), &w.reader.index.resource)
-	if w.resource.unusable {
-		w.observation.Notes |= aggregator.NoteInvalidAttributeType
+	for slot := range w.resource.ranks {
+		w.value(&w.resource, uint8(slot)) // what is noted here holds for every span
 	}
 	w.service = w.text(&w.resource, fieldService)
 	if w.service == "" {
@@ -146,9 +146,6 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) {
 		return
 	}
 	w.span.read(span.Attributes(), &w.reader.index.span)
-	if w.span.unusable {
-		o.Notes |= aggregator.NoteInvalidAttributeType
-	}
 	leaf := w.readSeries(span)
 	if leaf {
 		w.readUsage()

@@ -9,6 +9,28 @@ import (
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
+// value returns what is known of a field, and its type: empty for nothing. An
+// array, a map or bytes are noted and, like empty text, count as missing: the
+// next name of the field is asked.
+func (w *walker) value(r *record, slot uint8) (pcommon.Value, pcommon.ValueType) {
+	if !r.has(slot) {
+		return pcommon.Value{}, pcommon.ValueTypeEmpty
+	}
+	v := r.values[slot]
+	switch t := v.Type(); t {
+	case pcommon.ValueTypeStr:
+		if v.Str() != "" {
+			return v, t
+		}
+	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
+		return v, t
+	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
+		w.observation.Notes |= aggregator.NoteInvalidAttributeType
+	}
+	r.settle(slot)
+	return w.value(r, slot)
+}
+
 // text reads a field that is a name. Numbers and truth values count as their
 // text.
 func (w *walker) text(r *record, f field) string {
@@ -16,23 +38,23 @@ func (w *walker) text(r *record, f field) string {
 }
 
 func (w *walker) textAt(r *record, slot uint8) string {
-	if !r.has(slot) {
+	switch v, t := w.value(r, slot); t {
+	case pcommon.ValueTypeEmpty:
 		return ""
-	}
-	if v := r.values[slot]; v.Type() == pcommon.ValueTypeStr {
+	case pcommon.ValueTypeStr:
 		return v.Str()
+	default:
+		return v.AsString()
 	}
-	return r.values[slot].AsString()
 }
 
 // count reads a whole number from 0 to limit. Whole doubles and digits in text
 // count; anything else is noted and read as missing.
 func (w *walker) count(f field, limit int64) (int64, bool) {
-	if !w.span.has(uint8(f)) {
-		return 0, false
-	}
 	var n int64
-	switch v := w.span.values[f]; v.Type() {
+	switch v, t := w.value(&w.span, uint8(f)); t {
+	case pcommon.ValueTypeEmpty:
+		return 0, false
 	case pcommon.ValueTypeInt:
 		n = v.Int()
 	case pcommon.ValueTypeDouble:
@@ -59,11 +81,10 @@ func (w *walker) count(f field, limit int64) (int64, bool) {
 // seconds reads a time span given in seconds, at most limit nanoseconds, and
 // returns nanoseconds.
 func (w *walker) seconds(f field, limitNano int64) (int64, bool) {
-	if !w.span.has(uint8(f)) {
-		return 0, false
-	}
 	var s float64
-	switch v := w.span.values[f]; v.Type() {
+	switch v, t := w.value(&w.span, uint8(f)); t {
+	case pcommon.ValueTypeEmpty:
+		return 0, false
 	case pcommon.ValueTypeDouble:
 		s = v.Double()
 	case pcommon.ValueTypeInt:
