@@ -1,6 +1,7 @@
 package spanbucketexporter
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -42,7 +43,7 @@ type Config struct {
 	// MaxSeries bounds the live series.
 	MaxSeries int `mapstructure:"max_series"`
 	// Outcomes decides the outcome of spans by their error.type.
-	Outcomes map[string]Outcome `mapstructure:"outcomes"`
+	Outcomes Outcomes `mapstructure:"outcomes"`
 	// Run is the test run of spans that name none.
 	Run RunConfig `mapstructure:"run"`
 	// Synchronous says whether a commit survives a power cut.
@@ -162,6 +163,25 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 // MarshalText is the inverse of UnmarshalText.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(aggregator.Outcome(o).String()), nil }
 
+// Outcomes maps values of error.type to outcomes.
+type Outcomes map[string]Outcome
+
+// Unmarshal reads the map. Its keys may contain "::", which otherwise separates
+// keys: the error types of some languages do.
+func (o *Outcomes) Unmarshal(conf *confmap.Conf) error {
+	*o = Outcomes{}
+	var errs []error
+	for _, errorType := range conf.AllKeys() {
+		var outcome Outcome
+		if err := outcome.UnmarshalText(fmt.Append(nil, conf.Get(errorType))); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", errorType, err))
+			continue
+		}
+		(*o)[errorType] = outcome
+	}
+	return errors.Join(errs...)
+}
+
 // FileMode is a file mode in octal digits.
 type FileMode fs.FileMode
 
@@ -181,7 +201,9 @@ func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%#o",
 var (
 	_ component.Config              = (*Config)(nil)
 	_ confmap.Unmarshaler           = (*Config)(nil)
+	_ confmap.Unmarshaler           = (*BucketConfig)(nil)
 	_ confmap.Unmarshaler           = (*DimensionConfig)(nil)
+	_ confmap.Unmarshaler           = (*Outcomes)(nil)
 	_ interface{ Validate() error } = (*Config)(nil)
 )
 
@@ -224,6 +246,16 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 		c.Retry.MaxElapsedTime = 0
 	}
 	return nil
+}
+
+// Unmarshal reads one width. A bare number would pass for nanoseconds.
+func (b *BucketConfig) Unmarshal(conf *confmap.Conf) error {
+	if retention := conf.Get("retention"); retention != nil {
+		if _, ok := retention.(string); !ok {
+			return fmt.Errorf("retention: %v: must be a positive duration such as 72h, or forever", retention)
+		}
+	}
+	return conf.Unmarshal(b)
 }
 
 // defaultMaxValues bounds a dimension that names no bound.

@@ -52,7 +52,9 @@ func TestInvalidConfigurations(t *testing.T) {
 		"misspelt retention":               {`retention: "eternal": must be a positive duration`},
 		"misspelt detail":                  {`detail: "seris": must be series or headline`},
 		"misspelt synchronous":             {`synchronous: "ful": must be full or normal`},
-		"settle after negative":            {"settle_after: -1s: must be from 0s to 24h0m0s"},
+		"settle after negative":            {"settle_after: -1s: must be whole seconds, from 0s to 24h0m0s"},
+		"settle after without a unit":      {"settle_after: 90ns: must be whole seconds"},
+		"retention without a unit":         {"retention: 0: must be a positive duration"},
 		"max series zero":                  {"max_series: 0: must be from 1 to 1000000"},
 		"dimension without a name":         {`dimensions::0::name: "": must name an attribute`},
 		"dimension twice":                  {`dimensions::1::name: "user.tier": is dimension 0 already`},
@@ -98,7 +100,7 @@ buckets: [{width: 5s, retention: forever, detail: headline}, {width: 20s, retent
 settle_after: 90s
 dimensions: [{name: user.tier, default: unknown}, {name: region, max_values: 7}]
 max_series: 200
-outcomes: {QuotaError: rate_limited}
+outcomes: {QuotaError: rate_limited, "reqwest::Error": server_error}
 run: {id: r1, name: nightly}
 synchronous: normal
 timeout: 9s
@@ -111,7 +113,9 @@ timeout: 9s
 	require.Equal(t, []DimensionConfig{
 		{Name: "user.tier", Default: "unknown", MaxValues: 100}, {Name: "region", MaxValues: 7},
 	}, config.Dimensions)
-	require.Equal(t, map[string]Outcome{"QuotaError": Outcome(aggregator.OutcomeRateLimited)}, config.Outcomes)
+	require.Equal(t, Outcomes{
+		"QuotaError": Outcome(aggregator.OutcomeRateLimited), "reqwest::Error": Outcome(aggregator.OutcomeServerError),
+	}, config.Outcomes)
 	require.Equal(t, FileMode(0o640), config.FileMode)
 	require.Equal(t, Synchronous(storage.SynchronousNormal), config.Synchronous)
 	require.Equal(t, 9*time.Second, config.Timeout.Timeout)

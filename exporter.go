@@ -64,7 +64,7 @@ func newTracesExporter(config *Config, set exporter.Settings) *tracesExporter {
 }
 
 func (e *tracesExporter) start(ctx context.Context, _ component.Host) error {
-	if queue := e.config.Queue.Get(); queue != nil && e.config.Queue.HasValue() && queue.StorageID == nil {
+	if queue := e.config.Queue.Get(); queue != nil && e.config.Queue.HasValue() && queue.StorageID == nil && !queue.WaitForResult {
 		e.set.Logger.Warn("sending_queue without storage acknowledges spans before they are stored: " +
 			"what it holds is lost when the collector dies; name a storage extension, or leave the queue out")
 	}
@@ -95,8 +95,9 @@ func (e *tracesExporter) consume(ctx context.Context, batch ptrace.Traces) error
 	}
 	delta := e.deltas.Get().(*aggregator.Delta)
 	defer func() {
-		delta.Reset()
-		e.deltas.Put(delta)
+		if delta.Reset(); !delta.Oversized() {
+			e.deltas.Put(delta)
+		}
 	}()
 	observations := e.reader.Observations(batch, e.now())
 	for o := range observations {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,6 +144,24 @@ func TestMillionNames(t *testing.T) {
 		"service": "flood", "category": "other", "outcome": "success", "operation": "__overflow__",
 		"requests": int64(total - maxSeries),
 	}}, overflow)
+}
+
+// TestLongNamesAreLetGo: what is remembered of a series must not hold on to the
+// megabyte that was cut off its name.
+func TestLongNamesAreLetGo(t *testing.T) {
+	e := startExporter(t, testConfig(filepath.Join(t.TempDir(), "spanbucket.db"), time.Minute))
+	defer stopExporter(t, e)
+	before := heapInUse()
+	for i := range 100 {
+		batch := ptrace.NewTraces()
+		resource := batch.ResourceSpans().AppendEmpty()
+		resource.Resource().Attributes().PutStr("service.name", "flood")
+		span := resource.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		span.SetName(fmt.Sprint(i, strings.Repeat("x", 1<<20)))
+		span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		require.NoError(t, e.ConsumeTraces(t.Context(), batch))
+	}
+	require.Less(t, heapInUse()-before, int64(16<<20), "bytes that a hundred names of a megabyte leave behind")
 }
 
 // heapInUse returns the bytes of live objects.

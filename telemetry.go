@@ -27,9 +27,12 @@ func newTelemetry(settings component.TelemetrySettings) (*telemetry, error) {
 		return nil, err
 	}
 	t := &telemetry{builder: builder}
+	t.liveSeries.Store(-1) // unknown before the first commit
 	err = errors.Join(
 		builder.RegisterExporterSpanbucketLiveSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(t.liveSeries.Load())
+			if series := t.liveSeries.Load(); series >= 0 {
+				o.Observe(series)
+			}
 			return nil
 		}),
 		builder.RegisterExporterSpanbucketFileSizeCallback(func(_ context.Context, o metric.Int64Observer) error {

@@ -31,8 +31,8 @@ func (c *Config) Validate() error {
 	if m := uint32(c.FileMode); m&0o600 != 0o600 || m&^0o660 != 0 {
 		fault("file_mode", fmt.Sprintf("%#o", m), "must let the owner read and write, may let the group, and nobody else")
 	}
-	if c.SettleAfter < 0 || c.SettleAfter > maxSettleAfter {
-		fault("settle_after", c.SettleAfter, "must be from 0s to %v", maxSettleAfter)
+	if c.SettleAfter < 0 || c.SettleAfter > maxSettleAfter || c.SettleAfter%time.Second != 0 {
+		fault("settle_after", c.SettleAfter, "must be whole seconds, from 0s to %v", maxSettleAfter)
 	}
 	if c.MaxSeries < 1 || c.MaxSeries > maxMaxSeries {
 		fault("max_series", c.MaxSeries, "must be from 1 to %d", maxMaxSeries)

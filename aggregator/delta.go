@@ -101,6 +101,13 @@ func (d *Delta) Reset() {
 	d.notes = noteCounts{}
 }
 
+// maxKeptCells is how many cells are worth keeping for reuse: about 10 MB.
+const maxKeptCells = 1 << 14
+
+// Oversized tells whether the delta holds more memory than is worth keeping for
+// reuse.
+func (d *Delta) Oversized() bool { return cap(d.cells)+cap(d.headline) > maxKeptCells }
+
 // Widths returns the widths the delta folds into.
 func (d *Delta) Widths() Widths { return d.widths }
 

@@ -54,11 +54,7 @@ func (d *Delta) Merge(o *Delta) error {
 		}
 	}
 	for i := range o.runs {
-		r := &d.runs[d.run(o.runs[i].ID)]
-		r.extend(o.runs[i].FirstUnixNano, o.runs[i].LastUnixNano)
-		for c, spans := range o.runs[i].Spans {
-			r.Spans[c] += spans
-		}
+		d.runs[d.run(o.runs[i].ID)].Add(&o.runs[i])
 	}
 	for i, spans := range o.rejected {
 		d.rejected[i] += spans
@@ -67,4 +63,12 @@ func (d *Delta) Merge(o *Delta) error {
 		d.notes[i] += spans
 	}
 	return nil
+}
+
+// Add adds what another delta knows of the same run.
+func (r *RunSpan) Add(o *RunSpan) {
+	r.extend(o.FirstUnixNano, o.LastUnixNano)
+	for c, spans := range o.Spans {
+		r.Spans[c] += spans
+	}
 }

@@ -83,8 +83,12 @@ func (t *spellings) find(s *Series) int32 {
 }
 
 func (t *spellings) insert(at, h uint64, s *Series) int32 {
-	clean := s.compact()
-	e := spelling{hash: h, key: string(t.key), notes: clean.Clean()}
+	e := spelling{hash: h, key: string(t.key)}
+	clean := *s
+	e.notes = clean.Clean()
+	// After cleaning: what is kept must not hold on to what was cut off, nor
+	// to the batch.
+	clean = clean.compact()
 	e.known = t.known.add(NamedSeries{clean.ID(), clean})
 	t.unclean = t.unclean || e.notes != 0
 	t.bytes += len(e.key)

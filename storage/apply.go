@@ -3,14 +3,15 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 )
 
-// apply adds a group of batches to the rows in memory: as one delta, or, where
-// a sum would overflow, span by span, so that only the spans that do not fit
-// are rejected.
+// apply adds a group of batches to the rows in memory: as one delta; where a sum
+// might overflow, batch by batch; and of a batch where one might, span by span,
+// so that only the spans that do not fit are rejected.
 func (w *writer) apply(ctx context.Context, group []*waiting) error {
 	delta, err := w.merge(group)
 	if err == nil {
@@ -20,7 +21,11 @@ func (w *writer) apply(ctx context.Context, group []*waiting) error {
 		return err
 	}
 	for _, b := range group {
-		if err := w.applySpans(ctx, b); err != nil {
+		err := w.applyDelta(ctx, b.Delta)
+		if errors.Is(err, histogram.ErrOverflow) {
+			err = w.applySpans(ctx, b)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -65,8 +70,10 @@ type addition struct {
 	note bool // lateness is noted once, with the finest width
 }
 
-// applyDelta adds a delta to the rows in memory. Where a sum would overflow it
-// returns histogram.ErrOverflow and has changed none of them.
+// applyDelta adds a delta to the rows in memory. Where a sum might overflow it
+// returns histogram.ErrOverflow and has changed none of them. Several cells may
+// meet in one row, so each row must have room for all of them; for the cells of
+// a single span that is exact.
 func (w *writer) applyDelta(ctx context.Context, d *aggregator.Delta) error {
 	additions, err := w.headlineAdditions(ctx, d, nil)
 	if err != nil {
@@ -76,8 +83,13 @@ func (w *writer) applyDelta(ctx context.Context, d *aggregator.Delta) error {
 	if additions, err = w.seriesAdditions(ctx, d, additions, dropped); err != nil {
 		return err
 	}
+	headline, series := d.Ceilings()
 	for _, a := range additions {
-		if !a.row.cell.CanAdd(a.cell) {
+		ceiling := &series
+		if a.row.bucket.table == headlineTable {
+			ceiling = &headline
+		}
+		if !a.row.cell.HasRoom(ceiling) {
 			return histogram.ErrOverflow
 		}
 	}
@@ -90,12 +102,15 @@ func (w *writer) applyDelta(ctx context.Context, d *aggregator.Delta) error {
 	return nil
 }
 
-// add can fail only where two cells of a delta share a row and overflow it
-// together; then the transaction fails.
+// add adds a cell to a row that has room for it.
 func (w *writer) add(a addition) error {
 	before := cellBytes(&a.row.cell)
 	if err := a.row.cell.Add(a.cell); err != nil {
-		return errors.New("two cells overflow a row together")
+		return fmt.Errorf("add to a row with room: %w", err)
+	}
+	if s, ok := w.unsaved[a.row.key.series]; ok && a.row.bucket.table == seriesTable {
+		w.pending.series = append(w.pending.series, s)
+		delete(w.unsaved, s.ID)
 	}
 	if a.late {
 		spans := a.cell.Counters[aggregator.Requests]
@@ -170,7 +185,7 @@ func (w *writer) resolve(s aggregator.NamedSeries) *aggregator.Resolution {
 	}
 	r := w.registry.Resolve(s)
 	if r.New {
-		w.pending.series = append(w.pending.series, r.NamedSeries)
+		w.unsaved[r.ID] = r.NamedSeries
 	}
 	return &r
 }
@@ -188,8 +203,7 @@ func isEmpty(c *aggregator.Cell) bool {
 
 // count adds what the small tables record of a delta.
 func (w *writer) count(d *aggregator.Delta, dropped map[string]int64) {
-	w.pending.ledger["folded"] += d.Folded()
-	for r := aggregator.NotRejected + 1; r < aggregator.NumRejections; r++ {
+	for r := aggregator.NotRejected; r < aggregator.NumRejections; r++ {
 		if n := d.Rejected(r); n > 0 {
 			w.pending.ledger[r.String()] += n
 		}
@@ -210,7 +224,11 @@ func (w *writer) count(d *aggregator.Delta, dropped map[string]int64) {
 			w.pending.note("dimension_dropped:run_id", spans)
 		}
 		r.ID = kept
-		w.pending.runs = append(w.pending.runs, r)
+		if before, ok := w.pending.runs[kept]; ok {
+			before.Add(&r)
+		} else {
+			w.pending.runs[kept] = &r
+		}
 	}
 }
 

@@ -36,7 +36,8 @@ func writerDSN(path string, synchronous Synchronous) string {
 	var first []string
 	if sizeOf(path) == 0 {
 		// It takes effect on an empty file only, and only before WAL; any
-		// other it would write to.
+		// other it would write to. The driver runs busy_timeout first and
+		// the rest in alphabetical order, which happens to suit.
 		first = append(first, "auto_vacuum(incremental)")
 	}
 	return dsn(path, slices.Concat(first, []string{

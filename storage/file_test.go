@@ -180,3 +180,21 @@ func TestOtherWidthsAreRefused(t *testing.T) {
 	require.NoError(t, openStore(t, o).Close())
 	require.Contains(t, one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'widths'"), `"retention_s":3600`)
 }
+
+// TestLinksShareALock: two names of one file have one writer.
+func TestLinksShareALock(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	link := o
+	link.Path = filepath.Join(t.TempDir(), "link.db")
+	require.NoError(t, os.Symlink(o.Path, link.Path))
+	_, err := Open(t.Context(), link)
+	require.ErrorIs(t, err, ErrLocked)
+	require.NoError(t, s.Close())
+	s = openStore(t, link)
+	require.Equal(t, filepath.Base(o.Path), filepath.Base(s.Path()))
+	require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+	_, wal := s.Sizes()
+	require.Positive(t, wal)
+	require.NoError(t, s.Close())
+}

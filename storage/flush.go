@@ -47,8 +47,7 @@ func (w *writer) flushRuns(ctx context.Context) error {
 			version = excluded.version`
 	const upsertCategory = `INSERT INTO run_category (run_id, category, spans) VALUES (?, ?, ?)
 		ON CONFLICT (run_id, category) DO UPDATE SET spans = spans + excluded.spans`
-	for i := range w.pending.runs {
-		r := &w.pending.runs[i]
+	for _, r := range w.pending.runs {
 		var name any
 		if r.ID != "" && r.ID == w.options.RunID && w.options.RunName != "" {
 			name = w.options.RunName

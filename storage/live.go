@@ -1,10 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
-	"math"
+	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -79,6 +80,7 @@ func (w *writer) row(ctx context.Context, bucket bucketKey, key rowKey) (*liveRo
 		}
 		b = &liveBucket{rows: map[rowKey]*liveRow{}, complete: !exists}
 		w.live.buckets[bucket] = b
+		w.live.bytes += bucketBytes
 	}
 	b.lastUsed = w.version
 	if r, ok := b.rows[key]; ok {
@@ -102,8 +104,12 @@ func (w *writer) row(ctx context.Context, bucket bucketKey, key rowKey) (*liveRo
 	return r, nil
 }
 
-// rowBytes estimates a row without its histograms.
-const rowBytes = 1024
+// rowBytes and bucketBytes estimate a row without its histograms, and a bucket
+// without its rows.
+const (
+	rowBytes    = 1024
+	bucketBytes = 512
+)
 
 func (l *live) markDirty(r *liveRow) {
 	if !r.dirty {
@@ -119,30 +125,37 @@ func cellBytes(c *aggregator.Cell) (n int) {
 	return n
 }
 
-// shrink drops the buckets that were used longest ago until the rest fits
-// maxLiveBytes.
+// shrink drops the buckets that were used longest ago, once the rest exceeds
+// maxLiveBytes; then enough of them that the next commits need not shrink
+// again.
 func (l *live) shrink() {
 	if l.bytes <= maxLiveBytes {
 		return
 	}
-	l.bytes = 0
-	for _, b := range l.buckets {
-		l.bytes += b.size()
+	type aged struct {
+		key   bucketKey
+		used  int64
+		bytes int
 	}
-	for l.bytes > maxLiveBytes {
-		var oldest bucketKey
-		version := int64(math.MaxInt64)
-		for key, b := range l.buckets {
-			if b.lastUsed < version {
-				oldest, version = key, b.lastUsed
-			}
+	l.bytes = 0
+	buckets := make([]aged, 0, len(l.buckets))
+	for key, b := range l.buckets {
+		size := b.size()
+		l.bytes += size
+		buckets = append(buckets, aged{key, b.lastUsed, size})
+	}
+	slices.SortFunc(buckets, func(a, b aged) int { return cmp.Compare(a.used, b.used) })
+	for _, b := range buckets {
+		if l.bytes <= maxLiveBytes*3/4 {
+			return
 		}
-		l.bytes -= l.buckets[oldest].size()
-		delete(l.buckets, oldest)
+		delete(l.buckets, b.key)
+		l.bytes -= b.bytes
 	}
 }
 
 func (b *liveBucket) size() (n int) {
+	n = bucketBytes
 	for _, r := range b.rows {
 		n += rowBytes + cellBytes(&r.cell)
 	}

@@ -32,8 +32,9 @@ type waiting struct {
 	done  chan error // buffered: the writer never waits for a caller
 }
 
-// maxGroupSpans bounds one commit, so that nobody waits for an endless one.
-const maxGroupSpans = 1 << 20
+// maxGroupCells bounds one commit, so that nobody waits for an endless one and
+// its memory is bounded: a cell takes about 1 KiB here, and more as rows.
+const maxGroupCells = 1 << 16
 
 // queue is where batches wait for the writer. Its length is bounded by the
 // callers, each of which waits with its one batch.
@@ -98,9 +99,10 @@ func (q *queue) withdraw(w *waiting) bool {
 func (q *queue) take() ([]*waiting, bool) {
 	for {
 		q.mu.Lock()
-		n, spans := 0, int64(0)
-		for n < len(q.batches) && (n == 0 || spans < maxGroupSpans) {
-			spans += q.batches[n].Delta.Received()
+		n, cells := 0, 0
+		for n < len(q.batches) && (n == 0 || cells < maxGroupCells) {
+			d := q.batches[n].Delta
+			cells += len(d.SeriesCells()) + len(d.HeadlineCells())
 			n++
 		}
 		group := slices.Clone(q.batches[:n])

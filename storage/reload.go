@@ -16,6 +16,7 @@ func (w *writer) reload(ctx context.Context) error {
 	w.live = newLive()
 	w.registry = aggregator.NewRegistry(w.options.Limits)
 	w.seen = map[aggregator.Category]bool{}
+	w.unsaved = map[aggregator.SeriesID]aggregator.NamedSeries{}
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
 	} {

@@ -32,10 +32,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := CheckPath(o.Path); err != nil {
 		return nil, fmt.Errorf("open: path %w", err)
 	}
-	if o.Path, err = filepath.Abs(o.Path); err != nil {
-		return nil, fmt.Errorf("open: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
+	if o.Path, err = resolvePath(o.Path); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	lock, err := lockFile(o.Path)
@@ -74,6 +71,38 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	return s.writer.prepare(ctx)
+}
+
+// resolvePath makes the folders of a path, each of them durable, and returns
+// the path without symbolic links, so that two names of a file have one lock.
+func resolvePath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Dir(path)
+	var parents []string // of the folders that are missing
+	for missing := folder; ; missing = filepath.Dir(missing) {
+		if _, err := os.Stat(missing); err == nil || missing == filepath.Dir(missing) {
+			break
+		}
+		parents = append(parents, filepath.Dir(missing))
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	for _, parent := range parents {
+		if err := syncFolder(parent); err != nil {
+			return "", err
+		}
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved, nil
+	}
+	if folder, err = filepath.EvalSymlinks(folder); err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, filepath.Base(path)), nil
 }
 
 // createFile makes an empty file with the wanted mode, where there is none:

@@ -316,20 +316,80 @@ func TestFullDisk(t *testing.T) {
 
 func TestMemoryOfRowsIsBounded(t *testing.T) {
 	l := newLive()
-	for start := range int64(3) {
+	for start := range int64(6) {
 		key := bucketKey{seriesTable, 1, start}
 		l.buckets[key] = &liveBucket{rows: map[rowKey]*liveRow{}, lastUsed: start}
-		for series := range int64(maxLiveBytes / rowBytes / 2) {
+		for series := range int64(maxLiveBytes / rowBytes / 5) {
 			l.buckets[key].rows[rowKey{series: aggregator.SeriesID(series)}] = &liveRow{}
 			l.bytes += rowBytes
 		}
 	}
 	l.shrink()
-	require.LessOrEqual(t, l.bytes, maxLiveBytes)
-	left := make([]int64, 0, 2)
+	require.LessOrEqual(t, l.bytes, maxLiveBytes*3/4, "with room for the next commits")
+	left := make([]int64, 0, len(l.buckets))
 	for key := range l.buckets {
 		left = append(left, key.start)
 	}
 	slices.Sort(left)
-	require.Equal(t, []int64{1, 2}, left, "the bucket used longest ago goes first")
+	require.Equal(t, []int64{3, 4, 5}, left, "the buckets used longest ago go first")
+}
+
+// TestCellsThatOverflowARowTogether: each of two spans fits, in a bucket of its
+// own of the finest width; the row of the wider one has room for one of them.
+// Their batch must not be refused, and a batch beside it must not notice.
+func TestCellsThatOverflowARowTogether(t *testing.T) {
+	o := testOptions(t)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	first := true
+	o.OnCommit = func(Commit) {
+		if first {
+			first = false
+			close(begun)
+			<-proceed
+		}
+	}
+	s := openStore(t, o)
+	huge := func(after time.Duration) aggregator.Observation {
+		v := observation(after, time.Second)
+		v.AdjustedMicro = math.MaxInt64/2 + 1
+		return v
+	}
+	newModel := huge(35 * time.Second)
+	newModel.Series.Model = "never stored"
+	errs := make(chan error, 3)
+	write := func(observations ...aggregator.Observation) {
+		errs <- s.Write(context.Background(), batchOf(o, observations...))
+	}
+	go write(observation(0, time.Second))
+	<-begun
+	go write(huge(0), huge(20*time.Second), newModel)
+	go write(observation(40*time.Second, time.Second), observation(41*time.Second, time.Second))
+	require.Eventually(t, func() bool { return waitingBatches(s) == 2 }, time.Minute, time.Millisecond)
+	close(proceed)
+	for range 3 {
+		require.NoError(t, <-errs)
+	}
+	require.NoError(t, s.Close())
+	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'overflow'"))
+	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT requests_total FROM timeseries WHERE width_s = 60"))
+	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT sum(requests_total) FROM timeseries WHERE width_s = 1"))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM series"), "a rejected span leaves no series behind")
+}
+
+// TestGroupsAreBounded: what one commit takes is bounded by its rows.
+func TestGroupsAreBounded(t *testing.T) {
+	o := testOptions(t)
+	var observations []aggregator.Observation
+	for i := range 1 << 14 {
+		observations = append(observations, observation(time.Duration(i)*10*time.Second, time.Second))
+	}
+	batch := batchOf(o, observations...)
+	require.True(t, batch.Delta.Oversized())
+	q := newQueue()
+	for range 5 {
+		q.batches = append(q.batches, &waiting{Batch: batch})
+	}
+	group, _ := q.take()
+	require.Len(t, group, 2) // three cells a span: 48 Ki cells a batch
+	require.Len(t, q.batches, 3)
 }

@@ -34,7 +34,8 @@ type writer struct {
 	version  int64 // number of the last commit
 	live     *live
 	registry *aggregator.Registry
-	seen     map[aggregator.Category]bool // categories with a span in the file
+	seen     map[aggregator.Category]bool                   // categories with a span in the file
+	unsaved  map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
 	pending  pendingRows
 
 	merged *aggregator.Delta // reused by every group of more than one batch
@@ -44,7 +45,7 @@ type writer struct {
 // pendingRows are rows of the small tables that the transaction will write.
 type pendingRows struct {
 	series []aggregator.NamedSeries
-	runs   []aggregator.RunSpan
+	runs   map[string]*aggregator.RunSpan
 	ledger map[string]int64
 	notes  map[string]int64
 }
@@ -138,6 +139,13 @@ func (w *writer) run() {
 		for _, b := range group {
 			b.done <- err
 		}
+		// Only now: nobody has to wait for housekeeping.
+		if err == nil {
+			w.live.shrink()
+			if w.merged.Oversized() {
+				w.merged = aggregator.NewDelta(w.finest)
+			}
+		}
 	}
 }
 
@@ -156,7 +164,6 @@ func (w *writer) commitGroup(ctx context.Context, group []*waiting) error {
 		}
 		w.options.OnCommit(c)
 	}
-	w.live.shrink()
 	return nil
 }
 
@@ -210,7 +217,9 @@ func (w *writer) begin(ctx context.Context) error {
 	}
 	w.now = w.options.Now().Unix()
 	w.version++
-	w.pending = pendingRows{ledger: map[string]int64{}, notes: map[string]int64{}}
+	w.pending = pendingRows{
+		runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
+	}
 	return nil
 }
 
