@@ -55,7 +55,7 @@ func (w *walker) category(kind ptrace.SpanKind) (category aggregator.Category, l
 	}
 }
 
-// kinds maps the span kinds of pdata; an unknown number is unspecified.
+// kindOf maps the span kinds of pdata; an unknown number is unspecified.
 func kindOf(kind ptrace.SpanKind) aggregator.Kind {
 	if kind < 0 || int(kind) >= int(aggregator.NumKinds) {
 		return aggregator.KindUnspecified

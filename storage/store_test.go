@@ -202,9 +202,6 @@ func waitingBatches(s *Store) int {
 func busyWriter(s *Store) bool { return len(s.writer.queue.ready) == 0 }
 
 func TestForeignLockEndsInARetryableAnswer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the writer's patience, four seconds")
-	}
 	o := testOptions(t)
 	s := openStore(t, o)
 	release := holdWriteLock(t, o.Path)
@@ -221,9 +218,6 @@ func TestForeignLockEndsInARetryableAnswer(t *testing.T) {
 // TestCloseIsQuickWhileTheFileIsLocked: whoever waits is told, all within one
 // patience.
 func TestCloseIsQuickWhileTheFileIsLocked(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the writer's patience, four seconds")
-	}
 	o := testOptions(t)
 	s := openStore(t, o)
 	release := holdWriteLock(t, o.Path)

@@ -58,7 +58,7 @@ func newWriter(o *Options) *writer {
 	}
 }
 
-// connect opens the connection and reads what the writer must know.
+// connect opens the connection. prepare must follow once the file is migrated.
 func (w *writer) connect(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
