@@ -66,6 +66,17 @@ type Options struct {
 	Synchronous Synchronous
 	// RunID and RunName name the configured run; empty for none.
 	RunID, RunName string
+	// RunPinned keeps what belongs to the configured run whatever the retention.
+	RunPinned bool
+	// DropRequests keeps no requests row by row. What sessions, tools and
+	// fault windows are made of is kept all the same.
+	DropRequests bool
+	// FaultWindows are the configured ones; they replace those of the last
+	// time.
+	FaultWindows []aggregator.FaultWindow
+	// FaultGap joins requests that a fault touched to one window where no more
+	// lies between them.
+	FaultGap time.Duration
 	// WriterVersion is the version of the program, for meta.
 	WriterVersion string
 	// Now reads the clock; nil means time.Now.

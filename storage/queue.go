@@ -23,6 +23,10 @@ type Batch struct {
 	// The writer iterates them only where it must fold anew, before Write
 	// returns.
 	Observations iter.Seq[*aggregator.Observation]
+	// Requests are the same spans in the same order, in full. The writer
+	// iterates them, before Write returns, where rows of their own are to be
+	// kept.
+	Requests iter.Seq[*aggregator.Request]
 }
 
 // waiting is a batch in the queue.
