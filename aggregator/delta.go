@@ -61,6 +61,7 @@ type Delta struct {
 	runAt      map[string]int32
 	rejected   [NumRejections]int64
 	notes      noteCounts
+	detailed   bool
 }
 
 type seriesBucket struct {
@@ -99,6 +100,7 @@ func (d *Delta) Reset() {
 	d.cells, d.headline = d.cells[:0], d.headline[:0]
 	d.rejected = [NumRejections]int64{}
 	d.notes = noteCounts{}
+	d.detailed = false
 }
 
 // maxKeptCells is how many cells are worth keeping for reuse: about 10 MB.
@@ -130,6 +132,10 @@ func (d *Delta) Rejected(reason Rejection) int64 { return d.rejected[reason] }
 
 // Folded returns how many spans were folded.
 func (d *Delta) Folded() int64 { return d.rejected[NotRejected] }
+
+// Detailed tells whether a span that was folded says something which counters
+// cannot hold: see Observation.Detailed.
+func (d *Delta) Detailed() bool { return d.detailed }
 
 // Received returns how many spans were folded or rejected.
 func (d *Delta) Received() int64 {
@@ -190,6 +196,7 @@ func (d *Delta) Fold(o *Observation) {
 	r.Spans[o.Series.Category]++
 	d.rejected[NotRejected]++
 	d.notes.add(o.Notes | written.notes)
+	d.detailed = d.detailed || o.Detailed
 }
 
 // Settle brings the histograms up to date, so that reading the delta changes

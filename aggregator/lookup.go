@@ -28,6 +28,19 @@ func (d *Delta) present(i int32) int32 {
 	return k.index
 }
 
+// SeriesOf returns the index into Series of the series that an observation was
+// folded into, and what cleaning it changed; false for an observation that was
+// not. It remembers what it looked for, so it must not be called while others
+// read the delta.
+func (d *Delta) SeriesOf(o *Observation) (series int32, cleaned Note, folded bool) {
+	i := d.spellings.seek(&o.Series)
+	if i < 0 {
+		return 0, 0, false
+	}
+	s := &d.spellings.entries[i]
+	return s.series, s.notes, s.generation == d.generation
+}
+
 // findSeries returns the index of a series that the delta holds.
 func (d *Delta) findSeries(s *NamedSeries) (int32, bool) {
 	i, ok := d.spellings.known.at[s.ID]

@@ -12,6 +12,10 @@ type Observation struct {
 	SpanID        [8]byte  // all zero: none
 	// Session is the conversation the span belongs to; empty for none.
 	Session string
+	// Detailed tells that the span says something which counters cannot hold:
+	// the part it plays in a session, a tool call, a circuit, an evaluation, a
+	// fault or the description of a run. A Request has it.
+	Detailed bool
 
 	values  [NumMeasures]int64
 	present measureSet // which of values were set

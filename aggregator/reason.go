@@ -46,6 +46,15 @@ var noteNames = [numNotes]string{
 	"nul_byte", "value_truncated", "invalid_attribute_type", "invalid_number", "invalid_trace_state",
 }
 
+// Names calls yield with the name of every note in the set.
+func (n Note) Names(yield func(name string) bool) {
+	for i := 0; n != 0; i, n = i+1, n>>1 {
+		if n&1 != 0 && !yield(noteNames[i]) {
+			return
+		}
+	}
+}
+
 // noteCounts counts spans per note; index i belongs to the bit 1<<i.
 type noteCounts [numNotes]int64
 

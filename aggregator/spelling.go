@@ -68,16 +68,32 @@ func (t *spellings) keyOf(s *Series) []byte {
 // find returns the index of the entry of a series, and makes one where it is
 // new.
 func (t *spellings) find(s *Series) int32 {
+	i, at, h := t.probe(s)
+	if i < 0 {
+		return t.insert(at, h, s)
+	}
+	return i
+}
+
+// seek returns the index of the entry of a series, or -1.
+func (t *spellings) seek(s *Series) int32 {
+	i, _, _ := t.probe(s)
+	return i
+}
+
+// probe returns the index of the entry of a series, or -1, the place where one
+// belongs and the hash; and leaves the key in t.key.
+func (t *spellings) probe(s *Series) (i int32, at, h uint64) {
 	key := t.keyOf(s)
-	h := maphash.Bytes(t.seed, key)
+	h = maphash.Bytes(t.seed, key)
 	mask := uint64(len(t.places) - 1)
-	for at := h & mask; ; at = (at + 1) & mask {
-		i := t.places[at] - 1
+	for at = h & mask; ; at = (at + 1) & mask {
+		i = t.places[at] - 1
 		if i < 0 {
-			return t.insert(at, h, s)
+			return i, at, h
 		}
 		if e := &t.entries[i]; e.hash == h && e.key == string(key) {
-			return i
+			return i, at, h
 		}
 	}
 }

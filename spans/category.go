@@ -1,58 +1,76 @@
 package spans
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
-// genAIOperation says what a value of gen_ai.operation.name means. Tokens and
-// cost are counted on leaves only: agent and workflow spans repeat those of
-// their children, and fetch_response repeats those of an earlier call.
-type genAIOperation struct {
-	category aggregator.Category
-	leaf     bool
+// work says what sort of work the span is, names it, and tells whether its
+// tokens count. Spans of fault injectors come first; then the GenAI operation,
+// by the first source with a known word; else the rest of the span decides, so
+// that a word unknown here can never add tokens a second time.
+func (w *walker) work(span ptrace.Span) meaning {
+	r := &w.span
+	if w.injector || r.has(fieldChaosToolkit) || r.has(fieldInjectorRole) && w.text(r, fieldInjectorRole) == "injector" {
+		return meaning{operation: span.Name(), category: aggregator.CategoryFault}
+	}
+	if w.claudeCode {
+		if m, name := claudeCodeVocabulary.find(span.Name()); m != nil {
+			return m.named(name)
+		}
+	}
+	unknown := ""
+	for word := w.text(r, fieldOperation); word != ""; word = w.text(r, fieldOperation) {
+		rank := r.ranks[fieldOperation]
+		m, word := w.index.vocabularies[rank-1].find(word)
+		if m != nil {
+			return m.named(word)
+		}
+		if rank == 1 {
+			unknown = word
+		}
+		r.settle(uint8(fieldOperation), rank)
+	}
+	if unknown == "" {
+		unknown = w.operation(span.Name())
+	}
+	return meaning{operation: unknown, category: w.category(span.Kind())}
 }
 
-var genAIOperations = map[string]genAIOperation{
-	"chat":             {aggregator.CategoryLLM, true},
-	"text_completion":  {aggregator.CategoryLLM, true},
-	"generate_content": {aggregator.CategoryLLM, true},
-	"embeddings":       {aggregator.CategoryEmbedding, true},
-	"retrieval":        {aggregator.CategoryRetrieval, false},
-	"execute_tool":     {aggregator.CategoryTool, false},
-	"create_agent":     {aggregator.CategoryAgent, false},
-	"invoke_agent":     {aggregator.CategoryAgent, false},
-	"invoke_workflow":  {aggregator.CategoryWorkflow, false},
+// named returns the meaning of a word with a name for the operation.
+func (m *meaning) named(word string) meaning {
+	named := *m
+	if named.operation == "" {
+		named.operation = word
+	}
+	return named
 }
 
-// operationIndex finds the rows of genAIOperations.
-var operationIndex = func() (index nameTable[genAIOperation]) {
-	for name, operation := range genAIOperations {
-		*index.add(name) = operation
-	}
-	return index
-}()
-
-// category says what sort of work the span is, and whether its tokens count.
-// A GenAI operation that the table does not know is told by the rest of the
-// span, so that it can never add tokens a second time.
-func (w *walker) category(kind ptrace.SpanKind) (category aggregator.Category, leaf bool) {
-	if operation := operationIndex.find(w.text(&w.span, fieldOperation)); operation != nil {
-		return operation.category, operation.leaf
-	}
+// category tells by protocol and kind what sort of work a span is that names
+// no GenAI operation.
+func (w *walker) category(kind ptrace.SpanKind) aggregator.Category {
 	switch {
-	case w.span.has(uint8(fieldDBSystem)):
-		return aggregator.CategoryDatabase, false
-	case w.span.has(uint8(fieldMessagingSystem)), kind == ptrace.SpanKindProducer, kind == ptrace.SpanKindConsumer:
-		return aggregator.CategoryMessaging, false
+	case w.span.has(fieldDBSystem):
+		return aggregator.CategoryDatabase
+	case w.span.has(fieldMessagingSystem), kind == ptrace.SpanKindProducer, kind == ptrace.SpanKindConsumer:
+		return aggregator.CategoryMessaging
 	case kind == ptrace.SpanKindServer:
-		return aggregator.CategoryServer, false
+		return aggregator.CategoryServer
 	case kind == ptrace.SpanKindClient:
-		return aggregator.CategoryClient, false
+		return aggregator.CategoryClient
 	default:
-		return aggregator.CategoryOther, false
+		return aggregator.CategoryOther
 	}
+}
+
+// isInjector tells by service and instrumentation scope whether spans come
+// from the experiments of LitmusChaos or Chaos Toolkit.
+func isInjector(service, scope string) bool {
+	return strings.HasPrefix(scope, "litmuschaos.io/") || service == "chaostoolkit" ||
+		service == "chaos_experiment_job" || service == "chaos_experiment_job_helper"
 }
 
 // kindOf maps the span kinds of pdata; an unknown number is unspecified.

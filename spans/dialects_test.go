@@ -19,32 +19,79 @@ const dialectsPage = "../docs/dialects.md"
 
 // fieldMeanings says for the page what becomes of each field.
 var fieldMeanings = [numFields]string{
-	fieldService:          "`service`",
-	fieldRun:              "`run_id`",
-	fieldOperation:        "`operation` (first choice), `category`, and whether tokens count",
-	fieldProvider:         "`provider`",
-	fieldModel:            "`model`",
-	fieldInputTokens:      "`input_tokens`, cached ones included",
-	fieldOutputTokens:     "`output_tokens`, reasoning ones included",
-	fieldCacheReadTokens:  "`cache_read_tokens`",
-	fieldCacheWriteTokens: "`cache_write_tokens`",
-	fieldReasoningTokens:  "`reasoning_tokens`",
-	fieldTimeToFirstChunk: "time to first token, seconds",
-	fieldSession:          "the session; read, not stored yet",
-	fieldTool:             "`tool`",
-	fieldAgent:            "`agent`",
-	fieldStatusCode:       "HTTP status, for `outcome` and `error_type`",
-	fieldErrorType:        "`error_type`, and `outcome`",
-	fieldResendCount:      "`resends`",
-	fieldMCPMethod:        "`operation` (second choice)",
-	fieldHTTPMethod:       "`operation` (third choice), with the route",
-	fieldHTTPRoute:        "`operation`, after the HTTP method",
-	fieldRPCService:       "`operation`, before the RPC method",
-	fieldRPCMethod:        "`operation` (fourth choice)",
-	fieldDBSystem:         "`category` `database`",
-	fieldDBOperation:      "`operation` (fifth choice), with the collection",
-	fieldDBCollection:     "`operation`, after the database operation",
-	fieldMessagingSystem:  "`category` `messaging`",
+	fieldService:              "`service`",
+	fieldRun:                  "`run_id`",
+	fieldOperation:            "`operation`, `category`, and whether tokens count; [the words](#operation-and-category)",
+	fieldProvider:             "`provider`",
+	fieldModel:                "`model`",
+	fieldTool:                 "`tool`",
+	fieldAgent:                "`agent`",
+	fieldEntity:               "`tool` of a tool span, `agent` of an agent span, where none of the above names it",
+	fieldInputTokens:          "`input_tokens`, cached ones included",
+	fieldOutputTokens:         "`output_tokens`, reasoning ones included",
+	fieldCacheReadTokens:      "`cache_read_tokens`",
+	fieldCacheWriteTokens:     "`cache_write_tokens`",
+	fieldReasoningTokens:      "`reasoning_tokens`",
+	fieldUsageDetails:         "all of these, from a JSON object",
+	fieldCost:                 "`cost_usd`",
+	fieldCostDetails:          "`cost_usd`, from `total` of a JSON object",
+	fieldTimeToFirstToken:     "time to first token, in the unit of the name, else in seconds",
+	fieldFirstTokenTime:       "time to first token, as a time of day",
+	fieldSession:              "`session_id`",
+	fieldStatusCode:           "`status_code`; for `outcome` and `error_type`",
+	fieldErrorType:            "`error_type`, and `outcome`",
+	fieldErrorFlag:            "failed where it is `true`",
+	fieldSuccess:              "failed where it is `false`",
+	fieldLevel:                "failed where it is `ERROR`",
+	fieldRPCStatus:            "`error_type`, of gRPC by name",
+	fieldResendCount:          "`resend_count`",
+	fieldAttempt:              "`resend_count` plus one",
+	fieldMCPMethod:            "`operation` (second choice)",
+	fieldHTTPMethod:           "`operation` (third choice), with the route",
+	fieldHTTPRoute:            "`operation`, after the HTTP method; `endpoint`",
+	fieldRPCService:           "`operation`, before the RPC method",
+	fieldRPCMethod:            "`operation` (fourth choice)",
+	fieldDBSystem:             "`category` `database`",
+	fieldDBOperation:          "`operation` (fifth choice), with the collection",
+	fieldDBCollection:         "`operation`, after the database operation",
+	fieldMessagingSystem:      "`category` `messaging`",
+	fieldMessagingOperation:   "`operation` (sixth choice), with the destination",
+	fieldMessagingDestination: "`operation`, after the messaging operation",
+	fieldFault:                "`fault`",
+	fieldFaultDelay:           "`injected_delay_ms`; alone, `fault` is `latency`",
+	fieldFaultStatus:          "`fault` is `abort`",
+	fieldFaultHeaderDelay:     "`fault` is `latency`",
+	fieldFaultHeaderAbort:     "`fault` is `abort`",
+	fieldAttack:               "`fault` is `gremlin`",
+	fieldResponseFlags:        "`fault` (`DI`, `FI`), `error_type`",
+	fieldInjectorRole:         "`category` `fault` where it is `injector`",
+	fieldChaosToolkit:         "`category` `fault`",
+	fieldChaosActivity:        "`fault` of a window",
+	fieldExperiment:           "`experiment_id`",
+	fieldTarget:               "`target` of a window",
+	fieldPhase:                "`phase`",
+	fieldToolCallID:           "`tool_call_id`",
+	fieldDecision:             "`decision`: `accept`, `reject`, `auto`, `modify`",
+	fieldDecisionSource:       "`decision_source`",
+	fieldCircuit:              "`circuit`",
+	fieldCircuitState:         "state of the circuit at the end of the span",
+	fieldAnnotated:            "`evaluations`; numbered, 0 to 63",
+	fieldInstance:             "`instance`",
+	fieldHost:                 "`instance`, before the process",
+	fieldProcess:              "`instance`, after the host",
+	fieldResponseModel:        "`response_model`",
+	fieldDeployment:           "`deployment`, on Azure, where no URL names it",
+	fieldURL:                  "`endpoint` where the end of the path is a known API, `deployment`; nothing else of it is stored",
+	fieldURLTemplate:          "`endpoint`",
+	fieldServerAddress:        "`endpoint`, where nothing else says it",
+	fieldServerPort:           "`endpoint`, after the address",
+	fieldFinishReason:         "`finish_reason`",
+	fieldMessages:             "`message_count`; nothing else of them is read",
+	fieldRunName:              "`name` of the run",
+	fieldRunMode:              "`mode` of the run",
+	fieldRunProfile:           "`profile` of the run",
+	fieldRunPreset:            "`preset` of the run",
+	fieldRunConfig:            "`config_json` of the run, a JSON object",
 }
 
 // TestDialectsPage holds the tables of docs/dialects.md to the tables in this
@@ -81,7 +128,11 @@ func fieldTable(t *testing.T) string {
 		require.NotEmpty(t, fieldMeanings[s.field], "field %d has no meaning: give it one for the page", s.field)
 		require.False(t, seen[s.field], "field %d has two rows", s.field)
 		seen[s.field] = true
-		fmt.Fprintf(&table, "| %s | %s | `%s` |\n", fieldMeanings[s.field], scopes[s.scope], strings.Join(s.attributes, "`, `"))
+		names := "`" + strings.Join(slices.Concat(s.attributes, s.claudeCode), "`, `") + "`"
+		for _, name := range s.claudeCode {
+			names = strings.Replace(names, "`"+name+"`", "`"+name+"` (Claude Code)", 1)
+		}
+		fmt.Fprintf(&table, "| %s | %s | %s |\n", fieldMeanings[s.field], scopes[s.scope], names)
 	}
 	require.Len(t, seen, int(numFields), "every field is read from somewhere")
 	return table.String()
@@ -89,16 +140,33 @@ func fieldTable(t *testing.T) string {
 
 func operationTable() string {
 	var table strings.Builder
-	table.WriteString("| `gen_ai.operation.name` | category | tokens and cost count |\n|---|---|---|\n")
-	names := slices.SortedFunc(maps.Keys(genAIOperations), func(a, b string) int {
-		return cmp.Or(
-			cmp.Compare(genAIOperations[a].category, genAIOperations[b].category), cmp.Compare(a, b),
-		)
-	})
-	for _, name := range names {
-		operation := genAIOperations[name]
-		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", name, operation.category, map[bool]string{true: "yes", false: "no"}[operation.leaf])
+	table.WriteString("| attribute | words | operation | category | tokens and cost count |\n|---|---|---|---|---|\n")
+	section := func(attribute string, words map[string]meaning) {
+		byMeaning := map[meaning][]string{}
+		for _, word := range slices.Sorted(maps.Keys(words)) {
+			byMeaning[words[word]] = append(byMeaning[words[word]], word)
+		}
+		meanings := slices.SortedFunc(maps.Keys(byMeaning), func(a, b meaning) int {
+			return cmp.Or(cmp.Compare(a.category, b.category), cmp.Compare(a.operation, b.operation),
+				cmp.Compare(byMeaning[a][0], byMeaning[b][0]))
+		})
+		for _, m := range meanings {
+			operation := "`" + m.operation + "`"
+			if m.operation == "" {
+				operation = "the word"
+			}
+			fmt.Fprintf(&table, "| %s | `%s` | %s | `%s` | %s |\n", attribute, strings.Join(byMeaning[m], "`, `"), operation,
+				m.category, map[bool]string{true: "yes", false: "no"}[m.leaf])
+		}
 	}
+	for _, s := range sources {
+		if s.field == fieldOperation {
+			for _, attribute := range s.attributes {
+				section("`"+attribute+"`", words[attribute])
+			}
+		}
+	}
+	section("span name", claudeCodeSpans)
 	return table.String()
 }
 

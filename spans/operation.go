@@ -1,13 +1,11 @@
 package spans
 
-// operation names what the span does: the GenAI operation, else the MCP
+// operation names what a span does that names no GenAI operation: the MCP
 // method, else HTTP method and route (never a raw path), else the RPC method,
-// else database operation and collection, else the span name.
+// else database operation and collection, else messaging operation and
+// destination, else the span name.
 func (w *walker) operation(spanName string) string {
 	r := &w.span
-	if name := w.text(r, fieldOperation); name != "" {
-		return name
-	}
 	if method := w.text(r, fieldMCPMethod); method != "" {
 		return method
 	}
@@ -22,6 +20,9 @@ func (w *walker) operation(spanName string) string {
 	}
 	if operation := w.text(r, fieldDBOperation); operation != "" {
 		return w.join(operation, ' ', w.text(r, fieldDBCollection))
+	}
+	if operation := w.text(r, fieldMessagingOperation); operation != "" {
+		return w.join(operation, ' ', w.text(r, fieldMessagingDestination))
 	}
 	return spanName
 }

@@ -25,8 +25,11 @@ type errorClass struct {
 // connection error though a gateway answered 504.
 var classesBeforeStatus = []errorClass{
 	{
-		outcome:  aggregator.OutcomeMalformed,
-		names:    []string{"jsondecodeerror", "json_decode_error", "apiresponsevalidationerror", "invalid_response", "syntaxerror"},
+		outcome: aggregator.OutcomeMalformed,
+		names: []string{
+			"jsondecodeerror", "json_decode_error", "apiresponsevalidationerror", "invalid_response", "syntaxerror",
+			"jsonparseerror", "typevalidationerror", "output_parsing_error", "outputparserexception", "-32700",
+		},
 		prefixes: []string{"malformed"},
 	},
 	{
@@ -34,7 +37,8 @@ var classesBeforeStatus = []errorClass{
 		names: []string{
 			"econnreset", "econnrefused", "econnaborted", "etimedout", "enotfound", "ehostunreach", "epipe",
 			"socketexception", "sockethanguperror", "unknownhostexception", "apiconnectionerror", "deadline_exceeded",
-			"deadlineexceedederror",
+			"deadlineexceedederror", "deadlineexceeded", "stream_idle_timeout", "readerror", "remoteprotocolerror",
+			"endpointconnectionerror",
 		},
 		prefixes: []string{"connection", "connect_", "connecterror", "connectexception"},
 		parts:    []string{"timeout", "timedout", "timed_out"},
@@ -53,12 +57,15 @@ var classesAfterStatus = []errorClass{
 	},
 	{
 		outcome: aggregator.OutcomeCircuitOpen,
-		names:   []string{"brokencircuitexception", "callnotpermittedexception", "openerror"},
+		names:   []string{"brokencircuitexception", "isolatedcircuitexception", "callnotpermittedexception", "openerror"},
 		parts:   []string{"circuit"},
 	},
 	{
-		outcome:  aggregator.OutcomeRateLimited,
-		names:    []string{"too_many_requests", "toomanyrequests", "resource_exhausted", "throttlingexception"},
+		outcome: aggregator.OutcomeRateLimited,
+		names: []string{
+			"too_many_requests", "toomanyrequests", "resource_exhausted", "resourceexhausted", "throttlingexception",
+			"throttlederror", "quota_exceeded",
+		},
 		prefixes: []string{"rate_limit", "ratelimit"},
 	},
 	{outcome: aggregator.OutcomeCapacityError, prefixes: []string{"overloaded", "capacity"}},
@@ -67,7 +74,8 @@ var classesAfterStatus = []errorClass{
 		names: []string{
 			"internalservererror", "internal_server_error", "internal_error", "server_error", "servererror",
 			"serviceunavailableerror", "serviceunavailable", "service_unavailable", "unavailable", "bad_gateway",
-			"badgateway",
+			"badgateway", "unimplemented", "internal", "data_loss", "no_healthy_upstream",
+			"upstream_retry_limit_exceeded", "api_error", "-32603", "-32000",
 		},
 	},
 	{
@@ -76,7 +84,9 @@ var classesAfterStatus = []errorClass{
 			"badrequesterror", "bad_request", "invalid_request_error", "invalid_argument", "authenticationerror",
 			"authentication_error", "unauthenticated", "permissiondeniederror", "permission_error", "permission_denied",
 			"notfounderror", "not_found", "not_found_error", "conflicterror", "unprocessableentityerror",
-			"request_too_large",
+			"request_too_large", "already_exists", "failed_precondition", "aborted", "out_of_range", "no_route_found",
+			"unauthorized_external_service", "contextwindowexceedederror", "contentpolicyviolationerror",
+			"validationexception", "accessdeniedexception", "-32600", "-32601", "-32602",
 		},
 	},
 }
@@ -129,11 +139,12 @@ func statusOutcome(code int64) (aggregator.Outcome, bool) {
 }
 
 // outcome says how the span ended, and the error type that goes with it. It
-// looks at error.type and the HTTP status before the span status: a server
-// span that answered 4xx leaves its status unset.
+// looks at what names the error and at the HTTP status before the span status:
+// a server span that answered 4xx leaves its status unset.
 func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) {
-	errorType := w.text(&w.span, fieldErrorType)
+	failed := status == ptrace.StatusCodeError || w.saysFailed()
 	code, _ := w.count(fieldStatusCode, 999)
+	errorType := w.errorType(failed)
 	if errorType == "" {
 		if outcome, failed := statusOutcome(code); failed {
 			errorType = statusText(code)
@@ -142,7 +153,7 @@ func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) 
 			}
 			return outcome, errorType
 		}
-		if status == ptrace.StatusCodeError {
+		if failed {
 			return aggregator.OutcomeOtherError, ""
 		}
 		return aggregator.OutcomeSuccess, ""
@@ -157,6 +168,38 @@ func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) 
 		}
 	}
 	return outcome, errorType
+}
+
+// errorType returns the name of the error: error.type, else the type of the
+// exception of a span that failed, else what Envoy's response flags or the RPC
+// status say.
+func (w *walker) errorType(failed bool) string {
+	if named := w.text(&w.span, fieldErrorType); named != "" {
+		return named
+	}
+	if failed && w.told.exceptionType != "" {
+		return w.told.exceptionType
+	}
+	if w.span.has(fieldResponseFlags) {
+		flags := w.text(&w.span, fieldResponseFlags)
+		for _, e := range envoyErrors {
+			if hasFlag(flags, e.flag) {
+				return e.errorType
+			}
+		}
+	}
+	if w.span.has(fieldRPCStatus) {
+		return rpcErrorType(w.text(&w.span, fieldRPCStatus))
+	}
+	return ""
+}
+
+// saysFailed tells whether the span says in its own way that it failed.
+func (w *walker) saysFailed() bool {
+	r := &w.span
+	return r.has(fieldErrorFlag) && w.text(r, fieldErrorFlag) == "true" ||
+		r.has(fieldSuccess) && w.text(r, fieldSuccess) == "false" ||
+		r.has(fieldLevel) && w.text(r, fieldLevel) == "ERROR"
 }
 
 // failure is what the outcome of a failed span depends on.

@@ -3,7 +3,8 @@ package spans
 import (
 	"iter"
 	"maps"
-	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	maxTokens = 1 << 40
 	// maxResends bounds the resend count one span may claim.
 	maxResends = 1_000_000
+	// maxCostNanoUSD bounds the cost one span may claim: a million dollars.
+	maxCostNanoUSD = 1_000_000 * 1_000_000_000
 )
 
 // Options say how spans are read. The zero value reads the default tables.
@@ -33,19 +36,33 @@ type Options struct {
 	// Outcomes decides the outcome of spans by their error.type, before any
 	// other rule.
 	Outcomes map[string]aggregator.Outcome
+	// Fields says, for some of FieldNames, which attributes they are read
+	// from instead of the built-in ones: the first present one counts. At
+	// most maxFieldSources each.
+	Fields map[string][]string
+	// Prices make costs of tokens where a span states none; the first whose
+	// pattern fits counts.
+	Prices []Price
 }
 
-// MaxDimensions is how many dimensions can be configured.
-const MaxDimensions = 32
+const (
+	// MaxDimensions is how many dimensions can be configured.
+	MaxDimensions = 32
+	// MaxFieldSources is how many attributes a field can be configured to be
+	// read from.
+	MaxFieldSources = 16
+)
 
-// Reader turns spans into observations. It is safe for concurrent use. Create
-// it with NewReader.
+// Reader turns spans into observations and requests. It is safe for concurrent
+// use. Create it with NewReader.
 type Reader struct {
 	run        string
 	dimensions []Dimension
 	outcomes   map[string]aggregator.Outcome
-	index      *index
-	walkers    sync.Pool
+	prices     []Price
+	// folding and full are the fields that Observations and Requests read.
+	folding, full *index
+	walkers       sync.Pool
 }
 
 // NewReader returns a reader.
@@ -54,69 +71,68 @@ func NewReader(options Options) *Reader {
 		run:        options.Run,
 		dimensions: sortedDimensions(options.Dimensions),
 		outcomes:   maps.Clone(options.Outcomes),
+		prices:     slices.Clone(options.Prices),
 	}
-	r.index = newIndex(r.dimensions)
-	r.walkers.New = func() any {
-		return &walker{
-			reader: r, span: newRecord(r.index.slots), resource: newRecord(r.index.slots),
-			joined: map[string]string{}, outcomes: map[failure]aggregator.Outcome{},
-		}
-	}
+	r.folding, r.full = newIndex(&options, r.dimensions, false), newIndex(&options, r.dimensions, true)
+	r.walkers.New = func() any { return newWalker(r) }
 	return r
 }
 
-// Observations reads every span of the batch, in order. now tells which spans
-// start in the future. The observation is valid until the next one is asked
-// for, and shares memory with the batch. The sequence can be iterated again,
-// and gives the same again.
+// Observations reads every span of the batch, in order, as far as folding needs
+// it. now tells which spans start in the future. The observation is valid until
+// the next one is asked for, and shares memory with the batch. The sequence can
+// be iterated again, and gives the same again.
 func (r *Reader) Observations(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Observation] {
 	latestStart := now.Add(maxAhead).UnixNano()
 	return func(yield func(*aggregator.Observation) bool) {
 		w := r.walkers.Get().(*walker)
+		w.index = r.folding
 		defer w.release()
-		for _, resourceSpans := range batch.ResourceSpans().All() {
-			w.readResource(resourceSpans)
-			for _, scopeSpans := range resourceSpans.ScopeSpans().All() {
-				for _, span := range scopeSpans.Spans().All() {
-					w.observe(span, latestStart)
-					if !yield(&w.observation) {
-						return
-					}
+		w.walk(batch, func(span ptrace.Span) bool {
+			w.observe(span, latestStart)
+			return yield(&w.observation)
+		})
+	}
+}
+
+// Requests reads every span of the batch in full, in the order of Observations
+// and with the same observations. Otherwise it is like that.
+func (r *Reader) Requests(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Request] {
+	latestStart := now.Add(maxAhead).UnixNano()
+	return func(yield func(*aggregator.Request) bool) {
+		w := r.walkers.Get().(*walker)
+		w.index = r.full
+		defer w.release()
+		w.walk(batch, func(span ptrace.Span) bool {
+			if w.observe(span, latestStart) {
+				w.readRequest(span)
+			} else {
+				w.request = aggregator.Request{}
+			}
+			w.request.Observation = w.observation
+			return yield(&w.request)
+		})
+	}
+}
+
+// walk calls visit for every span of a batch until it returns false.
+func (w *walker) walk(batch ptrace.Traces, visit func(ptrace.Span) bool) {
+	for _, resourceSpans := range batch.ResourceSpans().All() {
+		w.readResource(resourceSpans)
+		for _, scopeSpans := range resourceSpans.ScopeSpans().All() {
+			w.injector = isInjector(w.service, scopeSpans.Scope().Name())
+			for _, span := range scopeSpans.Spans().All() {
+				if !visit(span) {
+					return
 				}
 			}
 		}
 	}
 }
 
-// walker holds what the reading of one batch needs.
-type walker struct {
-	reader      *Reader
-	span        record
-	resource    record
-	service     string
-	run         string
-	notes       aggregator.Note // of the resource
-	observation aggregator.Observation
-	scratch     []byte
-	joined      map[string]string
-	outcomes    map[failure]aggregator.Outcome
-}
-
-// release returns the walker without anything that belongs to the batch.
-func (w *walker) release() {
-	w.span.release()
-	w.resource.release()
-	w.service, w.run = "", ""
-	w.observation = aggregator.Observation{}
-	if len(w.joined) >= maxJoined {
-		clear(w.joined)
-	}
-	w.reader.walkers.Put(w)
-}
-
 func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
-	w.resource.read(resourceSpans.Resource().Attributes(), &w.reader.index.resource)
+	w.resource.read(resourceSpans.Resource().Attributes(), &w.index.resource, nil)
 	for slot := range w.resource.ranks {
 		w.value(&w.resource, uint8(slot)) // what is noted here holds for every span
 	}
@@ -128,106 +144,89 @@ func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	if w.run == "" {
 		w.run = w.reader.run
 	}
+	w.session = w.text(&w.resource, fieldSession)
 	w.notes = w.observation.Notes
 }
 
-// observe reads one span into w.observation.
-func (w *walker) observe(span ptrace.Span, latestStart int64) {
+// observe reads one span into w.observation, and tells whether it is to be
+// folded.
+func (w *walker) observe(span ptrace.Span, latestStart int64) bool {
 	o := &w.observation
 	*o = aggregator.Observation{}
+	w.known, w.delayNano = 0, 0
 	o.Notes, o.TraceID, o.SpanID = w.notes, span.TraceID(), span.SpanID()
 	if o.TraceID == [16]byte{} || o.SpanID == [8]byte{} {
 		o.Notes |= aggregator.NoteZeroID
 	}
 	if !w.times(span, latestStart) {
-		return
+		return false
 	}
 	if o.AdjustedMicro = w.adjustedMicro(span.TraceState().AsRaw()); o.Rejected != aggregator.NotRejected {
-		return
+		return false
 	}
-	w.span.read(span.Attributes(), &w.reader.index.span)
-	leaf := w.readSeries(span)
-	if leaf {
+	w.readAttributes(span)
+	w.told = told{}
+	if span.Events().Len() > 0 {
+		w.readEvents(span)
+	}
+	w.readSeries(span)
+	w.readFault()
+	if w.meaning.leaf {
 		w.readUsage()
 	}
-	if ttft, ok := w.seconds(fieldTimeToFirstChunk, int64(maxDuration)); ok {
-		o.SetMeasure(aggregator.MeasureTimeToFirstToken, ttft)
-		w.timePerOutputToken(ttft)
+	w.readTimeToFirstToken()
+	w.readResends()
+	if o.Session = w.text(&w.span, fieldSession); o.Session == "" {
+		o.Session = w.session
 	}
-	o.Resends, _ = w.count(fieldResendCount, maxResends)
-	o.Session = w.text(&w.span, fieldSession)
+	o.Detailed = w.detailed()
+	return true
 }
 
-// readSeries reads the dimensions, and tells whether the tokens of the span
-// count.
-func (w *walker) readSeries(span ptrace.Span) (leaf bool) {
+func (w *walker) readAttributes(span ptrace.Span) {
+	var more *nameTable[[]target]
+	if w.claudeCode = strings.HasPrefix(span.Name(), claudeCodePrefix); w.claudeCode {
+		more = &w.index.claudeCode
+	}
+	w.span.read(span.Attributes(), &w.index.span, more)
+}
+
+// readSeries reads the dimensions, except the fault.
+func (w *walker) readSeries(span ptrace.Span) {
 	s := &w.observation.Series
 	s.Service = w.service
 	if s.Run = w.text(&w.span, fieldRun); s.Run == "" {
 		s.Run = w.run
 	}
-	s.Operation = w.operation(span.Name())
+	w.meaning = w.work(span)
+	s.Operation, s.Category = w.meaning.operation, w.meaning.category
 	s.Kind = kindOf(span.Kind())
-	s.Category, leaf = w.category(span.Kind())
-	s.Provider = w.text(&w.span, fieldProvider)
+	s.Provider = w.provider()
 	s.Model = w.text(&w.span, fieldModel)
 	s.Tool = w.text(&w.span, fieldTool)
 	s.Agent = w.text(&w.span, fieldAgent)
+	if w.span.has(fieldEntity) {
+		switch {
+		case s.Category == aggregator.CategoryTool && s.Tool == "":
+			s.Tool = w.text(&w.span, fieldEntity)
+		case s.Category == aggregator.CategoryAgent && s.Agent == "":
+			s.Agent = w.text(&w.span, fieldEntity)
+		}
+	}
 	s.Outcome, s.ErrorType = w.outcome(span.Status().Code())
 	if len(w.reader.dimensions) > 0 {
 		s.Dimensions = w.dimensions()
 	}
-	return leaf
 }
 
-// times reads start and duration, and tells whether the span can be folded.
-// The times are compared as the unsigned numbers they are: a difference of
-// hostile ones wraps.
-func (w *walker) times(span ptrace.Span, latestStart int64) bool {
-	o := &w.observation
-	start, end := uint64(span.StartTimestamp()), uint64(span.EndTimestamp())
-	switch {
-	case start == 0:
-		o.Rejected = aggregator.RejectedNoStartTime
-		return false
-	case start > math.MaxInt64 || int64(start) > latestStart:
-		o.Rejected = aggregator.RejectedStartInFuture
-		return false
+// detailed tells whether the span says what only a Request holds.
+func (w *walker) detailed() bool {
+	o, r := &w.observation, &w.span
+	switch o.Series.Category {
+	case aggregator.CategoryTool, aggregator.CategoryFault:
+		return true
 	}
-	o.StartUnixNano = int64(start)
-	switch {
-	case end == 0:
-		o.Notes |= aggregator.NoteNoEndTime
-	case end < start:
-		o.Notes |= aggregator.NoteEndBeforeStart
-	case end-start > uint64(maxDuration):
-		o.Notes |= aggregator.NoteDurationTooLong
-	default:
-		o.EndUnixNano = int64(end)
-		o.SetMeasure(aggregator.MeasureDuration, int64(end-start))
-	}
-	return true
-}
-
-func (w *walker) readUsage() {
-	o := &w.observation
-	var input, output bool
-	o.InputTokens, input = w.count(fieldInputTokens, maxTokens)
-	o.OutputTokens, output = w.count(fieldOutputTokens, maxTokens)
-	if o.Usage = input || output; !o.Usage {
-		return
-	}
-	o.CacheReadTokens, _ = w.count(fieldCacheReadTokens, maxTokens)
-	o.CacheWriteTokens, _ = w.count(fieldCacheWriteTokens, maxTokens)
-	o.ReasoningTokens, _ = w.count(fieldReasoningTokens, maxTokens)
-}
-
-// timePerOutputToken needs at least two output tokens and a usable duration
-// that is not shorter than the time to the first of them.
-func (w *walker) timePerOutputToken(ttft int64) {
-	o := &w.observation
-	duration, usable := o.Measure(aggregator.MeasureDuration)
-	if usable && o.OutputTokens >= 2 && duration >= ttft {
-		o.SetMeasure(aggregator.MeasureTimePerOutputToken, (duration-ttft)/(o.OutputTokens-1))
-	}
+	return o.Session != "" || o.Series.Fault != "" || w.meaning.role != aggregator.RoleNone || w.told.detailed ||
+		r.has(fieldToolCallID) || r.has(fieldDecision) || r.has(fieldCircuit) || r.has(fieldAnnotated) ||
+		o.Series.Run != "" && w.describesRun()
 }

@@ -13,7 +13,7 @@ import (
 // array, a map or bytes are noted and, like empty text, count as missing: the
 // next name of the field is asked.
 func (w *walker) value(r *record, slot uint8) (pcommon.Value, pcommon.ValueType) {
-	if !r.has(slot) {
+	if r.ranks[slot] == 0 {
 		return pcommon.Value{}, pcommon.ValueTypeEmpty
 	}
 	v := r.values[slot]
@@ -27,7 +27,7 @@ func (w *walker) value(r *record, slot uint8) (pcommon.Value, pcommon.ValueType)
 	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
 		w.observation.Notes |= aggregator.NoteInvalidAttributeType
 	}
-	r.settle(slot)
+	r.settle(slot, 0)
 	return w.value(r, slot)
 }
 
@@ -78,30 +78,30 @@ func (w *walker) count(f field, limit int64) (int64, bool) {
 	return n, true
 }
 
-// seconds reads a time span given in seconds, at most limit nanoseconds, and
-// returns nanoseconds.
-func (w *walker) seconds(f field, limitNano int64) (int64, bool) {
-	var s float64
-	switch v, t := w.value(&w.span, uint8(f)); t {
+// scaled reads a number of the unit that its attribute has, and returns it in
+// nanoseconds, or in 1e-9 US dollars: at most limit.
+func (w *walker) scaled(r *record, f field, limit int64) (int64, bool) {
+	var number float64
+	switch v, t := w.value(r, uint8(f)); t {
 	case pcommon.ValueTypeEmpty:
 		return 0, false
 	case pcommon.ValueTypeDouble:
-		s = v.Double()
+		number = v.Double()
 	case pcommon.ValueTypeInt:
-		s = float64(v.Int())
+		number = float64(v.Int())
 	case pcommon.ValueTypeStr:
 		var err error
-		if s, err = strconv.ParseFloat(v.Str(), 64); err != nil {
-			s = -1
+		if number, err = strconv.ParseFloat(v.Str(), 64); err != nil {
+			number = -1
 		}
 	default:
 		w.observation.Notes |= aggregator.NoteInvalidAttributeType
 		return 0, false
 	}
-	ns := math.Round(s * 1e9)
-	if !(ns >= 0 && ns <= float64(limitNano)) { // false for NaN, too
+	number = math.Round(number * w.index.scales[f][r.ranks[f]-1])
+	if !(number >= 0 && number <= float64(limit)) { // false for NaN, too
 		w.observation.Notes |= aggregator.NoteInvalidNumber
 		return 0, false
 	}
-	return int64(ns), true
+	return int64(number), true
 }

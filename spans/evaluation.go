@@ -1,0 +1,133 @@
+package spans
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// verdicts says which labels accept and which reject, in lower case.
+var verdicts = map[string]aggregator.Verdict{
+	"accept": aggregator.VerdictAccepted, "accepted": aggregator.VerdictAccepted, "pass": aggregator.VerdictAccepted,
+	"passed": aggregator.VerdictAccepted, "good": aggregator.VerdictAccepted, "positive": aggregator.VerdictAccepted,
+	"thumbs_up": aggregator.VerdictAccepted, "thumbs-up": aggregator.VerdictAccepted,
+	"correct": aggregator.VerdictAccepted, "yes": aggregator.VerdictAccepted, "true": aggregator.VerdictAccepted,
+	"reject": aggregator.VerdictRejected, "rejected": aggregator.VerdictRejected, "fail": aggregator.VerdictRejected,
+	"failed": aggregator.VerdictRejected, "bad": aggregator.VerdictRejected, "negative": aggregator.VerdictRejected,
+	"thumbs_down": aggregator.VerdictRejected, "thumbs-down": aggregator.VerdictRejected,
+	"incorrect": aggregator.VerdictRejected, "no": aggregator.VerdictRejected, "false": aggregator.VerdictRejected,
+}
+
+// The attributes of the event gen_ai.evaluation.result. Its explanation is
+// content.
+const (
+	evaluationName  = "gen_ai.evaluation.name"
+	evaluationLabel = "gen_ai.evaluation.score.label"
+	evaluationScore = "gen_ai.evaluation.score.value"
+)
+
+// sourceEvent is the source of judgements that come as events, which do not
+// say who judged.
+const sourceEvent = "event"
+
+// annotationPrefixes begin the attributes in which OpenInference numbers
+// judgements.
+var annotationPrefixes = []string{
+	"annotations.", "evaluations.", "trace.annotations.", "trace.evaluations.", "session.annotations.",
+	"session.evaluations.",
+}
+
+// maxAnnotations bounds the judgements of one kind on one span.
+const maxAnnotations = 64
+
+// annotationNames returns the attributes that a judgement with the given
+// number has, for each prefix.
+func annotationNames(number int) (names []string) {
+	for _, prefix := range annotationPrefixes {
+		for _, part := range []string{"name", "label", "score"} {
+			names = append(names, annotationName(prefix, number, part))
+		}
+	}
+	return names
+}
+
+func annotationName(prefix string, number int, part string) string {
+	object := ".annotation."
+	if strings.HasSuffix(prefix, "evaluations.") {
+		object = ".evaluation."
+	}
+	return prefix + strconv.Itoa(number) + object + part
+}
+
+// readEvaluations reads judgements from events and numbered attributes.
+func (w *walker) readEvaluations(span ptrace.Span) {
+	r := &w.request
+	for _, event := range span.Events().All() {
+		if h := happeningOf(event); h == nil || h.kind != eventEvaluation {
+			continue
+		}
+		e := evaluation(event.Attributes(), evaluationName, evaluationLabel, evaluationScore)
+		e.Source = sourceEvent
+		at, ok := unixNano(event.Timestamp())
+		if !ok {
+			at = w.observation.StartUnixNano
+		}
+		e.AtUnixNano = at
+		r.Evaluations = append(r.Evaluations, e)
+	}
+	if !w.span.has(fieldAnnotated) {
+		return
+	}
+	attributes := span.Attributes()
+	for _, prefix := range annotationPrefixes {
+		for n := range maxAnnotations {
+			e := evaluation(attributes, annotationName(prefix, n, "name"), annotationName(prefix, n, "label"),
+				annotationName(prefix, n, "score"))
+			if e == (aggregator.Evaluation{}) {
+				break
+			}
+			e.Source = w.lower(firstText(attributes, []string{annotationName(prefix, n, "annotator_kind")}))
+			e.AtUnixNano = max(w.observation.EndUnixNano, w.observation.StartUnixNano)
+			r.Evaluations = append(r.Evaluations, e)
+		}
+	}
+}
+
+func evaluation(attributes pcommon.Map, name, label, score string) aggregator.Evaluation {
+	e := aggregator.Evaluation{Name: firstText(attributes, []string{name}), Label: firstText(attributes, []string{label})}
+	e.Verdict = verdicts[strings.ToLower(e.Label)]
+	if v, ok := attributes.Get(score); ok {
+		switch v.Type() {
+		case pcommon.ValueTypeDouble:
+			e.Score = v.Double()
+			e.Scored = !math.IsNaN(e.Score) && !math.IsInf(e.Score, 0)
+		case pcommon.ValueTypeInt:
+			e.Score, e.Scored = float64(v.Int()), true
+		}
+		if !e.Scored {
+			e.Score = 0
+		}
+	}
+	return e
+}
+
+// firstText returns the first of some attributes that is a text, number or
+// truth value.
+func firstText(attributes pcommon.Map, names []string) string {
+	for _, name := range names {
+		if v, ok := attributes.Get(name); ok && usable(v) {
+			return v.AsString()
+		}
+	}
+	return ""
+}
+
+// unixNano returns a timestamp as it is stored, false for none.
+func unixNano(at pcommon.Timestamp) (int64, bool) {
+	return int64(at), at > 0 && at <= math.MaxInt64
+}

@@ -1,0 +1,163 @@
+package spans
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// index finds what attributes feed. There is one for folding and one, with
+// more fields, for rows of single requests.
+type index struct {
+	span       nameTable[[]target]
+	resource   nameTable[[]target]
+	claudeCode nameTable[[]target] // on spans of Claude Code, besides span
+	slots      int
+	// vocabularies of the sources of fieldOperation, and scales of those of
+	// fields with a unit, by rank-1.
+	vocabularies []*vocabulary
+	scales       map[field][]float64
+	// claudeInputRank is that of Claude Code's input tokens; 0: not read.
+	claudeInputRank uint8
+}
+
+// newIndex builds the index of the fields that folding needs, or of all.
+func newIndex(o *Options, dimensions []Dimension, all bool) *index {
+	ix := &index{slots: int(numFields) + len(dimensions), scales: map[field][]float64{}}
+	for _, s := range configuredSources(o.Fields) {
+		if s.request && !all {
+			continue
+		}
+		names := slices.Concat(s.attributes, s.claudeCode)
+		for i, name := range names {
+			t := target{uint8(s.field), uint8(i + 1)}
+			if i < len(s.attributes) {
+				ix.add(s.scope, name, t)
+			} else {
+				addTarget(&ix.claudeCode, name, t)
+				if s.field == fieldInputTokens {
+					ix.claudeInputRank = t.rank
+				}
+			}
+			if _, scaled := fieldScales[s.field]; scaled {
+				ix.scales[s.field] = append(ix.scales[s.field], scaleOf(s.field, name))
+			}
+			if s.field == fieldOperation {
+				ix.vocabularies = append(ix.vocabularies, vocabularyOf(name))
+			}
+		}
+	}
+	for i, d := range dimensions {
+		ix.add(onSpanThenResource, d.Name, target{uint8(int(numFields) + i), 1})
+	}
+	return ix
+}
+
+// configuredSources returns sources with the configured names in the place of
+// the built-in ones.
+func configuredSources(fields map[string][]string) []source {
+	configured := slices.Clone(sources)
+	for name, attributes := range fields {
+		f, known := fieldNames[name]
+		for i := range configured {
+			if s := &configured[i]; known && s.field == f {
+				s.attributes, s.claudeCode = attributes, nil
+			}
+		}
+	}
+	return configured
+}
+
+func (ix *index) add(s scope, name string, t target) {
+	if s != onResource {
+		addTarget(&ix.span, name, t)
+	}
+	if s != onSpan {
+		addTarget(&ix.resource, name, t)
+	}
+}
+
+func addTarget(table *nameTable[[]target], name string, t target) {
+	targets := table.add(name)
+	*targets = append(*targets, t)
+}
+
+// record holds the attribute values found on one span or resource.
+type record struct {
+	values     []pcommon.Value
+	ranks      []uint8 // 0: nothing found
+	attributes pcommon.Map
+	names      *nameTable[[]target]
+	more       *nameTable[[]target] // asked where names has nothing; may be nil
+}
+
+func newRecord(slots int) record {
+	return record{values: make([]pcommon.Value, slots), ranks: make([]uint8, slots)}
+}
+
+// read takes what the attributes say of the fields. An attribute that stands
+// twice counts as its first usable value.
+func (r *record) read(attributes pcommon.Map, names, more *nameTable[[]target]) {
+	clear(r.ranks)
+	r.attributes, r.names, r.more = attributes, names, more
+	for name, value := range attributes.All() {
+		targets := names.find(name)
+		if targets == nil {
+			if more == nil {
+				continue
+			}
+			if targets = more.find(name); targets == nil {
+				continue
+			}
+		}
+		for _, t := range *targets {
+			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
+				r.ranks[t.slot] = t.rank
+				r.values[t.slot] = value
+			}
+		}
+	}
+}
+
+// release forgets everything that belongs to a batch.
+func (r *record) release() {
+	clear(r.values)
+	clear(r.ranks)
+	r.attributes = pcommon.Map{}
+}
+
+func (r *record) has(f field) bool { return r.ranks[f] != 0 }
+
+// usable tells whether a value says anything that a field can hold.
+func usable(value pcommon.Value) bool {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return value.Str() != ""
+	case pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
+		return true
+	default:
+		return false
+	}
+}
+
+// settle replaces a value by the usable one with the lowest rank above a given
+// one, or by nothing. It is the rare way: asking every attribute beforehand
+// would cost every span.
+func (r *record) settle(slot, above uint8) {
+	r.ranks[slot] = 0
+	for name, value := range r.attributes.All() {
+		targets := r.names.find(name)
+		if targets == nil && r.more != nil {
+			targets = r.more.find(name)
+		}
+		if targets == nil || !usable(value) {
+			continue
+		}
+		for _, t := range *targets {
+			if found := r.ranks[slot]; t.slot == slot && t.rank > above && (found == 0 || t.rank < found) {
+				r.ranks[slot] = t.rank
+				r.values[slot] = value
+			}
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package spans
+
+import (
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// readRequest reads into w.request what w.observation does not have.
+func (w *walker) readRequest(span ptrace.Span) {
+	r := &w.request
+	*r = aggregator.Request{Circuits: r.Circuits[:0], Evaluations: r.Evaluations[:0]}
+	r.ParentSpanID, r.SpanName = span.ParentSpanID(), span.Name()
+	r.Role = w.meaning.role
+	r.Instance = w.instance()
+	if r.StatusCode, _ = w.count(fieldStatusCode, 999); r.StatusCode > 0 {
+		w.known |= aggregator.FactStatusCode
+	}
+	if w.meaning.category == aggregator.CategoryLLM || w.meaning.category == aggregator.CategoryEmbedding {
+		r.ResponseModel = w.text(&w.span, fieldResponseModel)
+	}
+	r.FinishReason = w.finishReason()
+	r.Endpoint, r.Deployment = w.endpoint()
+	if r.MessageCount = w.messageCount(); r.MessageCount > 0 {
+		w.known |= aggregator.FactMessageCount
+	}
+	r.ToolCallID = w.text(&w.span, fieldToolCallID)
+	r.Decision, r.DecisionSource = w.decision()
+	r.InjectedDelayNano = w.delayNano
+	r.ExperimentID = w.experiment()
+	r.Target = w.first(fieldTarget)
+	r.Phase = w.first(fieldPhase)
+	r.Circuit = w.text(&w.span, fieldCircuit)
+	w.readCircuits(span)
+	w.readEvaluations(span)
+	if w.observation.Series.Category == aggregator.CategoryFault {
+		r.Window = w.window(span)
+	}
+	if w.observation.Series.Run != "" {
+		r.RunFacts = w.runFacts()
+	}
+	r.Known = w.known
+}
+
+// first reads a field on the span, then on the resource.
+func (w *walker) first(f field) string {
+	if text := w.text(&w.span, f); text != "" {
+		return text
+	}
+	return w.text(&w.resource, f)
+}
+
+func (w *walker) experiment() string {
+	if id := w.text(&w.span, fieldExperiment); id != "" {
+		return id
+	}
+	if w.told.experiment != "" {
+		return w.told.experiment
+	}
+	return w.text(&w.resource, fieldExperiment)
+}
+
+// instance names the process that the span comes from: the service instance,
+// else host and process.
+func (w *walker) instance() string {
+	if id := w.text(&w.resource, fieldInstance); id != "" {
+		return id
+	}
+	host, process := w.text(&w.resource, fieldHost), w.text(&w.resource, fieldProcess)
+	if host == "" {
+		return process
+	}
+	return w.join(host, ':', process)
+}
+
+// finishReasons maps what instrumentations write to the words of the GenAI
+// conventions.
+var finishReasons = map[string]string{
+	"end_turn": "stop", "stop_sequence": "stop", "complete": "stop", "completed": "stop", "eos": "stop",
+	"max_tokens": "length", "max_output_tokens": "length", "model_length": "length",
+	"content-filter": "content_filter", "refusal": "content_filter", "safety": "content_filter",
+	"guardrail_intervened": "content_filter",
+	"tool_use":             "tool_call", "tool_calls": "tool_call", "tool-calls": "tool_call", "function_call": "tool_call",
+}
+
+// finishReason returns why the model stopped: of several answers, the first.
+func (w *walker) finishReason() string {
+	if !w.span.has(fieldFinishReason) {
+		return ""
+	}
+	text := ""
+	if v := w.span.values[fieldFinishReason]; v.Type() == pcommon.ValueTypeSlice {
+		if v.Slice().Len() > 0 {
+			text = v.Slice().At(0).AsString()
+		}
+	} else {
+		text = w.text(&w.span, fieldFinishReason)
+		if strings.HasPrefix(text, "[") { // an array, written as JSON
+			text, _, _ = strings.Cut(strings.Trim(text, `[]" `), `"`)
+		}
+	}
+	text = w.lower(text)
+	if known, ok := finishReasons[text]; ok {
+		return known
+	}
+	return text
+}
+
+// decision returns what was decided on a tool call, and by whom.
+func (w *walker) decision() (decision, source string) {
+	source = w.text(&w.span, fieldDecisionSource)
+	switch w.lower(w.text(&w.span, fieldDecision)) {
+	case "accept", "accepted", "allow", "allowed", "approve", "approved":
+		if w.claudeCode && (source == "config" || source == "hook") {
+			return "auto", source
+		}
+		return "accept", source
+	case "reject", "rejected", "deny", "denied":
+		return "reject", source
+	case "auto", "auto_accept", "auto_accepted":
+		return "auto", source
+	case "modify", "modified":
+		return "modify", source
+	default:
+		return "", ""
+	}
+}
+
+// describesRun tells whether the span or its resource say more of their run
+// than its name.
+func (w *walker) describesRun() bool {
+	return slices.ContainsFunc([]field{fieldRunName, fieldRunMode, fieldRunProfile, fieldRunPreset, fieldRunConfig},
+		func(f field) bool { return w.span.has(f) || w.resource.has(f) })
+}
+
+// runAttributes are kept of the resource of a run's spans: they describe what
+// was tested.
+var runAttributes = []string{
+	"deployment.environment.name", "k6.scenario", "service.version", "test.case.name", "test.scenario",
+	"vcs.ref.head.revision",
+}
+
+func (w *walker) runFacts() aggregator.RunFacts {
+	facts := aggregator.RunFacts{
+		Name: w.first(fieldRunName), Mode: w.first(fieldRunMode), Profile: w.first(fieldRunProfile),
+		Preset: w.first(fieldRunPreset), ConfigJSON: w.first(fieldRunConfig),
+	}
+	if w.describesRun() {
+		facts.AttributesJSON = w.runAttributes()
+	}
+	return facts
+}
+
+func (w *walker) runAttributes() string {
+	values := map[string]string{}
+	for _, name := range runAttributes {
+		if v, ok := w.resource.attributes.Get(name); ok && usable(v) {
+			values[name], _ = aggregator.CleanText(v.AsString())
+		}
+	}
+	return aggregator.DimensionsText(values)
+}
+
+// window returns the interval in which a span of an injector injected a fault,
+// nil for one that only prepares, probes or waits.
+func (w *walker) window(span ptrace.Span) *aggregator.FaultWindow {
+	o := &w.observation
+	if o.EndUnixNano == 0 {
+		return nil
+	}
+	fault := w.injectedFault(span.Name())
+	if fault == "" {
+		return nil
+	}
+	return &aggregator.FaultWindow{
+		Run: o.Series.Run, Fault: fault, Target: w.request.Target, ExperimentID: w.request.ExperimentID,
+		StartUnixNano: o.StartUnixNano, EndUnixNano: o.EndUnixNano,
+	}
+}
+
+// injectedFault names the fault that a span of an injector stands for, empty
+// for none: what it says itself; the activity of Chaos Toolkit; or what
+// LitmusChaos has in the names of its spans, Inject…FaultIn…Mode.
+func (w *walker) injectedFault(spanName string) string {
+	if fault := faultWord(w.first(fieldFault)); fault != "" {
+		return fault
+	}
+	if w.span.has(fieldInjectorRole) {
+		return spanName
+	}
+	if activity := w.text(&w.span, fieldChaosActivity); activity != "" {
+		return activity
+	}
+	if rest, ok := strings.CutPrefix(spanName, "Inject"); ok {
+		fault, _, _ := strings.Cut(rest, "Fault")
+		return fault
+	}
+	return ""
+}

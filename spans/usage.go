@@ -1,0 +1,142 @@
+package spans
+
+import (
+	"encoding/json"
+	"math"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// readUsage reads the tokens of a leaf, and what they cost.
+func (w *walker) readUsage() {
+	o := &w.observation
+	for _, part := range [...]struct {
+		field field
+		fact  aggregator.Fact
+		into  *int64
+	}{
+		{fieldInputTokens, aggregator.FactInputTokens, &o.InputTokens},
+		{fieldOutputTokens, aggregator.FactOutputTokens, &o.OutputTokens},
+		{fieldCacheReadTokens, aggregator.FactCacheReadTokens, &o.CacheReadTokens},
+		{fieldCacheWriteTokens, aggregator.FactCacheWriteTokens, &o.CacheWriteTokens},
+		{fieldReasoningTokens, aggregator.FactReasoningTokens, &o.ReasoningTokens},
+	} {
+		if n, ok := w.count(part.field, maxTokens); ok {
+			*part.into = n
+			w.known |= part.fact
+		}
+	}
+	if w.span.has(fieldUsageDetails) {
+		w.readUsageDetails()
+	} else {
+		w.includeCached()
+	}
+	o.Usage = w.known&(aggregator.FactInputTokens|aggregator.FactOutputTokens) != 0
+	if !o.Usage {
+		o.CacheReadTokens, o.CacheWriteTokens, o.ReasoningTokens = 0, 0, 0
+		w.known &^= tokenFacts
+	}
+	w.readCost()
+}
+
+// tokenFacts are the numbers that readUsage reads.
+const tokenFacts = aggregator.FactInputTokens | aggregator.FactOutputTokens | aggregator.FactCacheReadTokens |
+	aggregator.FactCacheWriteTokens | aggregator.FactReasoningTokens
+
+// includeCached adds the cached input tokens where the span counts them apart:
+// Claude Code always does; elsewhere, more cached tokens than input ones say
+// so.
+func (w *walker) includeCached() {
+	o := &w.observation
+	cached := o.CacheReadTokens + o.CacheWriteTokens
+	if cached == 0 || w.known&aggregator.FactInputTokens == 0 {
+		return
+	}
+	if cached > o.InputTokens || w.claudeCode && w.span.ranks[fieldInputTokens] == w.index.claudeInputRank {
+		o.InputTokens += cached
+	}
+}
+
+// readCost takes the cost that the span states, else what the configured
+// prices make of its tokens.
+func (w *walker) readCost() {
+	o := &w.observation
+	if o.CostNanoUSD, o.Priced = w.scaled(&w.span, fieldCost, maxCostNanoUSD); o.Priced {
+		return
+	}
+	if w.span.has(fieldCostDetails) {
+		if total, ok := w.details(fieldCostDetails)["total"]; ok {
+			nano := math.Round(total * 1e9)
+			if o.Priced = nano >= 0 && nano <= maxCostNanoUSD; o.Priced {
+				o.CostNanoUSD = int64(nano)
+				return
+			}
+			o.Notes |= aggregator.NoteInvalidNumber
+		}
+	}
+	if !o.Usage {
+		return
+	}
+	price := w.priceOf(o.Series.Model)
+	if price == nil {
+		price = w.priceOf(w.text(&w.span, fieldResponseModel))
+	}
+	if price != nil {
+		if o.CostNanoUSD, o.Priced = price.costOf(o); !o.Priced {
+			o.Notes |= aggregator.NoteInvalidNumber
+		}
+	}
+}
+
+// details reads a JSON object of numbers, as Langfuse writes them.
+func (w *walker) details(f field) map[string]float64 {
+	text := w.text(&w.span, f)
+	var numbers map[string]float64
+	if len(text) > maxDetails || json.Unmarshal([]byte(text), &numbers) != nil {
+		w.observation.Notes |= aggregator.NoteInvalidAttributeType
+		return nil
+	}
+	return numbers
+}
+
+// maxDetails bounds the JSON that is parsed, in bytes.
+const maxDetails = 4096
+
+// readUsageDetails reads the tokens as Langfuse counts them. Its input and
+// output leave out what has an entry of its own, unless the stated total says
+// that they do not.
+func (w *walker) readUsageDetails() {
+	o := &w.observation
+	numbers := w.details(fieldUsageDetails)
+	take := func(fact aggregator.Fact, into *int64, names ...string) {
+		for _, name := range names {
+			n, ok := numbers[name]
+			if !ok || w.known&fact != 0 {
+				continue
+			}
+			if !(n >= 0 && n <= maxTokens) || n != math.Trunc(n) {
+				o.Notes |= aggregator.NoteInvalidNumber
+				continue
+			}
+			*into = int64(n)
+			w.known |= fact
+		}
+	}
+	stated := w.known
+	take(aggregator.FactInputTokens, &o.InputTokens, "input", "input_tokens", "prompt_tokens")
+	take(aggregator.FactOutputTokens, &o.OutputTokens, "output", "output_tokens", "completion_tokens")
+	take(aggregator.FactCacheReadTokens, &o.CacheReadTokens,
+		"cache_read_input_tokens", "input_cached_tokens", "input_cache_read")
+	take(aggregator.FactCacheWriteTokens, &o.CacheWriteTokens,
+		"cache_creation_input_tokens", "input_cache_creation")
+	take(aggregator.FactReasoningTokens, &o.ReasoningTokens, "output_reasoning_tokens", "output_reasoning")
+	if total, ok := numbers["total"]; ok && total == float64(o.InputTokens+o.OutputTokens) {
+		return
+	}
+	if stated&aggregator.FactInputTokens == 0 && w.known&aggregator.FactInputTokens != 0 {
+		o.InputTokens += o.CacheReadTokens + o.CacheWriteTokens
+	}
+	if stated&aggregator.FactOutputTokens == 0 && w.known&aggregator.FactOutputTokens != 0 {
+		o.OutputTokens += o.ReasoningTokens
+	}
+}

@@ -1,0 +1,58 @@
+package spans
+
+import (
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// walker holds what the reading of one batch needs. It is reused, by one batch
+// at a time.
+type walker struct {
+	reader   *Reader
+	index    *index // of the reader: what is being read
+	resource record
+	span     record
+	event    record
+
+	// Of the resource and scope.
+	service, run, session string
+	injector              bool            // the spans are those of a fault injector
+	notes                 aggregator.Note // of the resource
+
+	// Of the span.
+	claudeCode  bool
+	meaning     meaning
+	told        told
+	known       aggregator.Fact
+	delayNano   int64 // the injected delay, where known says so
+	observation aggregator.Observation
+	request     aggregator.Request
+
+	// What is remembered over batches: it costs memory to make anew.
+	scratch  []byte
+	joined   map[string]string
+	lowered  map[string]string
+	outcomes map[failure]aggregator.Outcome
+	priced   map[string]*Price
+}
+
+func newWalker(r *Reader) *walker {
+	return &walker{
+		reader: r, span: newRecord(r.full.slots), resource: newRecord(r.full.slots), event: newRecord(r.full.slots),
+		joined: map[string]string{}, lowered: map[string]string{}, outcomes: map[failure]aggregator.Outcome{},
+		priced: map[string]*Price{},
+	}
+}
+
+// release returns the walker without anything that belongs to the batch.
+func (w *walker) release() {
+	w.span.release()
+	w.resource.release()
+	w.event.release()
+	w.service, w.run, w.session = "", "", ""
+	w.told, w.meaning = told{}, meaning{}
+	w.observation, w.request = aggregator.Observation{}, aggregator.Request{}
+	if len(w.joined) >= maxJoined {
+		clear(w.joined)
+	}
+	w.reader.walkers.Put(w)
+}
