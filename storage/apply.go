@@ -17,19 +17,33 @@ func (w *writer) apply(ctx context.Context, group []*waiting) error {
 	if err == nil {
 		err = w.applyDelta(ctx, delta)
 	}
-	if !errors.Is(err, histogram.ErrOverflow) {
+	overflow := errors.Is(err, histogram.ErrOverflow)
+	if err != nil && !overflow {
 		return err
 	}
 	for _, b := range group {
-		err := w.applyDelta(ctx, b.Delta)
-		if errors.Is(err, histogram.ErrOverflow) {
-			err = w.applySpans(ctx, b)
+		if overflow {
+			err = w.applyBatch(ctx, b)
+		} else {
+			err = w.keepRequests(ctx, b)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// applyBatch adds one batch of a group that does not fit as a whole.
+func (w *writer) applyBatch(ctx context.Context, b *waiting) error {
+	err := w.applyDelta(ctx, b.Delta)
+	if err == nil {
+		return w.keepRequests(ctx, b)
+	}
+	if errors.Is(err, histogram.ErrOverflow) {
+		return w.applySpans(ctx, b)
+	}
+	return err
 }
 
 func (w *writer) merge(group []*waiting) (*aggregator.Delta, error) {
@@ -46,20 +60,39 @@ func (w *writer) merge(group []*waiting) (*aggregator.Delta, error) {
 }
 
 func (w *writer) applySpans(ctx context.Context, b *waiting) error {
-	for o := range b.Observations {
-		w.single.Reset()
-		w.single.Fold(o)
-		err := w.applyDelta(ctx, w.single)
-		if errors.Is(err, histogram.ErrOverflow) {
-			w.single.Reset()
-			w.single.Reject(aggregator.RejectedOverflow)
-			err = w.applyDelta(ctx, w.single)
+	if !w.needsRequests(b) {
+		for o := range b.Observations {
+			if _, err := w.applySpan(ctx, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for r := range b.Requests {
+		folded, err := w.applySpan(ctx, &r.Observation)
+		if err == nil && folded {
+			k := keeper{writer: w, ctx: ctx, delta: w.single}
+			err = k.keep(r)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// applySpan adds one span and tells whether it was folded; single holds it
+// then.
+func (w *writer) applySpan(ctx context.Context, o *aggregator.Observation) (folded bool, err error) {
+	w.single.Reset()
+	w.single.Fold(o)
+	err = w.applyDelta(ctx, w.single)
+	if errors.Is(err, histogram.ErrOverflow) {
+		w.single.Reset()
+		w.single.Reject(aggregator.RejectedOverflow)
+		err = w.applyDelta(ctx, w.single)
+	}
+	return w.single.Folded() > 0, err
 }
 
 // addition is a cell and the row it is to be added to.
@@ -108,9 +141,8 @@ func (w *writer) add(a addition) error {
 	if err := a.row.cell.Add(a.cell); err != nil {
 		return fmt.Errorf("add to a row with room: %w", err)
 	}
-	if s, ok := w.unsaved[a.row.key.series]; ok && a.row.bucket.table == seriesTable {
-		w.pending.series = append(w.pending.series, s)
-		delete(w.unsaved, s.ID)
+	if a.row.bucket.table == seriesTable {
+		w.saveSeries(a.row.key.series)
 	}
 	if a.late {
 		spans := a.cell.Counters[aggregator.Requests]
@@ -188,6 +220,15 @@ func (w *writer) resolve(s aggregator.NamedSeries) *aggregator.Resolution {
 		w.unsaved[r.ID] = r.NamedSeries
 	}
 	return &r
+}
+
+// saveSeries makes sure that the file has a series once the transaction is
+// committed.
+func (w *writer) saveSeries(id aggregator.SeriesID) {
+	if s, ok := w.unsaved[id]; ok {
+		w.pending.series = append(w.pending.series, s)
+		delete(w.unsaved, id)
+	}
 }
 
 // settled tells whether a bucket had settled when the transaction began.

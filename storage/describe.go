@@ -16,8 +16,8 @@ import (
 // that came before. It is left untouched.
 var ErrOtherWidths = errors.New("file has other bucket widths")
 
-// describe writes the rows of meta that follow the configuration, in one
-// transaction.
+// describe writes what follows the configuration, in one transaction: rows of
+// meta, and the fault windows it knows of.
 func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -44,11 +44,16 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 		{"widths", string(text)},
 		{"settle_after_s", strconv.FormatInt(o.settleSeconds(), 10)},
 		{"max_series", strconv.Itoa(o.Limits.MaxSeries)},
+		{"fault_gap_ns", strconv.FormatInt(int64(o.FaultGap), 10)},
+		{"keep_requests", map[bool]string{true: "0", false: "1"}[o.DropRequests]},
 		{"writer_version", o.WriterVersion},
 	} {
 		if err := setMeta(ctx, conn, row[0], row[1]); err != nil {
 			return err
 		}
+	}
+	if err := replaceConfiguredWindows(ctx, conn, o.FaultWindows); err != nil {
+		return err
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
 	return err

@@ -12,7 +12,7 @@ import (
 // flush writes what the transaction changed.
 func (w *writer) flush(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		w.flushRuns, w.flushSeries, w.flushBuckets, w.flushLedger, w.flushMeta,
+		w.flushRuns, w.flushFacts, w.flushSeries, w.flushBuckets, w.flushRequests, w.flushLedger, w.flushMeta,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -39,8 +39,9 @@ func (w *writer) flushSeries(ctx context.Context) error {
 }
 
 func (w *writer) flushRuns(ctx context.Context) error {
-	const upsertRun = `INSERT INTO run (run_id, name, first_ns, last_ns, version) VALUES (?, ?, ?, ?, ?)
+	const upsertRun = `INSERT INTO run (run_id, name, pinned, first_ns, last_ns, version) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (run_id) DO UPDATE SET
+			pinned = max(pinned, excluded.pinned),
 			name = coalesce(min(name, excluded.name), name, excluded.name),
 			first_ns = coalesce(min(first_ns, excluded.first_ns), excluded.first_ns),
 			last_ns = coalesce(max(last_ns, excluded.last_ns), excluded.last_ns),
@@ -49,10 +50,11 @@ func (w *writer) flushRuns(ctx context.Context) error {
 		ON CONFLICT (run_id, category) DO UPDATE SET spans = spans + excluded.spans`
 	for _, r := range w.pending.runs {
 		var name any
-		if r.ID != "" && r.ID == w.options.RunID && w.options.RunName != "" {
+		configured := r.ID != "" && r.ID == w.options.RunID
+		if configured && w.options.RunName != "" {
 			name = w.options.RunName
 		}
-		if err := w.exec(ctx, upsertRun, r.ID, name, r.FirstUnixNano, r.LastUnixNano, w.version); err != nil {
+		if err := w.exec(ctx, upsertRun, r.ID, name, configured && w.options.RunPinned, r.FirstUnixNano, r.LastUnixNano, w.version); err != nil {
 			return fmt.Errorf("write run: %w", err)
 		}
 		for c, spans := range r.Spans {

@@ -31,12 +31,15 @@ type writer struct {
 	now         int64 // when the transaction began, Unix seconds
 
 	// What follows is what the writer remembers of the file.
-	version  int64 // number of the last commit
-	live     *live
-	registry *aggregator.Registry
-	seen     map[aggregator.Category]bool                   // categories with a span in the file
-	unsaved  map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
-	pending  pendingRows
+	version    int64 // number of the last commit
+	live       *live
+	registry   *aggregator.Registry
+	seen       map[aggregator.Category]bool                   // categories with a span in the file
+	unsaved    map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
+	dictionary *dictionary
+	knownFacts map[factsOfRun]bool // in the file
+	pending    pendingRows
+	requests   *requestRows
 
 	merged *aggregator.Delta // reused by every group of more than one batch
 	single *aggregator.Delta // reused where spans are folded one by one
@@ -48,6 +51,7 @@ type pendingRows struct {
 	runs   map[string]*aggregator.RunSpan
 	ledger map[string]int64
 	notes  map[string]int64
+	facts  []factsOfRun
 }
 
 func newWriter(o *Options) *writer {
@@ -76,19 +80,29 @@ func (w *writer) connect(ctx context.Context) (err error) {
 	return nil
 }
 
-// exec runs one of the constant statements of this package, which is prepared
-// when it is first needed.
+// exec runs one of the statements of this package.
 func (w *writer) exec(ctx context.Context, statement string, args ...any) error {
-	stmt, ok := w.prepared[statement]
-	if !ok {
-		var err error
-		if stmt, err = w.conn.PrepareContext(ctx, statement); err != nil {
-			return err
-		}
-		w.prepared[statement] = stmt
+	stmt, err := w.statement(ctx, statement)
+	if err != nil {
+		return err
 	}
-	_, err := stmt.ExecContext(ctx, args...)
+	_, err = stmt.ExecContext(ctx, args...)
 	return err
+}
+
+// statement returns one of the statements of this package, which is prepared
+// when it is first needed.
+func (w *writer) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+	stmt, ok := w.prepared[text]
+	if ok {
+		return stmt, nil
+	}
+	stmt, err := w.conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	w.prepared[text] = stmt
+	return stmt, nil
 }
 
 // prepare readies a connection to a file that has been migrated.
@@ -142,8 +156,10 @@ func (w *writer) run() {
 		// Only now: nobody has to wait for housekeeping.
 		if err == nil {
 			w.live.shrink()
-			if w.merged.Oversized() {
-				w.merged = aggregator.NewDelta(w.finest)
+			for _, d := range []**aggregator.Delta{&w.merged, &w.single} {
+				if (*d).Oversized() {
+					*d = aggregator.NewDelta(w.finest)
+				}
 			}
 		}
 	}
