@@ -14,7 +14,7 @@ import (
 // that a word unknown here can never add tokens a second time.
 func (w *walker) work(span ptrace.Span) meaning {
 	r := &w.span
-	if w.injector || r.has(fieldChaosToolkit) || r.has(fieldInjectorRole) && w.text(r, fieldInjectorRole) == "injector" {
+	if w.injector || r.hasAny(injectorFields) && w.saysInjector() {
 		return meaning{operation: span.Name(), category: aggregator.CategoryFault}
 	}
 	if w.claudeCode {
@@ -23,7 +23,11 @@ func (w *walker) work(span ptrace.Span) meaning {
 		}
 	}
 	unknown := ""
-	for word := w.text(r, fieldOperation); word != ""; word = w.text(r, fieldOperation) {
+	for r.has(fieldOperation) {
+		word := w.text(r, fieldOperation)
+		if word == "" {
+			break
+		}
 		rank := r.ranks[fieldOperation]
 		m, word := w.index.vocabularies[rank-1].find(word)
 		if m != nil {
@@ -38,6 +42,10 @@ func (w *walker) work(span ptrace.Span) meaning {
 		unknown = w.operation(span.Name())
 	}
 	return meaning{operation: unknown, category: w.category(span.Kind())}
+}
+
+func (w *walker) saysInjector() bool {
+	return w.span.has(fieldChaosToolkit) || w.text(&w.span, fieldInjectorRole) == "injector"
 }
 
 // named returns the meaning of a word with a name for the operation.

@@ -84,7 +84,6 @@ type told struct {
 // readEvents reads the events of a span. Those that only rows need are left to
 // readDetails.
 func (w *walker) readEvents(span ptrace.Span) {
-	w.told = told{}
 	for _, event := range span.Events().All() {
 		h := happeningOf(event)
 		if h == nil {

@@ -88,6 +88,31 @@ const (
 	numFields
 )
 
+// fieldSet is a set of fields, to pass over many that a span does not have at
+// once. It has 64 places, which fields with higher numbers, and dimensions,
+// share: a field that is not in it was not found, one that is may have been.
+type fieldSet uint64
+
+func setOf(fields ...field) (set fieldSet) {
+	for _, f := range fields {
+		set |= 1 << (f & 63)
+	}
+	return set
+}
+
+// Sets of fields that most spans have none of.
+var (
+	failureFields = setOf(fieldErrorType, fieldErrorFlag, fieldSuccess, fieldLevel, fieldRPCStatus, fieldResponseFlags)
+	faultFields   = setOf(fieldFault, fieldFaultDelay, fieldFaultStatus, fieldFaultHeaderDelay, fieldFaultHeaderAbort,
+		fieldAttack, fieldResponseFlags)
+	injectorFields = setOf(fieldInjectorRole, fieldChaosToolkit)
+	genAIFields    = setOf(fieldProvider, fieldModel, fieldTool, fieldAgent, fieldEntity)
+	tokenFields    = setOf(fieldTimeToFirstToken, fieldFirstTokenTime)
+	resendFields   = setOf(fieldResendCount, fieldAttempt)
+	detailFields   = setOf(fieldToolCallID, fieldDecision, fieldCircuit, fieldAnnotated)
+	runFields      = setOf(fieldRunName, fieldRunMode, fieldRunProfile, fieldRunPreset, fieldRunConfig)
+)
+
 // fieldNames are the fields whose sources can be configured, by the names that
 // the file has for them.
 var fieldNames = map[string]field{

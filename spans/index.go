@@ -86,6 +86,7 @@ func addTarget(table *nameTable[[]target], name string, t target) {
 type record struct {
 	values     []pcommon.Value
 	ranks      []uint8 // 0: nothing found
+	seen       fieldSet
 	attributes pcommon.Map
 	names      *nameTable[[]target]
 	more       *nameTable[[]target] // asked where names has nothing; may be nil
@@ -100,6 +101,7 @@ func newRecord(slots int) record {
 func (r *record) read(attributes pcommon.Map, names, more *nameTable[[]target]) {
 	clear(r.ranks)
 	r.attributes, r.names, r.more = attributes, names, more
+	var seen fieldSet
 	for name, value := range attributes.All() {
 		targets := names.find(name)
 		if targets == nil {
@@ -112,21 +114,28 @@ func (r *record) read(attributes pcommon.Map, names, more *nameTable[[]target]) 
 		}
 		for _, t := range *targets {
 			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
+				seen |= 1 << (t.slot & 63)
 				r.ranks[t.slot] = t.rank
 				r.values[t.slot] = value
 			}
 		}
 	}
+	r.seen = seen
 }
 
 // release forgets everything that belongs to a batch.
 func (r *record) release() {
 	clear(r.values)
 	clear(r.ranks)
+	r.seen = 0
 	r.attributes = pcommon.Map{}
 }
 
 func (r *record) has(f field) bool { return r.ranks[f] != 0 }
+
+// hasAny tells whether something may have been found for a field of the set;
+// false is certain.
+func (r *record) hasAny(of fieldSet) bool { return r.seen&of != 0 }
 
 // usable tells whether a value says anything that a field can hold.
 func usable(value pcommon.Value) bool {

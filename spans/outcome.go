@@ -142,9 +142,13 @@ func statusOutcome(code int64) (aggregator.Outcome, bool) {
 // looks at what names the error and at the HTTP status before the span status:
 // a server span that answered 4xx leaves its status unset.
 func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) {
-	failed := status == ptrace.StatusCodeError || w.saysFailed()
+	failed := status == ptrace.StatusCodeError
 	code, _ := w.count(fieldStatusCode, 999)
-	errorType := w.errorType(failed)
+	errorType := ""
+	if w.span.hasAny(failureFields) || w.eventful {
+		failed = failed || w.saysFailed()
+		errorType = w.errorType(failed)
+	}
 	if errorType == "" {
 		if outcome, failed := statusOutcome(code); failed {
 			errorType = statusText(code)

@@ -165,12 +165,14 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) bool {
 		return false
 	}
 	w.readAttributes(span)
-	w.told = told{}
-	if span.Events().Len() > 0 {
+	if events := span.Events().Len() > 0; events || w.eventful {
+		w.told, w.eventful = told{}, events
 		w.readEvents(span)
 	}
 	w.readSeries(span)
-	w.readFault()
+	if w.span.hasAny(faultFields) || w.resource.hasAny(faultFields) || w.eventful {
+		w.readFault()
+	}
 	if w.meaning.leaf {
 		w.readUsage()
 	}
@@ -201,21 +203,29 @@ func (w *walker) readSeries(span ptrace.Span) {
 	w.meaning = w.work(span)
 	s.Operation, s.Category = w.meaning.operation, w.meaning.category
 	s.Kind = kindOf(span.Kind())
-	s.Provider = w.provider()
-	s.Model = w.text(&w.span, fieldModel)
-	s.Tool = w.text(&w.span, fieldTool)
-	s.Agent = w.text(&w.span, fieldAgent)
-	if w.span.has(fieldEntity) {
-		switch {
-		case s.Category == aggregator.CategoryTool && s.Tool == "":
-			s.Tool = w.text(&w.span, fieldEntity)
-		case s.Category == aggregator.CategoryAgent && s.Agent == "":
-			s.Agent = w.text(&w.span, fieldEntity)
-		}
+	if w.span.hasAny(genAIFields) {
+		w.readGenAI()
 	}
 	s.Outcome, s.ErrorType = w.outcome(span.Status().Code())
 	if len(w.reader.dimensions) > 0 {
 		s.Dimensions = w.dimensions()
+	}
+}
+
+func (w *walker) readGenAI() {
+	s, r := &w.observation.Series, &w.span
+	s.Provider = w.provider()
+	s.Model = w.text(r, fieldModel)
+	s.Tool = w.text(r, fieldTool)
+	s.Agent = w.text(r, fieldAgent)
+	if !r.has(fieldEntity) {
+		return
+	}
+	switch {
+	case s.Category == aggregator.CategoryTool && s.Tool == "":
+		s.Tool = w.text(r, fieldEntity)
+	case s.Category == aggregator.CategoryAgent && s.Agent == "":
+		s.Agent = w.text(r, fieldEntity)
 	}
 }
 
@@ -227,6 +237,5 @@ func (w *walker) detailed() bool {
 		return true
 	}
 	return o.Session != "" || o.Series.Fault != "" || w.meaning.role != aggregator.RoleNone || w.told.detailed ||
-		r.has(fieldToolCallID) || r.has(fieldDecision) || r.has(fieldCircuit) || r.has(fieldAnnotated) ||
-		o.Series.Run != "" && w.describesRun()
+		r.hasAny(detailFields) || o.Series.Run != "" && w.describesRun()
 }

@@ -1,7 +1,6 @@
 package spans
 
 import (
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -133,8 +132,7 @@ func (w *walker) decision() (decision, source string) {
 // describesRun tells whether the span or its resource say more of their run
 // than its name.
 func (w *walker) describesRun() bool {
-	return slices.ContainsFunc([]field{fieldRunName, fieldRunMode, fieldRunProfile, fieldRunPreset, fieldRunConfig},
-		func(f field) bool { return w.span.has(f) || w.resource.has(f) })
+	return w.span.hasAny(runFields) || w.resource.hasAny(runFields)
 }
 
 // runAttributes are kept of the resource of a run's spans: they describe what

@@ -43,6 +43,9 @@ func (w *walker) times(span ptrace.Span, latestStart int64) bool {
 // token came, by an attribute or an event; and what it takes to give the time
 // per output token.
 func (w *walker) readTimeToFirstToken() {
+	if !w.span.hasAny(tokenFields) && w.told.firstToken == 0 {
+		return
+	}
 	o := &w.observation
 	ttft, ok := w.scaled(&w.span, fieldTimeToFirstToken, int64(maxDuration))
 	if !ok && w.span.has(fieldFirstTokenTime) {
@@ -97,6 +100,9 @@ func (w *walker) timePerOutputToken(ttft int64) {
 // readResends reads how often the request had been sent before: some say the
 // number of the attempt, or leave an event for each.
 func (w *walker) readResends() {
+	if !w.span.hasAny(resendFields) && w.told.attempts == 0 {
+		return
+	}
 	resends, ok := w.count(fieldResendCount, maxResends)
 	if !ok {
 		if resends, ok = w.count(fieldAttempt, maxResends); ok && resends > 0 {

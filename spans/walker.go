@@ -22,6 +22,7 @@ type walker struct {
 	claudeCode  bool
 	meaning     meaning
 	told        told
+	eventful    bool // told is not empty
 	known       aggregator.Fact
 	delayNano   int64 // the injected delay, where known says so
 	observation aggregator.Observation
@@ -49,7 +50,7 @@ func (w *walker) release() {
 	w.resource.release()
 	w.event.release()
 	w.service, w.run, w.session = "", "", ""
-	w.told, w.meaning = told{}, meaning{}
+	w.told, w.eventful, w.meaning = told{}, false, meaning{}
 	w.observation, w.request = aggregator.Observation{}, aggregator.Request{}
 	if len(w.joined) >= maxJoined {
 		clear(w.joined)
