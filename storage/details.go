@@ -139,11 +139,11 @@ const updateFacts = `UPDATE run SET
 	mode = coalesce(min(mode, ?3), mode, ?3),
 	profile = coalesce(min(profile, ?4), profile, ?4),
 	preset = coalesce(min(preset, ?5), preset, ?5),
-	config_json = coalesce(min(config_json, said.config), config_json, said.config),
-	attributes = coalesce(min(attributes, said.attributes), attributes, said.attributes)
+	config_json = coalesce(min(config_json, said.c), config_json, said.c),
+	attributes = coalesce(min(attributes, said.a), attributes, said.a)
 FROM (SELECT
-	CASE WHEN json_valid(?6) THEN CASE WHEN json_type(?6) = 'object' THEN ?6 END END AS config,
-	CASE WHEN json_valid(?7) THEN CASE WHEN json_type(?7) = 'object' THEN ?7 END END AS attributes
+	CASE WHEN json_valid(?6) THEN CASE WHEN json_type(?6) = 'object' THEN ?6 END END AS c,
+	CASE WHEN json_valid(?7) THEN CASE WHEN json_type(?7) = 'object' THEN ?7 END END AS a
 ) AS said WHERE run_id = ?1`
 
 // flushFacts follows flushRuns, which makes the rows.

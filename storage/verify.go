@@ -101,7 +101,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	}{
 		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"meta", v.checkMeta}, {"run", v.checkRuns},
 		{"series", v.checkSeries}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
-		{"ledger", v.checkLedger},
+		{"ledger", v.checkLedger}, {"request", v.checkRequests},
 	} {
 		err := check.run(ctx)
 		if errors.Is(err, errNoMeta) {
@@ -150,6 +150,17 @@ const (
 	ruleConserved  = "received is the sum of all other rows"
 	ruleFolded     = "folded is the sum of the spans of all runs"
 	ruleHeadline   = "follows from the categories of the file"
+
+	ruleIDBytes     = "is an id of as many bytes as it should have"
+	ruleCopy        = "tells spans without ids apart"
+	ruleKept        = "says what the row is kept for"
+	ruleMarked      = "says whether a fault touched the span"
+	ruleSeriesKind  = "is that of the series"
+	ruleRequestOnly = "is NULL where the span is not kept as a request"
+	ruleWindow      = "a window begins before it ends"
+	ruleObject      = "is a JSON object"
+	ruleClean       = "is valid, short and without NUL"
+	ruleOneRow      = "a span has at most one row"
 )
 
 // checkIntegrity runs SQLite's own check. Rows that break a CHECK of their

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
@@ -26,8 +28,7 @@ var goodFile = sync.OnceValue(func() []byte {
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "good.db")
-	err = filetest.Make(filetest.Options(path, filetest.Begin.Add(10*time.Minute)), filetest.Traffic(2500))
-	if err != nil {
+	if err := makeWithRequests(filetest.Options(path, filetest.Begin.Add(10*time.Minute)), filetest.Traffic(2500)); err != nil {
 		panic(err)
 	}
 	content, err := os.ReadFile(path)
@@ -36,6 +37,58 @@ var goodFile = sync.OnceValue(func() []byte {
 	}
 	return content
 })
+
+// makeWithRequests is filetest.Make, with a row for every span and some of what
+// spans tell besides.
+func makeWithRequests(o storage.Options, observations []aggregator.Observation) (err error) {
+	o.FaultWindows = []aggregator.FaultWindow{{Fault: "latency", StartUnixNano: 1, EndUnixNano: 2}}
+	s, err := storage.Open(context.Background(), o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	n := 0
+	for batch := range slices.Chunk(observations, 1000) {
+		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+		for i := range batch {
+			delta.Fold(&batch[i])
+		}
+		err := s.Write(context.Background(), storage.Batch{Delta: delta, Requests: func(yield func(*aggregator.Request) bool) {
+			for i := range batch {
+				n++
+				if r := detailedRequest(batch[i], n); !yield(&r) {
+					return
+				}
+			}
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// detailedRequest makes more of an observation.
+func detailedRequest(o aggregator.Observation, n int) aggregator.Request {
+	r := aggregator.Request{Observation: o, SpanName: "span", Known: aggregator.FactInputTokens | aggregator.FactStatusCode, StatusCode: 200}
+	if n%50 == 0 {
+		r.SpanID = [8]byte{}
+	}
+	if n%3 == 0 {
+		r.Session, r.ParentSpanID, r.Role = fmt.Sprint("session-", n%30), [8]byte{1}, aggregator.RoleTurn
+	}
+	if o.Series.Category == aggregator.CategoryTool {
+		r.ToolCallID, r.Decision = fmt.Sprint("call-", n), "accept"
+	}
+	if n%100 == 1 {
+		r.Circuits = []aggregator.CircuitState{{Circuit: "payments", AtUnixNano: o.StartUnixNano, State: aggregator.CircuitOpen}}
+		r.Evaluations = []aggregator.Evaluation{{AtUnixNano: o.StartUnixNano, Name: "helpful", Verdict: aggregator.VerdictAccepted}}
+	}
+	if o.Series.Run != "" {
+		r.RunFacts = aggregator.RunFacts{Mode: "load", ConfigJSON: `{"users": 5}`}
+	}
+	return r
+}
 
 // copyOfGood writes the good file anew and runs statements on it that the
 // program itself never would.

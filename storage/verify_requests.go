@@ -1,0 +1,245 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// rowRule is what should hold for each row of a table.
+type rowRule struct {
+	column   string
+	rule     string
+	broken   string // SQL that is true for a row that breaks it
+	expected string
+}
+
+// tableRules are the rules for one table. A row is reported once, for the first
+// rule that it breaks.
+type tableRules struct {
+	table string
+	from  string // what broken and row can refer to, selected from
+	row   string // SQL that names a row
+	rules []rowRule
+}
+
+// query returns rows as name, index of the rule and stored value.
+func (t *tableRules) query() string {
+	var which, stored strings.Builder
+	for i, r := range t.rules {
+		fmt.Fprintf(&which, "WHEN %s THEN %d ", r.broken, i)
+		fmt.Fprintf(&stored, "WHEN %d THEN quote(%s) ", i, r.column)
+	}
+	return fmt.Sprintf("SELECT %s, broken, CASE broken %sEND FROM (SELECT *, CASE %sEND AS broken FROM %s) WHERE broken IS NOT NULL",
+		t.row, &stored, &which, t.from)
+}
+
+func (v *verifier) checkRules(ctx context.Context, t *tableRules) error {
+	return v.each(ctx, t.query(), func(rows *sql.Rows) error {
+		var row, stored string
+		var i int
+		if err := rows.Scan(&row, &i, &stored); err != nil {
+			return err
+		}
+		r := t.rules[i]
+		return v.report(Problem{Relation: t.table, Row: row, Column: r.column, Rule: r.rule, Stored: stored, Expected: r.expected})
+	})
+}
+
+// idRule is broken by an id that has not as many bytes as it should.
+func idRule(column string, size int) rowRule {
+	return rowRule{column, ruleIDBytes, fmt.Sprintf("length(%s) <> %d", column, size), strconv.Itoa(size) + " bytes"}
+}
+
+// requestRules are the rules for rows of request.
+var requestRules = func() *tableRules {
+	t := &tableRules{
+		table: "request",
+		from: `(SELECT r.*, s.series_id IS NOT NULL AS known, s.kind AS series_kind, s.category, s.fault
+			FROM request AS r LEFT JOIN series AS s ON s.series_id = r.series_id)`,
+		row: "'start_ns=' || start_ns || ' span_id=' || lower(hex(span_id))",
+		rules: []rowRule{
+			{"series_id", ruleReference, "NOT known", "a row in series"},
+			idRule("span_id", 8), idRule("trace_id", 16), idRule("parent_span_id", 8),
+			{"kind", ruleKnown, fmt.Sprintf("kind NOT BETWEEN 0 AND %d", aggregator.NumKinds-1), "a kind"},
+			{"duration_ns", rulePositive, "duration_ns < -1", "0 or more, or -1"},
+			{"copy", ruleCopy, "copy < 0 OR (copy > 0) <> (span_id = zeroblob(8) OR trace_id = zeroblob(16))",
+				"0, or a number from 1 on for a span without ids"},
+			{"kept", ruleKept, "kept NOT BETWEEN 1 AND 3", "1, 2 or 3"},
+			{"role", ruleKnown, fmt.Sprintf("role NOT BETWEEN 1 AND %d", aggregator.RoleToolWait), "a role"},
+			{"marked", ruleMarked, fmt.Sprintf("marked <> 1 OR coalesce(marked, 0) <> (fault <> '' AND category <> '%s') AND fault <> '%s'",
+				aggregator.CategoryFault, aggregator.Overflow), "1 for spans with a fault that are not of its injector, else NULL"},
+			{"kind", ruleSeriesKind, kindBroken(), "the kind of the series"},
+		},
+	}
+	for _, c := range []requestColumn{
+		columnInputTokens, columnOutputTokens, columnCost, columnTTFT, columnInjectedDelay, columnMessageCount,
+		columnStatusCode, columnResends, columnCacheReadTokens, columnCacheWriteTokens, columnReasoningTokens,
+	} {
+		name := requestColumnNames[c]
+		t.rules = append(t.rules, rowRule{name, rulePositive, name + " < 0", "0 or more"})
+	}
+	t.rules = append(t.rules, rowRule{"weight_micro", rulePositive, "weight_micro <= 0", "more than 0"})
+	for _, c := range dictionaryColumns {
+		name := requestColumnNames[c]
+		t.rules = append(t.rules, rowRule{
+			name, ruleReference,
+			name + " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM dictionary AS d WHERE d.id = " + name + ")", "a row in dictionary",
+		})
+	}
+	for c := firstRequestOnly; c < numRequestColumns; c++ {
+		name := requestColumnNames[c]
+		t.rules = append(t.rules, rowRule{name, ruleRequestOnly, "kept & 1 = 0 AND " + name + " IS NOT NULL", "NULL"})
+	}
+	return t
+}()
+
+// kindBroken compares with the kind of the series; one that has overflowed has
+// none, and one of an unknown kind is reported itself.
+func kindBroken() string {
+	var names []string
+	for k := aggregator.KindUnspecified + 1; k < aggregator.NumKinds; k++ {
+		names = append(names, fmt.Sprintf("(%d, '%s')", k, k))
+	}
+	all := "(VALUES " + strings.Join(names, ", ") + ")"
+	return "series_kind IN (SELECT column2 FROM " + all + ") AND (kind, series_kind) NOT IN " + all
+}
+
+// eventRules are the rules for what spans tell besides.
+var eventRules = []*tableRules{
+	{
+		table: "fault_window", from: "fault_window", row: "'source=' || source || ' start_ns=' || start_ns",
+		rules: []rowRule{
+			{"end_ns", ruleWindow, "end_ns < start_ns", "start_ns or more"},
+			{"source", ruleKnown, "source NOT IN ('injector', 'config', 'import')", "injector, config or import"},
+		},
+	},
+	{
+		table: "circuit_state", from: "circuit_state", row: "'circuit=' || quote(circuit) || ' at_ns=' || at_ns",
+		rules: []rowRule{
+			{"run_id", ruleRun, "run_id NOT IN (SELECT run_id FROM run)", "a run"},
+			{"state", ruleKnown, "state NOT IN ('closed', 'open', 'half_open')", "a state"},
+			{"from_state", ruleKnown, "from_state NOT IN ('', 'closed', 'open', 'half_open')", "a state or nothing"},
+		},
+	},
+	{
+		table: "evaluation", from: "evaluation", row: "'at_ns=' || at_ns || ' span_id=' || lower(hex(span_id)) || ' ordinal=' || ordinal",
+		rules: []rowRule{
+			{"run_id", ruleRun, "run_id NOT IN (SELECT run_id FROM run)", "a run"},
+			idRule("span_id", 8), idRule("trace_id", 16),
+			{"ordinal", rulePositive, "ordinal < 0", "0 or more"},
+			{"accepted", ruleKnown, "accepted NOT IN (0, 1)", "0, 1 or NULL"},
+		},
+	},
+	{
+		table: "run", from: "run", row: "'run_id=' || quote(run_id)",
+		rules: []rowRule{
+			{"config_json", ruleObject, "CASE WHEN json_valid(config_json) THEN json_type(config_json) <> 'object' ELSE config_json IS NOT NULL END", "a JSON object"},
+			{"attributes", ruleObject, "CASE WHEN json_valid(attributes) THEN json_type(attributes) <> 'object' ELSE attributes IS NOT NULL END", "a JSON object"},
+			{"pinned", ruleKnown, "pinned NOT IN (0, 1)", "0 or 1"},
+		},
+	},
+}
+
+// requestsSince is the first schema version with these tables.
+const requestsSince = 2
+
+// checkRequests checks single requests and what they tell besides.
+func (v *verifier) checkRequests(ctx context.Context) error {
+	if v.meta.SchemaVersion < requestsSince {
+		return nil
+	}
+	for _, t := range append([]*tableRules{requestRules}, eventRules...) {
+		if err := v.checkRules(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, t := range textColumns {
+		if err := v.checkTexts(ctx, t.table, t.columns); err != nil {
+			return err
+		}
+	}
+	return v.checkRequestCounts(ctx)
+}
+
+// textColumns hold texts that instrumentations choose.
+var textColumns = []struct {
+	table   string
+	columns []string
+}{
+	{"dictionary", []string{"value"}},
+	{"request", []string{"session_id", "tool_call_id"}},
+	{"fault_window", []string{"run_id", "fault", "target", "experiment_id"}},
+	{"circuit_state", []string{"service", "circuit"}},
+	{"evaluation", []string{"service", "session_id", "name", "label", "source"}},
+	{"run", []string{"name", "mode", "profile", "preset"}},
+}
+
+// checkTexts reports texts that are not as CleanText leaves them.
+func (v *verifier) checkTexts(ctx context.Context, table string, columns []string) error {
+	values := make([]sql.NullString, len(columns))
+	into := make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	query := fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE coalesce(%[1]s, NULL) IS NOT NULL", strings.Join(columns, ", "), table)
+	return v.each(ctx, query, func(rows *sql.Rows) error {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		for i, value := range values {
+			if clean, notes := aggregator.CleanText(value.String); notes != 0 {
+				if err := v.report(Problem{
+					Relation: table, Column: columns[i], Rule: ruleClean,
+					Stored: strconv.QuoteToASCII(value.String), Expected: strconv.QuoteToASCII(clean),
+				}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// checkRequestCounts: a span has at most one row.
+func (v *verifier) checkRequestCounts(ctx context.Context) error {
+	if v.broken["request"] || v.broken["run_category"] {
+		return nil
+	}
+	var rows, folded int64
+	const count = "SELECT (SELECT count(*) FROM request), coalesce((SELECT spans FROM ledger WHERE reason = 'folded'), 0)"
+	if err := v.tx.QueryRowContext(ctx, count).Scan(&rows, &folded); err != nil {
+		return err
+	}
+	const byCategory = `SELECT s.run_id, s.category, count(*) FROM request AS r JOIN series AS s ON s.series_id = r.series_id
+		WHERE r.kept & 1 GROUP BY s.run_id, s.category`
+	over := false
+	err := v.each(ctx, byCategory, func(rows *sql.Rows) error {
+		var run, category string
+		var have, spans int64
+		if err := rows.Scan(&run, &category, &have); err != nil {
+			return err
+		}
+		if t := v.totals[totalKey{0, run, category}]; t != nil {
+			spans = t.requests
+		}
+		if have <= spans {
+			return nil
+		}
+		over = true
+		return v.report(Problem{
+			Relation: "request", Row: fmt.Sprintf("run_id=%q category=%q", run, category), Rule: ruleOneRow,
+			Stored: fmt.Sprintf("%d rows", have), Expected: fmt.Sprintf("%d or less", spans),
+		})
+	})
+	if err != nil || over || rows <= folded || v.broken["ledger"] {
+		return err
+	}
+	return v.report(Problem{
+		Relation: "request", Rule: ruleOneRow, Stored: fmt.Sprintf("%d rows", rows), Expected: fmt.Sprintf("%d or less", folded),
+	})
+}
