@@ -62,12 +62,20 @@ func (f *fileFlags) view(ctx context.Context, read func(*sql.Tx) error) (err err
 	return r.View(ctx, read)
 }
 
-func (f *fileFlags) open(ctx context.Context) (*storage.Reader, error) {
+// checkAll checks the flags of a verb that needs a file.
+func (f *fileFlags) checkAll() error {
 	if err := f.check(); err != nil {
-		return nil, err
+		return err
 	}
 	if f.db == "" {
-		return nil, usageError{errors.New("--db FILE is missing")}
+		return usageError{errors.New("--db FILE is missing")}
+	}
+	return nil
+}
+
+func (f *fileFlags) open(ctx context.Context) (*storage.Reader, error) {
+	if err := f.checkAll(); err != nil {
+		return nil, err
 	}
 	return storage.OpenReader(ctx, f.db)
 }

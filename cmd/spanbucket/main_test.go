@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 var update = flag.Bool("update", false, "write the outputs that the scripts expect")
@@ -35,7 +36,7 @@ func scripted() {
 		panic(err)
 	}
 	var stdout bytes.Buffer
-	p := &program{stdout: &stdout, stderr: os.Stderr, now: func() time.Time { return now }}
+	p := &program{stdin: os.Stdin, stdout: &stdout, stderr: os.Stderr, now: func() time.Time { return now }}
 	code := p.run(context.Background(), os.Args[1:])
 	if _, err := os.Stdout.Write(scrub(stdout.Bytes())); err != nil {
 		panic(err)
@@ -67,7 +68,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ESC", "\x1b")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage, "openfile": openFile},
 	})
 }
 
@@ -81,6 +82,17 @@ func makeFile(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	now := filetest.Begin.Add(time.Duration(spans) * 100 * time.Millisecond)
 	ts.Check(filetest.Make(filetest.Options(ts.MkAbs(args[0]), now), filetest.Traffic(spans)))
+}
+
+// openFile is the command "openfile FILE": until the script ends, a writer has
+// the file open, as a collector would.
+func openFile(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: openfile FILE")
+	}
+	s, err := storage.Open(context.Background(), filetest.Options(ts.MkAbs(args[0]), filetest.Begin))
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(s.Close()) })
 }
 
 // damage is the command "damage FILE STATEMENT": it runs SQL that the program

@@ -35,14 +35,15 @@ func (e usageError) Unwrap() error { return e.error }
 
 // program is one invocation.
 type program struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
 }
 
 // run runs the program with args, the command line without its name, and
 // returns the exit code. The answer goes to stdout, everything else to stderr.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, now: time.Now}
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
 	return p.run(ctx, args)
 }
 
@@ -98,7 +99,8 @@ be read or is not a spanbucket file. Answers go to stdout, everything else to st
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.schemaCommand(), p.verifyCommand())
+	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.schemaCommand(),
+		p.verifyCommand())
 	return root
 }
 
