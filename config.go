@@ -1,11 +1,8 @@
 package spanbucketexporter
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"math"
-	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -14,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
-	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -42,8 +38,17 @@ type Config struct {
 	Dimensions []DimensionConfig `mapstructure:"dimensions"`
 	// MaxSeries bounds the live series.
 	MaxSeries int `mapstructure:"max_series"`
+	// Requests says which requests are kept row by row.
+	Requests RequestsConfig `mapstructure:"requests"`
+	// Fields names the attributes that a field is read from, in order, in place
+	// of the built-in ones.
+	Fields map[string][]string `mapstructure:"fields"`
 	// Outcomes decides the outcome of spans by their error.type.
 	Outcomes Outcomes `mapstructure:"outcomes"`
+	// Prices of tokens; the first whose model matches counts.
+	Prices []PriceConfig `mapstructure:"prices"`
+	// Faults says when faults were, or will be, injected.
+	Faults FaultsConfig `mapstructure:"faults"`
 	// Run is the test run of spans that name none.
 	Run RunConfig `mapstructure:"run"`
 	// Synchronous says whether a commit survives a power cut.
@@ -78,125 +83,23 @@ type DimensionConfig struct {
 	_ struct{}
 }
 
-// RunConfig names the test run of spans that name none.
-type RunConfig struct {
-	ID   string `mapstructure:"id"`
-	Name string `mapstructure:"name"`
+// RequestsConfig says which requests are kept row by row.
+type RequestsConfig struct {
+	// SamplingRatio is the share of requests that are kept: 0 or 1.
+	SamplingRatio float64 `mapstructure:"sampling_ratio"`
 
 	_ struct{}
 }
 
-// Retention is how long buckets are kept; the zero value keeps them for ever.
-type Retention time.Duration
+// RunConfig names the test run of spans that name none.
+type RunConfig struct {
+	ID   string `mapstructure:"id"`
+	Name string `mapstructure:"name"`
+	// Pinned keeps what belongs to the run whatever the retention.
+	Pinned bool `mapstructure:"pinned"`
 
-// UnmarshalText reads a duration or "forever".
-func (r *Retention) UnmarshalText(text []byte) error {
-	if string(text) == "forever" {
-		*r = 0
-		return nil
-	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d <= 0 {
-		return fmt.Errorf("retention: %q: must be a positive duration such as 72h, or forever", text)
-	}
-	*r = Retention(d)
-	return nil
+	_ struct{}
 }
-
-// MarshalText is the inverse of UnmarshalText.
-func (r Retention) MarshalText() ([]byte, error) {
-	if r == 0 {
-		return []byte("forever"), nil
-	}
-	return []byte(time.Duration(r).String()), nil
-}
-
-// Detail says what is kept of a bucket width.
-type Detail storage.Detail
-
-// UnmarshalText reads "series" or "headline".
-func (d *Detail) UnmarshalText(text []byte) error {
-	for _, known := range []storage.Detail{storage.DetailSeries, storage.DetailHeadline} {
-		if string(text) == known.String() {
-			*d = Detail(known)
-			return nil
-		}
-	}
-	return fmt.Errorf("detail: %q: must be series or headline", text)
-}
-
-// MarshalText is the inverse of UnmarshalText.
-func (d Detail) MarshalText() ([]byte, error) { return []byte(storage.Detail(d).String()), nil }
-
-// Synchronous is SQLite's setting of that name.
-type Synchronous storage.Synchronous
-
-// UnmarshalText reads "full" or "normal".
-func (s *Synchronous) UnmarshalText(text []byte) error {
-	for _, known := range []storage.Synchronous{storage.SynchronousFull, storage.SynchronousNormal} {
-		if string(text) == known.String() {
-			*s = Synchronous(known)
-			return nil
-		}
-	}
-	return fmt.Errorf("synchronous: %q: must be full or normal", text)
-}
-
-// MarshalText is the inverse of UnmarshalText.
-func (s Synchronous) MarshalText() ([]byte, error) {
-	return []byte(storage.Synchronous(s).String()), nil
-}
-
-// Outcome is one of the ten outcomes.
-type Outcome aggregator.Outcome
-
-// UnmarshalText reads the name of an outcome, such as "rate_limited".
-func (o *Outcome) UnmarshalText(text []byte) error {
-	known, ok := aggregator.ParseOutcome(string(text))
-	if !ok {
-		return fmt.Errorf("outcomes: %q: must be one of the outcomes, such as rate_limited", text)
-	}
-	*o = Outcome(known)
-	return nil
-}
-
-// MarshalText is the inverse of UnmarshalText.
-func (o Outcome) MarshalText() ([]byte, error) { return []byte(aggregator.Outcome(o).String()), nil }
-
-// Outcomes maps values of error.type to outcomes.
-type Outcomes map[string]Outcome
-
-// Unmarshal reads the map. Its keys may contain "::", which otherwise separates
-// keys: the error types of some languages do.
-func (o *Outcomes) Unmarshal(conf *confmap.Conf) error {
-	*o = Outcomes{}
-	var errs []error
-	for _, errorType := range conf.AllKeys() {
-		var outcome Outcome
-		if err := outcome.UnmarshalText(fmt.Append(nil, conf.Get(errorType))); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", errorType, err))
-			continue
-		}
-		(*o)[errorType] = outcome
-	}
-	return errors.Join(errs...)
-}
-
-// FileMode is a file mode in octal digits.
-type FileMode fs.FileMode
-
-// UnmarshalText reads octal digits such as 0600.
-func (m *FileMode) UnmarshalText(text []byte) error {
-	mode, err := strconv.ParseUint(string(text), 8, 32)
-	if err != nil || mode > math.MaxUint16 {
-		return fmt.Errorf(`file_mode: %q: must be octal digits in quotes, such as "0640"`, text)
-	}
-	*m = FileMode(mode)
-	return nil
-}
-
-// MarshalText is the inverse of UnmarshalText.
-func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%#o", uint32(m)), nil }
 
 var (
 	_ component.Config              = (*Config)(nil)
@@ -204,6 +107,9 @@ var (
 	_ confmap.Unmarshaler           = (*BucketConfig)(nil)
 	_ confmap.Unmarshaler           = (*DimensionConfig)(nil)
 	_ confmap.Unmarshaler           = (*Outcomes)(nil)
+	_ confmap.Unmarshaler           = (*PriceConfig)(nil)
+	_ confmap.Unmarshaler           = (*FaultsConfig)(nil)
+	_ confmap.Unmarshaler           = (*FaultWindowConfig)(nil)
 	_ interface{ Validate() error } = (*Config)(nil)
 )
 
@@ -224,6 +130,8 @@ func createDefaultConfig() component.Config {
 		},
 		SettleAfter: time.Minute,
 		MaxSeries:   10_000,
+		Requests:    RequestsConfig{SamplingRatio: 1},
+		Faults:      FaultsConfig{Gap: 5 * time.Second},
 	}
 }
 
@@ -232,8 +140,15 @@ func createDefaultConfig() component.Config {
 // without end unless told otherwise.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	defaults := createDefaultConfig().(*Config)
+	// Once with every key, since unknown ones are refused even without a value.
 	if err := conf.Unmarshal(c); err != nil {
 		return err
+	}
+	if dropKeysWithoutValue(conf) {
+		*c = *defaults
+		if err := conf.Unmarshal(c); err != nil {
+			return err
+		}
 	}
 	if enabled, ok := conf.Get("sending_queue::enabled").(bool); !ok || !enabled {
 		c.Queue = defaults.Queue
@@ -246,6 +161,18 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 		c.Retry.MaxElapsedTime = 0
 	}
 	return nil
+}
+
+// dropKeysWithoutValue takes out the keys that stand there without a value, or
+// with a variable that is not set, and tells whether there were any: they mean
+// the default, not zero. A field without sources is left to be refused.
+func dropKeysWithoutValue(conf *confmap.Conf) (found bool) {
+	for _, key := range conf.AllKeys() {
+		if conf.Get(key) == nil && !strings.HasPrefix(key, "fields::") {
+			found = conf.Delete(key) || found
+		}
+	}
+	return found
 }
 
 // Unmarshal reads one width. A bare number would pass for nanoseconds.

@@ -66,6 +66,47 @@ func TestInvalidConfigurations(t *testing.T) {
 			`path: "":`, "max_series: -5:", "buckets::1::width: 1m0s:", "dimensions::0::max_values: -1:",
 		},
 		"several misspelt at once": {`synchronous: "ful"`, `file_mode: "9"`, `outcomes: "b"`},
+
+		"unknown key in requests":            {"max_rows"},
+		"a share of requests":                {"requests::sampling_ratio: 0.5: must be 1, which keeps every request, or 0, which keeps none"},
+		"field that is none":                 {`fields: "colour": must be one of agent, `, "model"},
+		"field without attributes":           {"fields::model: 0 attributes: must be from 1 to 16"},
+		"field that is none and has nothing": {`fields: "colour": must be one of`, "fields::model: 0 attributes:"},
+		"key that is none and has nothing":   {"pth"},
+		"field of too many attributes":       {"fields::model: 17 attributes: must be from 1 to 16"},
+		"field of attributes that are none": {
+			`fields::model::1: "": must name an attribute`, `fields::model::2: "a.b": is attribute 0 already`,
+		},
+		"field of a map":        {"fields[model]"},
+		"price without a model": {`prices::0::model: "": must name models`},
+		"price of nothing":      {"prices::0::input: none: must be given where output is not"},
+		"prices out of range": {
+			"prices::0::input: -0.5: must be from 0 to 1000000", "prices::0::output: 1000000.000001: must be",
+			"prices::1::cache_read: 2000000: must be", "prices::1::cache_write: -1: must be",
+		},
+		"prices with too many decimals": {
+			`'input' "0.0000001": must be US dollars per million tokens, such as 0.075, with at most 6 decimals`, `"0.1234567": must be`,
+		},
+		"prices that are none":     {`'input' "NaN": must be`, `'output' "+Inf": must be`, `'cache_read' "2,50": must be`, `'cache_write' "--1": must be`},
+		"unknown key in a price":   {"prices[0]", "reasoning"},
+		"fault gap without a unit": {"gap: 5: must be a duration such as 5s", `'start' "noon"`},
+		"fault gap negative":       {"faults::gap: -1s: must be from 0s to 1h0m0s"},
+		"fault gap of a day":       {"faults::gap: 24h0m0s: must be from 0s to 1h0m0s"},
+		"fault window without anything": {
+			`faults::windows::0::fault: "": must name the fault`, "faults::windows::0::start: none: must be given",
+			"faults::windows::0::end: none: must be given",
+		},
+		"fault window that ends before it starts": {
+			"faults::windows::0::end: 2026-01-30T09:59:59Z: must not be before the start, 2026-01-30T10:00:00Z",
+		},
+		"times that are none":           {`'start' "1769767200": must be a time such as`, `'end' "noon"`, "windows[1]", `"@0"`, `"@99999999999"`},
+		"times out of range":            {`"1969-12-31T23:59:59.5Z": must be a time such as`, `"2262-01-01T00:00:00Z": must be a time such as`},
+		"unknown key in a fault window": {"windows[0]", "severity"},
+		"pinned run without id":         {"run::pinned: true: needs run::id"},
+		"several of the blocks at once": {
+			"requests::sampling_ratio: 2:", "fields::model: 0 attributes:", `prices::0::model: "":`, "prices::0::input: none:",
+			"faults::gap: 2h0m0s:", "faults::windows::0::end: none:", "run::pinned: true:",
+		},
 	}
 	cases, err := confmaptest.LoadConf("testdata/invalid.yaml")
 	require.NoError(t, err)

@@ -99,12 +99,15 @@ func (e *tracesExporter) consume(ctx context.Context, batch ptrace.Traces) error
 			e.deltas.Put(delta)
 		}
 	}()
-	observations := e.reader.Observations(batch, e.now())
+	now := e.now()
+	observations := e.reader.Observations(batch, now)
 	for o := range observations {
 		delta.Fold(o)
 	}
 	delta.Settle()
-	return e.store.Write(ctx, storage.Batch{Delta: delta, Observations: observations})
+	return e.store.Write(ctx, storage.Batch{
+		Delta: delta, Observations: observations, Requests: e.reader.Requests(batch, now),
+	})
 }
 
 // shutdown commits what is waiting and closes the file. The collector has
@@ -130,12 +133,15 @@ func (c *Config) widths() []storage.Width {
 }
 
 func (c *Config) readerOptions() spans.Options {
-	o := spans.Options{Run: c.Run.ID, Outcomes: map[string]aggregator.Outcome{}}
+	o := spans.Options{Run: c.Run.ID, Fields: c.Fields, Outcomes: map[string]aggregator.Outcome{}}
 	for _, d := range c.Dimensions {
 		o.Dimensions = append(o.Dimensions, spans.Dimension{Name: d.Name, Default: d.Default})
 	}
 	for errorType, outcome := range c.Outcomes {
 		o.Outcomes[errorType] = aggregator.Outcome(outcome)
+	}
+	for i := range c.Prices {
+		o.Prices = append(o.Prices, c.Prices[i].price())
 	}
 	return o
 }
@@ -145,14 +151,22 @@ func (c *Config) storageOptions() storage.Options {
 	for _, d := range c.Dimensions {
 		limits.Dimensions = append(limits.Dimensions, aggregator.DimensionLimit{Name: d.Name, MaxValues: d.MaxValues})
 	}
+	windows := make([]aggregator.FaultWindow, len(c.Faults.Windows))
+	for i := range c.Faults.Windows {
+		windows[i] = c.Faults.Windows[i].window()
+	}
 	return storage.Options{
-		Path:        c.Path,
-		FileMode:    fs.FileMode(c.FileMode),
-		Widths:      c.widths(),
-		SettleAfter: c.SettleAfter,
-		Limits:      limits,
-		Synchronous: storage.Synchronous(c.Synchronous),
-		RunID:       c.Run.ID,
-		RunName:     c.Run.Name,
+		Path:         c.Path,
+		FileMode:     fs.FileMode(c.FileMode),
+		Widths:       c.widths(),
+		SettleAfter:  c.SettleAfter,
+		Limits:       limits,
+		Synchronous:  storage.Synchronous(c.Synchronous),
+		RunID:        c.Run.ID,
+		RunName:      c.Run.Name,
+		RunPinned:    c.Run.Pinned,
+		DropRequests: c.Requests.SamplingRatio == 0,
+		FaultWindows: windows,
+		FaultGap:     c.Faults.Gap,
 	}
 }

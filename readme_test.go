@@ -34,7 +34,11 @@ var pagesNow = time.Date(2026, 1, 30, 11, 0, 0, 0, time.UTC)
 func trafficFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
-	e := startExporter(t, testConfig(path))
+	config := testConfig(path)
+	config.Faults.Windows = []FaultWindowConfig{{
+		Fault: "latency", Start: Instant(pagesNow.Add(-30 * time.Minute).UnixNano()), End: Instant(pagesNow.Add(-20 * time.Minute).UnixNano()),
+	}}
+	e := startExporter(t, config)
 	g := spantest.New(1, spantest.Dense)
 	const batches = 30
 	step := time.Hour / batches
@@ -244,9 +248,7 @@ func TestConfigurationTable(t *testing.T) {
 			require.NoError(t, err)
 			with, err := configFromYAML(t, settingOf(key, stated[0]))
 			require.NoError(t, err)
-			if len(with.Dimensions)+len(with.Outcomes) == 0 {
-				with.Dimensions, with.Outcomes = nil, nil // none, whether written or not
-			}
+			dropEmpty(with)
 			require.Equal(t, without, with, "the default is not %s", stated[0])
 			// A key that did not exist would be refused.
 			_, err = configFromYAML(t, settingOf(key+"x", stated[0]))
@@ -256,26 +258,39 @@ func TestConfigurationTable(t *testing.T) {
 	require.ElementsMatch(t, configKeys(reflect.TypeFor[Config](), ""), written)
 }
 
+// dropEmpty makes lists and maps without elements nil: there are none, whether
+// that is written or not.
+func dropEmpty(c *Config) {
+	if len(c.Dimensions)+len(c.Outcomes)+len(c.Fields)+len(c.Prices)+len(c.Faults.Windows) == 0 {
+		c.Dimensions, c.Outcomes, c.Fields, c.Prices, c.Faults.Windows = nil, nil, nil, nil, nil
+	}
+}
+
 // settingOf writes a configuration that sets one key, given as in the table,
 // or leaves it out where value is empty.
 func settingOf(key, value string) string {
-	list, inner, nested := strings.Cut(key, "[].")
-	if nested {
+	nest := func(key, value string) string {
+		if outer, inner, nested := strings.Cut(key, "."); nested {
+			return fmt.Sprintf("%s: {%s: %s}", outer, inner, value)
+		}
+		return key + ": " + value
+	}
+	list, inner, ofElement := strings.Cut(key, "[].")
+	switch {
+	case ofElement:
 		// What an element must have.
-		must := map[string]string{"buckets": "width: 1s", "dimensions": "name: an.attribute"}[list]
+		must := map[string]string{
+			"buckets": "width: 1s", "dimensions": "name: an.attribute", "prices": "model: m, input: 1",
+			"faults.windows": `fault: f, start: "@1", end: "@2"`,
+		}[list]
 		if value != "" {
 			must += ", " + inner + ": " + value
 		}
-		return fmt.Sprintf("%s: [{%s}]", list, must)
-	}
-	if value == "" {
+		return nest(list, "[{"+must+"}]")
+	case value == "":
 		return ""
 	}
-	outer, inner, nested := strings.Cut(key, ".")
-	if nested {
-		return fmt.Sprintf("%s: {%s: %s}", outer, inner, value)
-	}
-	return key + ": " + value
+	return nest(key, value)
 }
 
 // configKeys lists the keys of a configuration as the table names them; what
@@ -334,7 +349,7 @@ func TestManifestOfTheReadme(t *testing.T) {
 	assert.Contains(t, command, builder+"@"+tools[builder]+" --config builder.yaml")
 	var parsed map[string]any
 	require.NoError(t, yaml.Unmarshal([]byte(manifest), &parsed))
-	assert.Equal(t, storage.SchemaVersion, 1, "the README says nothing of older files yet")
+	assert.Contains(t, readPage(t, "README.md").text, fmt.Sprintf("schema version %d", storage.SchemaVersion), "what becomes of older files")
 }
 
 // TestCommandsOfThePages checks that what the pages tell people to type is

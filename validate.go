@@ -37,8 +37,14 @@ func (c *Config) Validate() error {
 	if c.MaxSeries < 1 || c.MaxSeries > maxMaxSeries {
 		fault("max_series", c.MaxSeries, "must be from 1 to %d", maxMaxSeries)
 	}
+	if ratio := c.Requests.SamplingRatio; ratio != 0 && ratio != 1 {
+		fault("requests::sampling_ratio", ratio, "must be 1, which keeps every request, or 0, which keeps none; shares in between are not there yet")
+	}
 	c.validateBuckets(fault)
 	c.validateDimensions(fault)
+	c.validateFields(fault)
+	c.validatePrices(fault)
+	c.validateFaults(fault)
 	c.validateRun(fault)
 	return errors.Join(faults...)
 }
@@ -94,6 +100,9 @@ func (c *Config) validateRun(fault faultFunc) {
 	validateText(fault, "run::name", c.Run.Name)
 	if c.Run.Name != "" && c.Run.ID == "" {
 		fault("run::name", fmt.Sprintf("%q", c.Run.Name), "needs run::id")
+	}
+	if c.Run.Pinned && c.Run.ID == "" {
+		fault("run::pinned", true, "needs run::id")
 	}
 }
 
