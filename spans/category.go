@@ -77,8 +77,8 @@ func (w *walker) category(kind ptrace.SpanKind) aggregator.Category {
 // isInjector tells by service and instrumentation scope whether spans come
 // from the experiments of LitmusChaos or Chaos Toolkit.
 func isInjector(service, scope string) bool {
-	return strings.HasPrefix(scope, "litmuschaos.io/") || service == "chaostoolkit" ||
-		service == "chaos_experiment_job" || service == "chaos_experiment_job_helper"
+	return strings.HasPrefix(scope, "litmuschaos.io/") || strings.HasPrefix(scope, "chaostracing.") ||
+		scope == "chaostoolkit" || service == "chaos_experiment_job" || service == "chaos_experiment_job_helper"
 }
 
 // kindOf maps the span kinds of pdata; an unknown number is unspecified.

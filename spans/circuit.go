@@ -23,9 +23,10 @@ func circuitState(written string) string {
 
 // The attributes of events about circuit breakers.
 var (
-	circuitNames      = []string{"circuit_breaker.name", "circuit.name", "resilience4j.circuitbreaker.name", "pipeline.name"}
-	circuitToStates   = []string{"circuit_breaker.to_state", "circuit_breaker.state", "circuit.state", "resilience4j.circuitbreaker.state"}
+	circuitNames      = []string{"circuit_breaker.name", "circuit.name", "resilience4j.circuitbreaker.name"}
+	circuitToStates   = []string{"circuit_breaker.to_state", "circuit_breaker.state", "resilience4j.circuitbreaker.state"}
 	circuitFromStates = []string{"circuit_breaker.from_state"}
+	circuitPipeline   = []string{"pipeline.name"} // of Polly, with the strategy in it
 	circuitStrategy   = []string{"strategy.name"}
 )
 
@@ -33,6 +34,9 @@ var (
 // one that an attribute gives for the end of the span.
 func (w *walker) readCircuits(span ptrace.Span) {
 	r := &w.request
+	if r.Circuit == "" && w.span.has(fieldPipeline) {
+		r.Circuit = w.join(w.text(&w.span, fieldPipeline), '/', w.text(&w.span, fieldStrategy))
+	}
 	for _, event := range span.Events().All() {
 		h := happeningOf(event)
 		if h == nil || h.kind != eventCircuit {
@@ -40,8 +44,8 @@ func (w *walker) readCircuits(span ptrace.Span) {
 		}
 		attributes := event.Attributes()
 		name := firstText(attributes, circuitNames)
-		if _, own := attributes.Get("pipeline.name"); own {
-			name = w.join(name, '/', firstText(attributes, circuitStrategy))
+		if pipeline := firstText(attributes, circuitPipeline); name == "" && pipeline != "" {
+			name = w.join(pipeline, '/', firstText(attributes, circuitStrategy))
 		}
 		if name == "" {
 			name = r.Circuit

@@ -17,6 +17,7 @@ const (
 	eventFault
 	eventCircuit
 	eventEvaluation
+	eventChoice
 )
 
 // happening is what the name of an event says.
@@ -33,7 +34,9 @@ var eventNames = map[string]happening{
 	"gen_ai.content.chunk": {kind: eventFirstToken}, "first_token": {kind: eventFirstToken},
 	"gen_ai.first_token": {kind: eventFirstToken}, "llm.first_token": {kind: eventFirstToken},
 	"ai.stream.firstChunk": {kind: eventFirstToken}, "First Token Stream Event": {kind: eventFirstToken},
-	"exception": {kind: eventException}, "gen_ai.client.operation.exception": {kind: eventException},
+	"gen_ai.content.completion.chunk": {kind: eventFirstToken}, "llm.content.completion.chunk": {kind: eventFirstToken}, // OpenLLMetry
+	"gen_ai.choice": {kind: eventChoice},
+	"exception":     {kind: eventException}, "gen_ai.client.operation.exception": {kind: eventException},
 	"gen_ai.request.attempt":       {kind: eventAttempt},
 	"fault.injected":               {kind: eventFault},
 	"chaos.fault":                  {kind: eventFault},
@@ -103,7 +106,7 @@ func (w *walker) readEvents(span ptrace.Span) {
 			w.told.attempts++
 		case eventFault:
 			w.readFaultEvent(event, h.word)
-		default:
+		case eventCircuit, eventEvaluation:
 			w.told.detailed = true
 		}
 	}

@@ -47,6 +47,7 @@ const (
 	fieldMessagingSystem
 	fieldMessagingOperation
 	fieldMessagingDestination
+	fieldMessagingAnonymous
 
 	fieldFault
 	fieldFaultDelay
@@ -67,8 +68,10 @@ const (
 	fieldDecisionSource
 	fieldCircuit
 	fieldCircuitState
+	fieldPipeline
 	fieldAnnotated
 
+	fieldStrategy
 	fieldInstance
 	fieldHost
 	fieldProcess
@@ -109,7 +112,7 @@ var (
 	genAIFields    = setOf(fieldProvider, fieldModel, fieldTool, fieldAgent, fieldEntity)
 	tokenFields    = setOf(fieldTimeToFirstToken, fieldFirstTokenTime)
 	resendFields   = setOf(fieldResendCount, fieldAttempt)
-	detailFields   = setOf(fieldToolCallID, fieldDecision, fieldCircuit, fieldAnnotated)
+	detailFields   = setOf(fieldToolCallID, fieldDecision, fieldCircuit, fieldPipeline, fieldAnnotated)
 	runFields      = setOf(fieldRunName, fieldRunMode, fieldRunProfile, fieldRunPreset, fieldRunConfig)
 )
 

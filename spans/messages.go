@@ -9,7 +9,7 @@ import (
 
 // messagePrefixes begin the attributes of dialects that number the messages of
 // the prompt.
-var messagePrefixes = []string{"llm.input_messages.", "gen_ai.prompt."}
+var messagePrefixes = []string{"llm.input_messages.", "gen_ai.prompt.", "llm.prompts."}
 
 // messageCount returns how many messages the prompt has; 0 where the span does
 // not say. The messages themselves are not read.
@@ -48,8 +48,7 @@ func numberBefore(text string, separator byte) int64 {
 }
 
 // elements counts the elements of an array that is written as JSON, without
-// looking into them; 0 for anything else. It does not check the rest: text that
-// was cut off has as many elements as begin in it.
+// looking into them; 0 for anything else, also for text that was cut off.
 func elements(text string) int64 {
 	text = strings.TrimLeft(text, " \t\r\n")
 	if !strings.HasPrefix(text, "[") {
@@ -74,14 +73,14 @@ func elements(text string) int64 {
 			continue
 		}
 		if depth == 0 {
-			break
+			return n
 		}
 		if !begun && !isSpace(c) && i > 0 {
 			begun = true
 			n++
 		}
 	}
-	return n
+	return 0
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -1,5 +1,7 @@
 package spans
 
+import "strings"
+
 // operation names what a span does that names no GenAI operation: the MCP
 // method, else HTTP method and route (never a raw path), else the RPC method,
 // else database operation and collection, else messaging operation and
@@ -13,6 +15,9 @@ func (w *walker) operation(spanName string) string {
 		return w.join(method, ' ', w.text(r, fieldHTTPRoute))
 	}
 	if method := w.text(r, fieldRPCMethod); method != "" {
+		if strings.Contains(method, "/") { // newer conventions: with the service in front
+			return method
+		}
 		if service := w.text(r, fieldRPCService); service != "" {
 			return w.join(service, '/', method)
 		}
@@ -22,9 +27,18 @@ func (w *walker) operation(spanName string) string {
 		return w.join(operation, ' ', w.text(r, fieldDBCollection))
 	}
 	if operation := w.text(r, fieldMessagingOperation); operation != "" {
-		return w.join(operation, ' ', w.text(r, fieldMessagingDestination))
+		return w.join(operation, ' ', w.destination())
 	}
 	return spanName
+}
+
+// destination names where a message goes. Anonymous and temporary queues have
+// names without end.
+func (w *walker) destination() string {
+	if w.span.has(fieldMessagingAnonymous) && w.text(&w.span, fieldMessagingAnonymous) == "true" {
+		return "(anonymous)"
+	}
+	return w.text(&w.span, fieldMessagingDestination)
 }
 
 // maxJoined bounds the memory of joined names; with more distinct ones in a

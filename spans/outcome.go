@@ -150,47 +150,57 @@ func (w *walker) outcome(status ptrace.StatusCode) (aggregator.Outcome, string) 
 		errorType = w.errorType(failed)
 	}
 	if errorType == "" {
-		if outcome, failed := statusOutcome(code); failed {
-			errorType = statusText(code)
-			if configured, ok := w.reader.outcomes[errorType]; ok {
-				outcome = configured
-			}
-			return outcome, errorType
-		}
-		if failed {
-			return aggregator.OutcomeOtherError, ""
-		}
-		return aggregator.OutcomeSuccess, ""
+		return w.outcomeOfStatus(code, failed)
 	}
-	f := failure{errorType, code}
+	f := failure{errorType, code, ""}
+	if w.span.has(fieldRPCStatus) {
+		f.rpc = rpcErrorType(w.text(&w.span, fieldRPCStatus))
+	}
 	outcome, known := w.outcomes[f]
 	if !known {
-		outcome = w.reader.outcomeOf(errorType, code)
+		outcome = w.reader.outcomeOf(f)
 		if len(w.outcomes) < maxJoined && len(errorType) <= maxRemembered {
-			f.errorType = strings.Clone(errorType)
+			f.errorType, f.rpc = strings.Clone(errorType), strings.Clone(f.rpc)
 			w.outcomes[f] = outcome
 		}
 	}
 	return outcome, errorType
 }
 
+// outcomeOfStatus says how a span ended that does not name its error.
+func (w *walker) outcomeOfStatus(code int64, failed bool) (aggregator.Outcome, string) {
+	outcome, failure := statusOutcome(code)
+	if !failure && !failed {
+		return aggregator.OutcomeSuccess, ""
+	}
+	errorType := ""
+	if failure {
+		errorType = statusText(code)
+		if configured, ok := w.reader.outcomes[errorType]; ok {
+			return configured, errorType
+		}
+	} else {
+		outcome = aggregator.OutcomeOtherError
+	}
+	if w.span.has(fieldResponseFlags) {
+		flags := w.text(&w.span, fieldResponseFlags)
+		for _, e := range envoyOutcomes {
+			if hasFlag(flags, e.flag) {
+				return e.outcome, errorType
+			}
+		}
+	}
+	return outcome, errorType
+}
+
 // errorType returns the name of the error: error.type, else the type of the
-// exception of a span that failed, else what Envoy's response flags or the RPC
-// status say.
+// exception of a span that failed, else what the RPC status says.
 func (w *walker) errorType(failed bool) string {
 	if named := w.text(&w.span, fieldErrorType); named != "" {
 		return named
 	}
 	if failed && w.told.exceptionType != "" {
 		return w.told.exceptionType
-	}
-	if w.span.has(fieldResponseFlags) {
-		flags := w.text(&w.span, fieldResponseFlags)
-		for _, e := range envoyErrors {
-			if hasFlag(flags, e.flag) {
-				return e.errorType
-			}
-		}
 	}
 	if w.span.has(fieldRPCStatus) {
 		return rpcErrorType(w.text(&w.span, fieldRPCStatus))
@@ -209,11 +219,13 @@ func (w *walker) saysFailed() bool {
 // failure is what the outcome of a failed span depends on.
 type failure struct {
 	errorType string
-	code      int64 // 0: none
+	code      int64  // 0: none
+	rpc       string // the error that the RPC status names
 }
 
 // outcomeOf decides the outcome of a span that names its error.
-func (r *Reader) outcomeOf(errorType string, code int64) aggregator.Outcome {
+func (r *Reader) outcomeOf(f failure) aggregator.Outcome {
+	errorType, code := f.errorType, f.code
 	if outcome, ok := r.outcomes[errorType]; ok {
 		return outcome
 	}
@@ -221,9 +233,8 @@ func (r *Reader) outcomeOf(errorType string, code int64) aggregator.Outcome {
 	if outcome, ok := classify(classesBeforeStatus, name); ok {
 		return outcome
 	}
-	if code == 0 && len(errorType) == 3 {
-		// The conventions put the status code into error.type.
-		code, _ = strconv.ParseInt(errorType, 10, 64)
+	if code == 0 {
+		code = codeOf(errorType)
 	}
 	if outcome, ok := statusOutcome(code); ok {
 		return outcome
@@ -231,7 +242,23 @@ func (r *Reader) outcomeOf(errorType string, code int64) aggregator.Outcome {
 	if outcome, ok := classify(classesAfterStatus, name); ok {
 		return outcome
 	}
+	if f.rpc != "" && f.rpc != f.errorType {
+		return r.outcomeOf(failure{errorType: f.rpc})
+	}
 	return aggregator.OutcomeOtherError
+}
+
+// codeOf returns the HTTP status that error.type holds, where the conventions
+// have it put there; 0 for another error.
+func codeOf(errorType string) int64 {
+	if len(errorType) != 3 {
+		return 0
+	}
+	code, err := strconv.ParseInt(errorType, 10, 64)
+	if err != nil || code < 100 || code > 599 {
+		return 0
+	}
+	return code
 }
 
 // className returns the last part of a qualified class name, in lower case:

@@ -13,10 +13,11 @@ var providers = func() (t nameTable[string]) {
 		"azure.ai.openai": {
 			"az.ai.openai", "azure", "Azure", "azure-openai", "azure_openai", "azure_openai_chat",
 		},
-		"gcp.gemini": {"gemini", "google.generative-ai"},
+		"gcp.gemini": {"gemini", "google.generative-ai", "google-gla"},
 		"gcp.gen_ai": {"google", "Google", "google_genai"},
 		"gcp.vertex_ai": {
 			"vertex_ai", "vertexai", "VertexAI", "google_vertexai", "google.vertex", "google-vertex", "google.vertex.chat",
+			"vertex", "googleVertex",
 		},
 		"ibm.watsonx.ai": {"watsonx", "Watsonx", "WatsonX"},
 		"mistral_ai":     {"mistral", "mistralai", "MistralAI"},

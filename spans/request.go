@@ -16,13 +16,14 @@ func (w *walker) readRequest(span ptrace.Span) {
 	r.ParentSpanID, r.SpanName = span.ParentSpanID(), span.Name()
 	r.Role = w.meaning.role
 	r.Instance = w.instance()
-	if r.StatusCode, _ = w.count(fieldStatusCode, 999); r.StatusCode > 0 {
+	if r.StatusCode, _ = w.count(fieldStatusCode, 999); r.StatusCode == 0 {
+		r.StatusCode = codeOf(w.observation.Series.ErrorType)
+	}
+	if r.StatusCode > 0 {
 		w.known |= aggregator.FactStatusCode
 	}
-	if w.meaning.category == aggregator.CategoryLLM || w.meaning.category == aggregator.CategoryEmbedding {
-		r.ResponseModel = w.text(&w.span, fieldResponseModel)
-	}
-	r.FinishReason = w.finishReason()
+	r.ResponseModel = w.text(&w.span, fieldResponseModel)
+	r.FinishReason = w.finishReason(span)
 	r.Endpoint, r.Deployment = w.endpoint()
 	if r.MessageCount = w.messageCount(); r.MessageCount > 0 {
 		w.known |= aggregator.FactMessageCount
@@ -87,7 +88,29 @@ var finishReasons = map[string]string{
 }
 
 // finishReason returns why the model stopped: of several answers, the first.
-func (w *walker) finishReason() string {
+func (w *walker) finishReason(span ptrace.Span) string {
+	text := w.writtenFinishReason()
+	if text == "" {
+		text = choiceFinishReason(span)
+	}
+	text = w.lower(text)
+	if known, ok := finishReasons[text]; ok {
+		return known
+	}
+	return text
+}
+
+// choiceFinishReason returns what the first event about a choice says.
+func choiceFinishReason(span ptrace.Span) string {
+	for _, event := range span.Events().All() {
+		if h := happeningOf(event); h != nil && h.kind == eventChoice {
+			return firstText(event.Attributes(), []string{"finish_reason"})
+		}
+	}
+	return ""
+}
+
+func (w *walker) writtenFinishReason() string {
 	if !w.span.has(fieldFinishReason) {
 		return ""
 	}
@@ -101,10 +124,6 @@ func (w *walker) finishReason() string {
 		if strings.HasPrefix(text, "[") { // an array, written as JSON
 			text, _, _ = strings.Cut(strings.Trim(text, `[]" `), `"`)
 		}
-	}
-	text = w.lower(text)
-	if known, ok := finishReasons[text]; ok {
-		return known
 	}
 	return text
 }
@@ -181,21 +200,31 @@ func (w *walker) window(span ptrace.Span) *aggregator.FaultWindow {
 }
 
 // injectedFault names the fault that a span of an injector stands for, empty
-// for none: what it says itself; the activity of Chaos Toolkit; or what
-// LitmusChaos has in the names of its spans, Inject…FaultIn…Mode.
+// for none: what it says itself; the method of a Chaos Toolkit experiment,
+// whose activities do not tell actions from probes; in its older tracing, an
+// action; or what LitmusChaos has in the names of its spans,
+// Inject…FaultIn…Mode.
 func (w *walker) injectedFault(spanName string) string {
 	if fault := faultWord(w.first(fieldFault)); fault != "" {
 		return fault
 	}
-	if w.span.has(fieldInjectorRole) {
+	if w.span.has(fieldInjectorRole) || w.text(&w.span, fieldChaosActivity) == "action" {
 		return spanName
 	}
-	if activity := w.text(&w.span, fieldChaosActivity); activity != "" {
-		return activity
+	if spanName == chaosToolkitMethod {
+		return spanName
 	}
-	if rest, ok := strings.CutPrefix(spanName, "Inject"); ok {
-		fault, _, _ := strings.Cut(rest, "Fault")
-		return fault
+	rest, ok := strings.CutPrefix(spanName, "Inject")
+	if !ok {
+		rest, ok = strings.CutPrefix(spanName, "inject")
 	}
-	return ""
+	if !ok {
+		return ""
+	}
+	fault, _, _ := strings.Cut(rest, "Fault")
+	return fault
 }
+
+// chaosToolkitMethod is the span during which an experiment does what it does
+// to the system.
+const chaosToolkitMethod = "method"

@@ -1,27 +1,30 @@
 package spans
 
-import "strconv"
+import (
+	"strconv"
 
-// envoyErrors name the errors that Envoy's response flags stand for, in the
-// words of its documentation. Several flags may stand together: the first of
-// this list counts.
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// envoyOutcomes say what became of a request that Envoy's response flags
+// explain; of others its status does. Several flags may stand together: the
+// first of this list counts.
 //
 // See https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#config-access-log-format-response-flags
-var envoyErrors = []struct{ flag, errorType string }{
-	{"UO", "circuit_breaker_overflow"},
-	{"RL", "rate_limited"},
-	{"UT", "upstream_request_timeout"},
-	{"SI", "stream_idle_timeout"},
-	{"UF", "connection_upstream_failure"},
-	{"UC", "connection_upstream_termination"},
-	{"UR", "connection_upstream_remote_reset"},
-	{"LR", "connection_local_reset"},
-	{"DC", "cancelled"}, // downstream connection termination: the client left
-	{"UH", "no_healthy_upstream"},
-	{"NR", "no_route_found"},
-	{"URX", "upstream_retry_limit_exceeded"},
-	{"OM", "overloaded"},
-	{"UAEX", "unauthorized_external_service"},
+var envoyOutcomes = []struct {
+	flag    string
+	outcome aggregator.Outcome
+}{
+	{"UO", aggregator.OutcomeCircuitOpen}, // upstream overflow: circuit breaking
+	{"RL", aggregator.OutcomeRateLimited},
+	{"OM", aggregator.OutcomeCapacityError},   // overload manager
+	{"DC", aggregator.OutcomeCancelled},       // the client left
+	{"UT", aggregator.OutcomeConnectionError}, // timeouts, resets and failures to connect, upstream and here
+	{"SI", aggregator.OutcomeConnectionError},
+	{"UF", aggregator.OutcomeConnectionError},
+	{"UC", aggregator.OutcomeConnectionError},
+	{"UR", aggregator.OutcomeConnectionError},
+	{"LR", aggregator.OutcomeConnectionError},
 }
 
 // grpcCodes are the names of gRPC's status codes by number.

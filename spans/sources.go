@@ -43,50 +43,53 @@ var sources = []source{
 	}},
 	{field: fieldProvider, attributes: []string{
 		"gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider",
+		"llm.vendor",
 	}},
 	// The model that was asked for: a call that failed knows no other, and a
 	// model's failures belong beside its successes.
 	{field: fieldModel, attributes: []string{
 		"gen_ai.request.model", "ai.model.id", "llm.request.model_name", "llm.model_name", "embedding.model_name",
-		"langfuse.observation.model.name", "gen_ai.response.model", "ai.response.model", "llm.response.model_name",
+		"reranker.model_name", "llm.request.model", "langfuse.observation.model.name", "gen_ai.response.model", "ai.response.model", "llm.response.model_name",
 		"llm.response.model", "litellm.provider.model",
 	}, claudeCode: []string{"model"}},
 	{field: fieldTool, attributes: []string{
 		"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "mcp.tool.name",
 	}, claudeCode: []string{"tool_name"}},
-	{field: fieldAgent, attributes: []string{"gen_ai.agent.name", "agent.name"}},
+	{field: fieldAgent, attributes: []string{"gen_ai.agent.name", "agent.name", "agent_name"}},
 	// The name of the agent or tool that a span without one of the above is of.
 	{field: fieldEntity, attributes: []string{"traceloop.entity.name", "ai.telemetry.functionId"}},
 
 	{field: fieldInputTokens, attributes: []string{
 		"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "ai.usage.inputTokens",
-		"ai.usage.promptTokens", "ai.usage.tokens",
+		"ai.usage.promptTokens", "ai.usage.tokens", "llm.usage.prompt_tokens",
 	}, claudeCode: []string{"input_tokens"}},
 	{field: fieldOutputTokens, attributes: []string{
 		"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion",
-		"ai.usage.outputTokens", "ai.usage.completionTokens",
+		"ai.usage.outputTokens", "ai.usage.completionTokens", "llm.usage.completion_tokens",
 	}, claudeCode: []string{"output_tokens"}},
 	{field: fieldCacheReadTokens, attributes: []string{
 		"gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
 		"gen_ai.usage.cache_read_tokens", "gen_ai.usage.prompt_tokens_details.cached_tokens",
+		"gen_ai.usage.cache.read_input_tokens", "gen_ai.usage.details.cache_read_tokens",
 		"llm.token_count.prompt_details.cache_read", "ai.usage.inputTokenDetails.cacheReadTokens",
 		"ai.usage.cachedInputTokens",
 	}, claudeCode: []string{"cache_read_tokens"}},
 	{field: fieldCacheWriteTokens, attributes: []string{
 		"gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
-		"gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_tokens",
-		"gen_ai.usage.prompt_tokens_details.cache_creation_tokens", "gen_ai.usage.cache_creation_tokens",
+		"gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.cache_write_input_tokens",
+		"gen_ai.usage.cache_write_tokens",
+		"gen_ai.usage.prompt_tokens_details.cache_creation_tokens", "gen_ai.usage.cache.creation_input_tokens", "gen_ai.usage.details.cache_write_tokens",
 		"llm.token_count.prompt_details.cache_write", "ai.usage.inputTokenDetails.cacheWriteTokens",
 	}, claudeCode: []string{"cache_creation_tokens"}},
 	{field: fieldReasoningTokens, attributes: []string{
 		"gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "llm.usage.reasoning_tokens",
-		"gen_ai.usage.completion_tokens_details.reasoning_tokens", "llm.token_count.completion_details.reasoning",
+		"gen_ai.usage.completion_tokens_details.reasoning_tokens", "gen_ai.usage.details.reasoning_tokens", "llm.token_count.completion_details.reasoning",
 		"ai.usage.reasoningTokens", "ai.usage.outputTokenDetails.reasoningTokens",
 	}},
 	{field: fieldUsageDetails, attributes: []string{"langfuse.observation.usage_details"}},
 	{field: fieldCost, attributes: []string{
-		"gen_ai.usage.cost", "llm.cost.total", "litellm.cost.total",
-	}, claudeCode: []string{"cost_usd", "cost_usd_micros"}},
+		"gen_ai.usage.cost", "llm.cost.total", "litellm.cost.total", "gen_ai.cost.total_cost", "operation.cost",
+	}, claudeCode: []string{"cost_usd"}},
 	{field: fieldCostDetails, attributes: []string{"langfuse.observation.cost_details"}},
 	{field: fieldTimeToFirstToken, attributes: []string{
 		"gen_ai.response.time_to_first_chunk", "gen_ai.client.operation.time_to_first_chunk",
@@ -97,16 +100,16 @@ var sources = []source{
 	{field: fieldFirstTokenTime, attributes: []string{"langfuse.observation.completion_start_time"}},
 	{field: fieldSession, scope: onSpanThenResource, attributes: []string{
 		"gen_ai.conversation.id", "session.id", "langfuse.session.id", "ai.telemetry.metadata.sessionId",
-		"traceloop.association.properties.session_id", "coding_agent.session.id", "mcp.session.id",
+		"ai.settings.context.sessionId", "traceloop.association.properties.session_id", "coding_agent.session.id", "mcp.session.id",
 	}},
 
-	{field: fieldStatusCode, attributes: []string{"http.response.status_code", "http.status_code"}},
+	{field: fieldStatusCode, attributes: []string{"http.response.status_code", "http.status_code"}, claudeCode: []string{"status_code"}},
 	{field: fieldErrorType, attributes: []string{"error.type"}},
 	{field: fieldErrorFlag, attributes: []string{"error"}},
 	{field: fieldSuccess, claudeCode: []string{"success"}},
 	{field: fieldLevel, attributes: []string{"langfuse.observation.level"}},
 	{field: fieldRPCStatus, attributes: []string{
-		"rpc.response.status_code", "rpc.grpc.status_code", "rpc.connect_rpc.error_code", "rpc.jsonrpc.error_code",
+		"rpc.response.status_code", "rpc.status_code", "rpc.grpc.status_code", "grpc.status_code", "rpc.connect_rpc.error_code", "rpc.jsonrpc.error_code",
 	}},
 	{field: fieldResendCount, attributes: []string{
 		"http.request.resend_count", "http.resend_count", "retry.count", "attempt.number",
@@ -122,6 +125,7 @@ var sources = []source{
 	{field: fieldDBOperation, attributes: []string{"db.operation.name", "db.operation"}},
 	{field: fieldDBCollection, attributes: []string{
 		"db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table",
+		"db.cosmosdb.container",
 	}},
 	{field: fieldMessagingSystem, attributes: []string{"messaging.system"}},
 	{field: fieldMessagingOperation, attributes: []string{
@@ -130,6 +134,10 @@ var sources = []source{
 	// The template first: temporary queues have names without end.
 	{field: fieldMessagingDestination, attributes: []string{
 		"messaging.destination.template", "messaging.destination.name", "messaging.destination",
+	}},
+
+	{field: fieldMessagingAnonymous, attributes: []string{
+		"messaging.destination.anonymous", "messaging.destination.temporary",
 	}},
 
 	{field: fieldFault, scope: onSpanThenResource, attributes: []string{
@@ -152,13 +160,13 @@ var sources = []source{
 		"chaostoolkit.experiment.interrupted", "chaostoolkit.hypothesis.phase", "chaostoolkit.hypothesis.met",
 		"chaostoolkit.activity.name", "chaostoolkit.activity.status", "chaostoolkit.activity.background",
 	}},
-	{field: fieldChaosActivity, attributes: []string{"chaostoolkit.activity.name"}, request: true},
+	{field: fieldChaosActivity, attributes: []string{"activity"}, request: true},
 	{field: fieldExperiment, scope: onSpanThenResource, request: true, attributes: []string{
 		"chaos.experiment.id", "chaos.experiment.name", "chaostoolkit.experiment.title", "gremlin.com.active_attack",
 		"litmus.experiment", "chaos.engine", "fis.experiment.id", "experiment.id",
 	}},
 	{field: fieldTarget, scope: onSpanThenResource, request: true, attributes: []string{
-		"chaos.target", "chaos.fault.target",
+		"chaos.target", "chaos.fault.target", "fault.target",
 	}},
 	{field: fieldPhase, scope: onSpanThenResource, request: true, attributes: []string{
 		"chaos.phase", "chaostoolkit.hypothesis.phase",
@@ -176,8 +184,11 @@ var sources = []source{
 	{field: fieldCircuit, attributes: []string{
 		"circuit_breaker.name", "circuit.name", "resilience4j.circuitbreaker.name",
 	}},
+	// Polly names a pipeline and a strategy in it.
+	{field: fieldPipeline, attributes: []string{"pipeline.name"}},
+	{field: fieldStrategy, attributes: []string{"strategy.name"}, request: true},
 	{field: fieldCircuitState, attributes: []string{
-		"circuit_breaker.state", "circuit.state", "resilience4j.circuitbreaker.state",
+		"circuit_breaker.state", "resilience4j.circuitbreaker.state",
 	}},
 	// Tells that there are judgements to look for; they are numbered.
 	{field: fieldAnnotated, attributes: annotationNames(0)},
@@ -190,7 +201,7 @@ var sources = []source{
 		"litellm.provider.model",
 	}},
 	// On Azure, the model that is asked for is the deployment.
-	{field: fieldDeployment, request: true, attributes: []string{"gen_ai.request.model", "llm.request.model_name"}},
+	{field: fieldDeployment, request: true, attributes: []string{"gen_ai.request.model", "ai.model.id", "llm.request.model_name"}},
 	{field: fieldURL, request: true, attributes: []string{"url.path", "url.full", "http.target", "http.url"}},
 	{field: fieldURLTemplate, request: true, attributes: []string{"url.template"}},
 	{field: fieldServerAddress, request: true, attributes: []string{"server.address", "net.peer.name", "http.host"}},
@@ -198,6 +209,7 @@ var sources = []source{
 	{field: fieldFinishReason, request: true, attributes: []string{
 		"gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "gen_ai.response.stop_reason",
 		"llm.finish_reason", "llm.response.finish_reason", "llm.response.stop_reason", "ai.response.finishReason",
+		"gen_ai.completion.0.finish_reason", "llm.completions.0.finish_reason",
 	}, claudeCode: []string{"stop_reason"}},
 	{field: fieldMessages, request: true, attributes: []string{"gen_ai.input.messages", "ai.prompt.messages"}},
 	{field: fieldRunName, scope: onSpanThenResource, attributes: []string{"chaos.run.name", "test.run.name"}},
@@ -213,7 +225,6 @@ var sources = []source{
 var scales = map[string]float64{
 	"ai.response.msToFirstChunk": 1e6,
 	"ai.stream.msToFirstChunk":   1e6,
-	"cost_usd_micros":            1e3,
 }
 
 // fieldScales are the defaults: times are in seconds, as the conventions have

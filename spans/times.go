@@ -48,6 +48,9 @@ func (w *walker) readTimeToFirstToken() {
 	}
 	o := &w.observation
 	ttft, ok := w.scaled(&w.span, fieldTimeToFirstToken, int64(maxDuration))
+	if duration, usable := o.Measure(aggregator.MeasureDuration); ok && usable && ttft > duration && ttft/1000 <= duration {
+		ttft /= 1000 // written in milliseconds under a name that means seconds, as Strands does
+	}
 	if !ok && w.span.has(fieldFirstTokenTime) {
 		ttft, ok = w.sinceStart(w.firstTokenTime())
 	}

@@ -88,13 +88,27 @@ func (w *walker) readCost() {
 	}
 }
 
-// details reads a JSON object of numbers, as Langfuse writes them.
+// details reads a JSON object of numbers, as Langfuse writes them. Those of an
+// object within it go by both names, joined by a dot.
 func (w *walker) details(f field) map[string]float64 {
 	text := w.text(&w.span, f)
-	var numbers map[string]float64
-	if len(text) > maxDetails || json.Unmarshal([]byte(text), &numbers) != nil {
+	var object map[string]any
+	if len(text) > maxDetails || json.Unmarshal([]byte(text), &object) != nil {
 		w.observation.Notes |= aggregator.NoteInvalidAttributeType
 		return nil
+	}
+	numbers := map[string]float64{}
+	for name, value := range object {
+		switch v := value.(type) {
+		case float64:
+			numbers[name] = v
+		case map[string]any:
+			for inner, value := range v {
+				if n, ok := value.(float64); ok {
+					numbers[name+"."+inner] = n
+				}
+			}
+		}
 	}
 	return numbers
 }
@@ -102,9 +116,9 @@ func (w *walker) details(f field) map[string]float64 {
 // maxDetails bounds the JSON that is parsed, in bytes.
 const maxDetails = 4096
 
-// readUsageDetails reads the tokens as Langfuse counts them. Its input and
-// output leave out what has an entry of its own, unless the stated total says
-// that they do not.
+// readUsageDetails reads the tokens as Langfuse counts them. Its own input and
+// output leave out what has an entry beside them, unless the stated total says
+// that they do not; the counts of OpenAI, which it passes on, include theirs.
 func (w *walker) readUsageDetails() {
 	o := &w.observation
 	numbers := w.details(fieldUsageDetails)
@@ -126,11 +140,13 @@ func (w *walker) readUsageDetails() {
 	take(aggregator.FactInputTokens, &o.InputTokens, "input", "input_tokens", "prompt_tokens")
 	take(aggregator.FactOutputTokens, &o.OutputTokens, "output", "output_tokens", "completion_tokens")
 	take(aggregator.FactCacheReadTokens, &o.CacheReadTokens,
-		"cache_read_input_tokens", "input_cached_tokens", "input_cache_read")
+		"cache_read_input_tokens", "input_cached_tokens", "input_cache_read", "prompt_tokens_details.cached_tokens",
+		"input_tokens_details.cached_tokens")
 	take(aggregator.FactCacheWriteTokens, &o.CacheWriteTokens,
 		"cache_creation_input_tokens", "input_cache_creation")
-	take(aggregator.FactReasoningTokens, &o.ReasoningTokens, "output_reasoning_tokens", "output_reasoning")
-	if total, ok := numbers["total"]; ok && total == float64(o.InputTokens+o.OutputTokens) {
+	take(aggregator.FactReasoningTokens, &o.ReasoningTokens, "output_reasoning_tokens", "output_reasoning",
+		"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens")
+	if _, own := numbers["input"]; !own || numbers["total"] == float64(o.InputTokens+o.OutputTokens) {
 		return
 	}
 	if stated&aggregator.FactInputTokens == 0 && w.known&aggregator.FactInputTokens != 0 {

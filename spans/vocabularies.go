@@ -43,9 +43,12 @@ var words = map[string]map[string]meaning{
 		"search_memory": {"search_memory", aggregator.CategoryRetrieval, false, 0},
 		"create_memory": memory, "update_memory": memory, "upsert_memory": memory, "delete_memory": memory,
 		"create_memory_store": memory, "delete_memory_store": memory,
-		// LiteLLM
-		"completion": chat, "acompletion": chat, "responses": chat, "aresponses": chat, "embedding": embeddings,
-		"aembedding": embeddings, "rerank": retrieval, "arerank": retrieval,
+		// LiteLLM, which writes the name of its function
+		"atext_completion": completion,
+		"completion":       chat, "acompletion": chat, "responses": chat, "aresponses": chat, "embedding": embeddings,
+		"acreate": chat, "aembedding": embeddings, "rerank": retrieval, "arerank": retrieval,
+		// OpenLLMetry
+		"vector_db_retrieve": retrieval, "llm_request": chat,
 		// Gemini CLI
 		"llm_call": chat, "tool_call": tool, "agent_call": agent, "user_prompt": agent,
 		"schedule_tool_calls": {"", aggregator.CategoryWorkflow, false, 0},
@@ -62,7 +65,7 @@ var words = map[string]map[string]meaning{
 		"prompt":    {"prompt", aggregator.CategoryOther, false, 0},
 	}),
 	"llm.request.type": {
-		"chat": chat, "completion": completion, "embedding": embeddings, "embeddings": embeddings, "rerank": retrieval,
+		"chat": chat, "completion": completion, "acompletion": chat, "embedding": embeddings, "rerank": retrieval,
 	},
 	"traceloop.span.kind": {"workflow": workflow, "agent": agent, "tool": tool},
 	"langfuse.observation.type": anyCase(map[string]meaning{
