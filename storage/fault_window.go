@@ -97,7 +97,7 @@ func ImportFaultWindows(ctx context.Context, path string, windows []aggregator.F
 	return added, nil
 }
 
-// existingFile returns the absolute path of a file of ours.
+// existingFile returns the absolute path of a file of the present schema.
 func existingFile(ctx context.Context, path string) (string, error) {
 	if err := CheckPath(path); err != nil {
 		return "", fmt.Errorf("path %w", err)
@@ -113,10 +113,26 @@ func existingFile(ctx context.Context, path string) (string, error) {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return "", fmt.Errorf("%s: %w", path, ErrForeign)
 	}
-	if err := checkIdentity(ctx, path); err != nil {
+	id, err := checkIdentity(ctx, path)
+	if err == nil {
+		err = id.checkPresent()
+	}
+	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	return path, nil
+}
+
+// checkPresent returns ErrForeign, ErrNewer or ErrOlder for a file that has not
+// the present schema.
+func (id identity) checkPresent() error {
+	if id.empty() {
+		return ErrForeign
+	}
+	if id.schema < SchemaVersion {
+		return fmt.Errorf("schema %d, needed %d: %w", id.schema, SchemaVersion, ErrOlder)
+	}
+	return id.check()
 }
 
 // importWindows is one transaction.
@@ -134,11 +150,8 @@ func importWindows(ctx context.Context, conn *sql.Conn, windows []aggregator.Fau
 	if err != nil {
 		return 0, err
 	}
-	if err := id.check(); err != nil {
+	if err := id.checkPresent(); err != nil {
 		return 0, err
-	}
-	if id.schema < SchemaVersion {
-		return 0, fmt.Errorf("schema %d, needed %d: %w", id.schema, SchemaVersion, ErrOlder)
 	}
 	if added, err = insertWindows(ctx, conn, sourceImport, windows); err != nil {
 		return 0, err

@@ -218,20 +218,19 @@ func refuseForeign(ctx context.Context, path string) (err error) {
 }
 
 // checkIdentity looks at a file before anything may change it.
-func checkIdentity(ctx context.Context, path string) (err error) {
+func checkIdentity(ctx context.Context, path string) (id identity, err error) {
 	if err := refuseForeign(ctx, path); err != nil {
-		return err
+		return id, err
 	}
 	db, err := sql.Open("sqlite", readerDSN(path))
 	if err != nil {
-		return err
+		return id, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	id, err := readIdentity(ctx, db)
-	if err != nil {
-		return foreign(err)
+	if id, err = readIdentity(ctx, db); err != nil {
+		return id, foreign(err)
 	}
-	return id.check()
+	return id, id.check()
 }
 
 // foreign adds ErrForeign to SQLite's word that a file is no database.

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"context"
 	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -251,5 +253,185 @@ func TestRowsEqualTheSpans(t *testing.T) {
 				require.Equal(t, want, texts(t, o.Path, rowsQuery))
 			}
 		})
+	}
+}
+
+// TestSpansWithoutIDsAreNeverDuplicates: equal ones get rows of their own, also
+// from a writer that has not seen the first.
+func TestSpansWithoutIDsAreNeverDuplicates(t *testing.T) {
+	o := testOptions(t)
+	anonymous, halfNamed := request(1, 0), request(2, 0)
+	anonymous.TraceID, anonymous.SpanID = [16]byte{}, [8]byte{}
+	halfNamed.TraceID = [16]byte{}
+	for range 2 {
+		s := openStore(t, o)
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, anonymous, anonymous, halfNamed, request(3, 0))))
+		require.NoError(t, s.Close())
+	}
+	require.Equal(t, []string{"0000000000000000|1,2,3,4", "0202000000000000|1,2", "0203000000000000|0"}, texts(t, o.Path,
+		"SELECT hex(span_id) || '|' || group_concat(copy ORDER BY copy) FROM request GROUP BY span_id ORDER BY 1"))
+	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT count(*) FROM requests WHERE trace_id IS NULL AND span_id IS NULL"))
+}
+
+// TestRejectedSpansHaveNoRows: neither those that the batch rejected, nor those
+// that do not fit into a row of the file.
+func TestRejectedSpansHaveNoRows(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	expensive := func(n byte, nano int64) aggregator.Request {
+		r := request(n, 0)
+		r.Priced, r.CostNanoUSD = true, nano
+		return r
+	}
+	early := expensive(9, 1)
+	early.Rejected = aggregator.RejectedNoStartTime
+	batch := requestBatch(o, expensive(1, math.MaxInt64-100), expensive(2, 101), early, expensive(3, 50))
+	require.EqualValues(t, 1, batch.Delta.Rejected(aggregator.RejectedOverflow))
+	require.NoError(t, s.Write(t.Context(), batch))
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, expensive(4, 51), expensive(5, 30), early, expensive(6, 21), expensive(7, 20))))
+	require.Equal(t, []string{"0201000000000000", "0203000000000000", "0205000000000000", "0207000000000000"},
+		texts(t, o.Path, "SELECT hex(span_id) FROM request ORDER BY 1"))
+	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'folded'"))
+}
+
+// TestRowsOfAGroup: batches that are committed together keep the rows of each.
+func TestRowsOfAGroup(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	release := holdWriteLock(t, o.Path)
+	const batches = 8
+	errs := make(chan error, batches)
+	for i := range byte(batches) {
+		go func() {
+			errs <- s.Write(context.Background(), requestBatch(o, request(i, 0), request(100+i, time.Second)))
+		}()
+	}
+	require.Eventually(t, func() bool { return waitingBatches(s)+1 >= batches }, 3*time.Second, time.Millisecond)
+	release()
+	for range batches {
+		require.NoError(t, <-errs)
+	}
+	require.EqualValues(t, 2*batches, one[int64](t, o.Path, "SELECT count(*) FROM request"))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM dictionary"))
+}
+
+// TestRequestsAreReadOnlyWhereRowsAreKept: walking a batch again costs.
+func TestRequestsAreReadOnlyWhereRowsAreKept(t *testing.T) {
+	o := testOptions(t)
+	o.DropRequests = true
+	s := openStore(t, o)
+	plain := requestBatch(o, request(1, 0))
+	plain.Requests = func(func(*aggregator.Request) bool) { t.Error("read in full") }
+	require.NoError(t, s.Write(t.Context(), plain))
+	detailed := request(2, 0)
+	detailed.Session, detailed.Detailed = "s", true
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(3, 0), detailed)))
+	require.Equal(t, []string{"0202000000000000|2|s"}, texts(t, o.Path, "SELECT concat_ws('|', hex(span_id), kept, session_id, span_name) FROM request"))
+	require.Zero(t, one[int64](t, o.Path, "SELECT count(*) FROM requests"))
+	require.Equal(t, "0", one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'keep_requests'"))
+}
+
+// TestRowsNameTheSeriesTheyAreCountedIn also where a cap is reached, and where
+// no width is kept by series.
+func TestRowsNameTheSeriesTheyAreCountedIn(t *testing.T) {
+	o := testOptions(t)
+	o.Limits = aggregator.Limits{MaxSeries: 1, MaxRuns: 1, MaxOverflowSeries: 10}
+	requests := []aggregator.Request{request(1, 0), request(2, 0), request(3, 0), request(4, 0)}
+	requests[1].Series.Model, requests[2].Series.Run = "n", "second"
+	requests[3].Series.Model = "m\x00"
+	byWidth := map[string]Options{"series": o, "headline": o}
+	headline := testOptions(t)
+	headline.Limits, headline.Widths = o.Limits, []Width{{Seconds: 1, Detail: DetailHeadline}}
+	byWidth["headline"] = headline
+	for name, o := range byWidth {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, o)
+			require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
+			require.NoError(t, s.Close())
+			require.Equal(t, []string{"|m", "|__overflow__", "__overflow__|__overflow__", "|__overflow__"},
+				texts(t, o.Path, "SELECT run_id || '|' || model FROM request JOIN series USING (series_id) ORDER BY span_id"))
+			require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT count(*) FROM requests"))
+		})
+	}
+	require.Equal(t, []string{"__overflow__|1", "|1", "|2"}, texts(t, o.Path,
+		"SELECT run_id || '|' || requests FROM latency WHERE width_s = 60 ORDER BY 1"))
+}
+
+// TestFailedCommitLeavesNoRows, nor a memory of texts and facts that the file
+// does not have.
+func TestFailedCommitLeavesNoRows(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	r := request(1, 0)
+	r.Series.Run, r.RunFacts.Mode = "run-1", "load"
+	exec(t, o.Path, "CREATE TRIGGER no BEFORE INSERT ON request BEGIN SELECT RAISE(ABORT, 'no room'); END")
+	require.ErrorContains(t, s.Write(t.Context(), requestBatch(o, r)), "write request: constraint failed: no room")
+	require.Zero(t, one[int64](t, o.Path, "SELECT (SELECT count(*) FROM request) + (SELECT count(*) FROM dictionary) + (SELECT count(*) FROM run)"))
+	exec(t, o.Path, "DROP TRIGGER no")
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
+	require.Equal(t, []string{"chat m|load"}, texts(t, o.Path, "SELECT span_name || '|' || mode FROM requests JOIN runs USING (run_id)"))
+	// Nor of what somebody else has taken away.
+	exec(t, o.Path, "DELETE FROM request; DELETE FROM dictionary; UPDATE run SET mode = NULL")
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
+	require.Equal(t, []string{"chat m|load"}, texts(t, o.Path, "SELECT span_name || '|' || mode FROM requests JOIN runs USING (run_id)"))
+}
+
+// TestNotesOfRowsCountSpans: a span whose texts had to be changed counts once
+// for each reason, whether in its series or in its row.
+func TestNotesOfRowsCountSpans(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	inRow, inBoth := request(1, 0), request(2, 0)
+	inRow.SpanName, inRow.Session, inRow.Endpoint = "a\xff", "b\xff", "c\x00"
+	inBoth.SpanName, inBoth.Series.Model = "a\xff", "m\xff"
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, inRow, inBoth)))
+	require.Equal(t, []string{"invalid_utf8 2", "nul_byte 1"}, texts(t, o.Path, "SELECT reason || ' ' || spans FROM notes ORDER BY 1"))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM dictionary WHERE value = 'a\uFFFD'"))
+}
+
+// TestDictionaryIsBounded: it forgets, and what is in use stays.
+func TestDictionaryIsBounded(t *testing.T) {
+	d := newDictionary(0)
+	for i := range int64(5 * maxTexts) {
+		d.remember(fmt.Sprint("once ", i), i)
+		if i%1000 == 0 {
+			if _, known := d.find("often"); !known {
+				require.Zero(t, i, "forgotten")
+				d.remember("often", -1)
+			}
+		}
+	}
+	require.LessOrEqual(t, len(d.young)+len(d.old), 2*maxTexts)
+	_, known := d.find("once 0")
+	require.False(t, known)
+}
+
+// TestTextsThatNobodyRemembers are found in the file.
+func TestTextsThatNobodyRemembers(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(1, 0))))
+	s.writer.dictionary = newDictionary(s.writer.dictionary.lastID)
+	other := request(2, 0)
+	other.SpanName = "other"
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, other, request(3, 0))))
+	require.Equal(t, []string{"chat m 2", "other 1"}, texts(t, o.Path, "SELECT span_name || ' ' || count(*) FROM requests GROUP BY span_name ORDER BY 1"))
+	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT count(*) FROM dictionary"))
+}
+
+// TestManyShapes: spans that differ in what they say need no more than a few
+// statements.
+func TestManyShapes(t *testing.T) {
+	rng := seedtest.Rand(t)
+	o := manySeries(testOptions(t))
+	s := openStore(t, o)
+	requests := make([]aggregator.Request, 400)
+	for i := range requests {
+		requests[i] = randomRequest(rng)
+	}
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
+	require.LessOrEqual(t, len(s.writer.requests.shapes), maxShapes+1)
+	for _, shape := range s.writer.requests.shapes {
+		require.Empty(t, shape.args, "nothing is held once it is written")
 	}
 }

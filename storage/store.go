@@ -55,7 +55,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := createFile(o.Path, o.FileMode); err != nil {
 		return err
 	}
-	if err := checkIdentity(ctx, o.Path); err != nil {
+	if _, err := checkIdentity(ctx, o.Path); err != nil {
 		return err
 	}
 	if err := s.writer.connect(ctx); err != nil {

@@ -1,0 +1,192 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// TestWhatSpansTellBesides is kept once, however often it is delivered.
+func TestWhatSpansTellBesides(t *testing.T) {
+	o := testOptions(t)
+	o.DropRequests = true
+	s := openStore(t, o)
+	at := anInstant.UnixNano()
+	r := request(1, 0)
+	r.Series.Run, r.Session, r.Detailed = "run-1", "s-1", true
+	r.Circuits = []aggregator.CircuitState{
+		{Circuit: "pay", AtUnixNano: at, State: aggregator.CircuitOpen, From: aggregator.CircuitClosed},
+		{Circuit: "pay", AtUnixNano: at + 5, State: aggregator.CircuitHalfOpen, From: "odd"},
+		{Circuit: "pay", AtUnixNano: at, State: "odd"},
+	}
+	r.Evaluations = []aggregator.Evaluation{
+		{AtUnixNano: at, Name: "helpful", Label: "yes", Score: 0.5, Scored: true, Verdict: aggregator.VerdictAccepted, Source: "human"},
+		{AtUnixNano: at, Name: "helpful", Verdict: aggregator.VerdictRejected},
+		{AtUnixNano: at, Score: math.NaN(), Scored: true},
+	}
+	r.Window = &aggregator.FaultWindow{Run: "any name", Fault: "latency", Target: "db", ExperimentID: "x", StartUnixNano: at, EndUnixNano: at + 9}
+	backwards := request(2, 0)
+	backwards.Detailed, backwards.Window = true, &aggregator.FaultWindow{StartUnixNano: 2, EndUnixNano: 1}
+	for range 2 {
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, r, backwards)))
+	}
+	stamp := "1769767200000000000"
+	require.Equal(t, []string{"run-1|app|pay|" + stamp + "|open|closed", "run-1|app|pay|1769767200000000005|half_open|"},
+		texts(t, o.Path, "SELECT concat_ws('|', run_id, service, circuit, at_ns, state, from_state) FROM circuit_state ORDER BY at_ns"))
+	require.Equal(t, []string{
+		stamp + "|0|run-1|app|s-1|'helpful'|'yes'|0.5|1|'human'", stamp + "|1|run-1|app|s-1|'helpful'|NULL|NULL|0|NULL",
+		stamp + "|2|run-1|app|s-1|''|NULL|NULL|NULL|NULL",
+	}, texts(t, o.Path, `SELECT concat_ws('|', at_ns, ordinal, run_id, service, session_id, quote(name), quote(label), quote(score),
+		quote(accepted), quote(source)) FROM evaluation ORDER BY ordinal`))
+	require.Equal(t, []string{"injector|run-1|latency|db|x|" + stamp + "|1769767200000000009"},
+		texts(t, o.Path, "SELECT concat_ws('|', source, run_id, fault, target, experiment_id, start_ns, end_ns) FROM fault_window"))
+}
+
+// TestEvaluationsOfSpansWithoutIDs are never taken for each other.
+func TestEvaluationsOfSpansWithoutIDs(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	r := request(1, 0)
+	r.SpanID = [8]byte{}
+	r.Evaluations = []aggregator.Evaluation{{AtUnixNano: 1, Name: "a"}, {AtUnixNano: 1, Name: "b"}}
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, r, r)))
+	require.Equal(t, []string{"0 a", "1 b", "2 a", "3 b"}, texts(t, o.Path, "SELECT ordinal || ' ' || name FROM evaluation ORDER BY ordinal"))
+}
+
+// TestFactsOfARun: the lowest value wins in whatever order they come, and only
+// JSON objects count as such.
+func TestFactsOfARun(t *testing.T) {
+	facts := []aggregator.RunFacts{
+		{Name: "b", Mode: "load", ConfigJSON: `{"users": 5}`, AttributesJSON: `[1]`},
+		{Name: "a", Preset: "p\x00", ConfigJSON: `{"users": 4`, AttributesJSON: `{}`},
+		{Profile: "spike", ConfigJSON: `{"users": 4, "x": "` + strings.Repeat("y", maxFactsBytes) + `"}`},
+		{Mode: "chaos", ConfigJSON: strings.Repeat("[", 2000), AttributesJSON: "\xff"},
+		{Mode: "chaos", ConfigJSON: "{\"a\": \"\xff\"}"},
+	}
+	for _, batches := range []int{1, 5} {
+		for first := range facts {
+			o := testOptions(t)
+			s := openStore(t, o)
+			var requests []aggregator.Request
+			for i := range facts {
+				r := request(byte(i), 0)
+				r.Series.Run, r.RunFacts, r.Detailed = "run-1", facts[(first+i)%len(facts)], true
+				requests = append(requests, r, r)
+			}
+			for i := range batches {
+				n := len(requests) / batches
+				require.NoError(t, s.Write(t.Context(), requestBatch(o, requests[i*n:(i+1)*n]...)))
+			}
+			require.NoError(t, s.Close())
+			require.Equal(t, []string{"a|chaos|spike|p\uFFFD|{\"users\": 5}|{}|0"}, texts(t, o.Path,
+				"SELECT concat_ws('|', name, mode, profile, preset, config_json, attributes, pinned) FROM runs"))
+		}
+	}
+}
+
+func TestConfiguredRunIsPinned(t *testing.T) {
+	o := testOptions(t)
+	o.RunID, o.RunName, o.RunPinned = "mine", "nightly", true
+	s := openStore(t, o)
+	mine, other := request(1, 0), request(2, 0)
+	mine.Series.Run, other.Series.Run = "mine", "other"
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, mine, other)))
+	require.Equal(t, []string{"mine nightly 1", "other 0"}, texts(t, o.Path, "SELECT concat_ws(' ', run_id, name, pinned) FROM runs ORDER BY 1"))
+}
+
+func TestConfiguredWindowsFollowTheConfiguration(t *testing.T) {
+	o := testOptions(t)
+	windows := func() []string {
+		return texts(t, o.Path, "SELECT concat_ws('|', source, run_id, fault, start_ns, end_ns) FROM fault_window ORDER BY 1")
+	}
+	o.FaultGap = 5 * time.Second
+	o.FaultWindows = []aggregator.FaultWindow{{Fault: "latency\x00", StartUnixNano: 1, EndUnixNano: 2}, {Fault: "abort", StartUnixNano: 3, EndUnixNano: 3}}
+	require.NoError(t, openStore(t, o).Close())
+	require.Equal(t, []string{"config||abort|3|3", "config||latency\uFFFD|1|2"}, windows())
+	_, err := ImportFaultWindows(t.Context(), o.Path, []aggregator.FaultWindow{{Fault: "abort", StartUnixNano: 3, EndUnixNano: 3}})
+	require.NoError(t, err)
+	o.FaultWindows = o.FaultWindows[:1]
+	require.NoError(t, openStore(t, o).Close())
+	require.Equal(t, []string{"config||latency\uFFFD|1|2", "import||abort|3|3"}, windows())
+	require.Equal(t, "5000000000", one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'fault_gap_ns'"))
+	require.Equal(t, "1", one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'keep_requests'"))
+	o.FaultWindows = []aggregator.FaultWindow{{Fault: "abort", StartUnixNano: 3, EndUnixNano: 2}}
+	_, err = Open(t.Context(), o)
+	require.ErrorIs(t, err, errWindowOrder)
+	require.Len(t, windows(), 2, "what was there stays")
+}
+
+// TestImportBesideAWriter: each waits for the other, and both are kept.
+func TestImportBesideAWriter(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(1, 0))))
+	windows := []aggregator.FaultWindow{{Run: "r", Fault: "latency", StartUnixNano: 1, EndUnixNano: 2}, {Fault: "latency", StartUnixNano: 1, EndUnixNano: 2}}
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for i := range byte(50) {
+			errs = append(errs, s.Write(context.Background(), requestBatch(o, request(1+i, 0))))
+		}
+		done <- errors.Join(errs...)
+	}()
+	added := 0
+	for range 20 {
+		n, err := ImportFaultWindows(t.Context(), o.Path, windows)
+		require.NoError(t, err)
+		added += n
+	}
+	require.NoError(t, <-done)
+	require.Equal(t, 2, added, "what is there is not added again")
+	require.NoError(t, s.Close())
+	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT count(*) FROM fault_window WHERE source = 'import'"))
+	require.EqualValues(t, 50, one[int64](t, o.Path, "SELECT count(*) FROM request"))
+	require.EqualValues(t, 51, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'folded'"))
+}
+
+func TestImportIsAllOrNothing(t *testing.T) {
+	o := testOptions(t)
+	require.NoError(t, openStore(t, o).Close())
+	_, err := ImportFaultWindows(t.Context(), o.Path, []aggregator.FaultWindow{{Fault: "a", EndUnixNano: 1}, {Fault: "b", StartUnixNano: 2, EndUnixNano: 1}})
+	require.ErrorIs(t, err, errWindowOrder)
+	require.ErrorContains(t, err, `fault window 2 ("b")`)
+	require.Zero(t, one[int64](t, o.Path, "SELECT count(*) FROM fault_window"))
+}
+
+// TestImportRefusesFilesOfOthers and makes none.
+func TestImportRefusesFilesOfOthers(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(path string)
+		want error
+	}{
+		"missing": {func(string) {}, os.ErrNotExist},
+		"empty":   {func(path string) { require.NoError(t, os.WriteFile(path, nil, 0o600)) }, ErrForeign},
+		"foreign": {func(path string) { exec(t, path, "CREATE TABLE t (x)") }, ErrForeign},
+		"newer": {func(path string) {
+			exec(t, path, "PRAGMA application_id = 1399865963; PRAGMA user_version = 99; CREATE TABLE t (x)")
+		}, ErrNewer},
+		"older": {func(path string) {
+			exec(t, path, "PRAGMA application_id = 1399865963; PRAGMA user_version = 1; CREATE TABLE t (x)")
+		}, ErrOlder},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "file.db")
+			c.make(path)
+			before, _ := os.ReadFile(path)
+			_, err := ImportFaultWindows(t.Context(), path, []aggregator.FaultWindow{{Fault: "a"}})
+			require.ErrorIs(t, err, c.want)
+			after, _ := os.ReadFile(path)
+			require.True(t, bytes.Equal(before, after), "the file was changed")
+		})
+	}
+}
