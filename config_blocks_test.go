@@ -25,12 +25,12 @@ func TestPricesAreExact(t *testing.T) {
 		require.NoError(t, err, written)
 		require.Equal(t, want, config.readerOptions().Prices[0].Input, written)
 	}
-	// Every number of cents, and as many with six decimals, as YAML gives them.
-	for i := range int64(100_000) {
+	// Numbers of cents, and as many with six decimals, as YAML gives them.
+	for i := range int64(5_000) {
 		for unit, format := range map[int64]string{10_000: "%d.%02d", 1: "%d.%06d"} {
 			micro := i * unit
 			if unit == 1 {
-				micro = i * 9_999_991 % 1_000_000_000_000
+				micro = i * 199_999_991 % 1_000_000_000_000
 			}
 			text := fmt.Sprintf(format, micro/1_000_000, micro%1_000_000/unit)
 			var number float64
