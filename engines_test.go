@@ -134,7 +134,7 @@ func TestSchemaIsPinned(t *testing.T) {
 	require.NoError(t, e.start(t.Context(), nil))
 	require.NoError(t, e.shutdown(t.Context()))
 	for pragma, want := range map[string]string{
-		"application_id": "1399865963", "user_version": "1", "auto_vacuum": "2", "journal_mode": `"wal"`,
+		"application_id": "1399865963", "user_version": "3", "auto_vacuum": "2", "journal_mode": `"wal"`,
 	} {
 		rows := shell(t, path, "PRAGMA "+pragma)
 		value, err := json.Marshal(rows[0][pragma])
