@@ -159,7 +159,12 @@ of_traces AS (
   SELECT run_id, service, session_id, trace_id,
     min(start_ns) FILTER (WHERE works) AS start_ns, max(end_ns) FILTER (WHERE works) AS end_ns,
     sum(requests) AS requests, sum(calls) AS tool_calls
-  FROM span WHERE (run_id, service, session_id) NOT IN (SELECT run_id, service, session_id FROM of_agents)
+  FROM (
+    SELECT s.*
+    FROM span AS s LEFT JOIN (SELECT DISTINCT run_id, service, session_id FROM of_agents) AS a
+      ON a.run_id = s.run_id AND a.service = s.service AND a.session_id = s.session_id
+    WHERE a.session_id IS NULL
+  )
   GROUP BY run_id, service, session_id, trace_id HAVING max(works)
 ),
 turn AS (
@@ -377,26 +382,28 @@ longest AS MATERIALIZED (
   SELECT max(r.duration_ns) AS ns FROM request AS r JOIN headline AS h ON h.series_id = r.series_id
   WHERE r.kept & 1 AND EXISTS (SELECT 1 FROM period)
 ),
+-- part: four times the id of the window, and 0 before, 1 during, 2 after, 3
+-- straddling.
 touched AS MATERIALIZED (
-  SELECT p.id,
-    CASE WHEN r.start_ns >= p.start_ns THEN
-        CASE WHEN r.start_ns <= p.end_ns THEN 'during'
-          WHEN r.start_ns >= p.after_from_ns AND r.start_ns < coalesce(p.after_to_ns, 9223372036854775807) THEN 'after' END
-      WHEN r.start_ns + max(r.duration_ns, 0) > p.start_ns THEN 'straddling'
+  SELECT p.id * 4 + CASE WHEN r.start_ns >= p.start_ns THEN
+        CASE WHEN r.start_ns <= p.end_ns THEN 1
+          WHEN r.start_ns >= p.after_from_ns AND r.start_ns < coalesce(p.after_to_ns, 9223372036854775807) THEN 2 END
+      WHEN r.start_ns + max(r.duration_ns, 0) > p.start_ns THEN 3
       WHEN r.start_ns >= coalesce(p.before_from_ns, 0) AND r.start_ns < p.before_to_ns
-        AND r.start_ns + max(r.duration_ns, 0) <= p.before_to_ns THEN 'before' END AS phase,
-    r.start_ns, h.failed, coalesce(r.weight_micro, 1000000) AS weight, r.cost_nano_usd,
+        AND r.start_ns + max(r.duration_ns, 0) <= p.before_to_ns THEN 0 END AS part,
+    h.failed, coalesce(r.weight_micro, 1000000) AS weight, r.cost_nano_usd,
     CASE WHEN r.duration_ns >= 0 THEN r.duration_ns END AS ns,
     -- A delay longer than the request: what is left is not known.
     CASE WHEN r.duration_ns >= coalesce(r.injected_delay_ns, 0) THEN r.duration_ns - coalesce(r.injected_delay_ns, 0) END AS net_ns,
-    r.injected_delay_ns > 0 AS delayed
-  FROM period AS p CROSS JOIN request AS r CROSS JOIN headline AS h
+    r.injected_delay_ns > 0 AS delayed,
+    r.start_ns / 1000000000 / w.width_s AS slot
+  FROM period AS p CROSS JOIN width AS w CROSS JOIN request AS r CROSS JOIN headline AS h
   WHERE r.start_ns >= min(coalesce(p.before_from_ns, 0), p.start_ns - coalesce((SELECT ns FROM longest), 0))
     AND r.start_ns <= max(coalesce(p.after_to_ns, 9223372036854775807), p.end_ns)
     AND r.kept & 1 AND h.series_id = r.series_id AND h.run_id = p.run_id
 ),
 summed AS MATERIALIZED (
-  SELECT id, phase, sum(weight) AS weight, sum(weight) FILTER (WHERE failed) AS failed,
+  SELECT part, sum(weight) AS weight, sum(weight) FILTER (WHERE failed) AS failed,
     sum(weight) FILTER (WHERE ns IS NOT NULL) AS timed, sum(weight) FILTER (WHERE net_ns IS NOT NULL) AS net_timed,
     max(delayed) AS delayed,
     sum(weighted / 1000000000) * 1e9 + sum(weighted % 1000000000) AS sum_ns,
@@ -405,52 +412,50 @@ summed AS MATERIALIZED (
   FROM (
     SELECT *, ns * (weight / 1000000) + ns * (weight % 1000000) / 1000000 AS weighted,
       net_ns * (weight / 1000000) + net_ns * (weight % 1000000) / 1000000 AS net_weighted
-    FROM touched WHERE phase IS NOT NULL
+    FROM touched WHERE part IS NOT NULL
   )
-  GROUP BY id, phase
+  GROUP BY part
 ),
 ranked AS (
-  SELECT id, phase, ns, sum(weight) OVER (PARTITION BY id, phase ORDER BY ns ROWS UNBOUNDED PRECEDING) AS upto
-  FROM touched WHERE phase IN ('before', 'during', 'after') AND ns IS NOT NULL
+  SELECT part, ns, sum(weight) OVER (PARTITION BY part ORDER BY ns ROWS UNBOUNDED PRECEDING) AS upto
+  FROM touched WHERE part & 3 < 3 AND ns IS NOT NULL
 ),
 percentile AS MATERIALIZED (
-  SELECT r.id, r.phase, min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 50) AS p50_ns,
+  SELECT r.part, min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 50) AS p50_ns,
     min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 95) AS p95_ns, min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 99) AS p99_ns
-  FROM ranked AS r JOIN summed AS s ON s.id = r.id AND s.phase = r.phase GROUP BY r.id, r.phase
+  FROM ranked AS r JOIN summed AS s ON s.part = r.part GROUP BY r.part
 ),
 -- Where nothing was delayed, net is the same.
 net_ranked AS (
-  SELECT t.id, t.phase, t.net_ns, s.net_timed, sum(t.weight) OVER (PARTITION BY t.id, t.phase ORDER BY t.net_ns ROWS UNBOUNDED PRECEDING) AS upto
-  FROM summed AS s JOIN touched AS t ON t.id = s.id AND t.phase = s.phase
+  SELECT t.part, t.net_ns, s.net_timed, sum(t.weight) OVER (PARTITION BY t.part ORDER BY t.net_ns ROWS UNBOUNDED PRECEDING) AS upto
+  FROM touched AS t JOIN summed AS s ON s.part = t.part
   WHERE s.delayed AND t.net_ns IS NOT NULL
 ),
 net_percentile AS MATERIALIZED (
-  SELECT id, phase, min(net_ns) FILTER (WHERE upto * 100 >= net_timed * 99) AS p99_ns FROM net_ranked GROUP BY id, phase
+  SELECT part, min(net_ns) FILTER (WHERE upto * 100 >= net_timed * 99) AS p99_ns FROM net_ranked GROUP BY part
 ),
 phase AS MATERIALIZED (
-  SELECT s.id, s.phase, s.weight / 1e6 AS requests, coalesce(s.failed, 0) * 1.0 / s.weight AS error_rate,
+  SELECT s.part / 4 AS id, s.part & 3 AS phase, s.weight / 1e6 AS requests, coalesce(s.failed, 0) * 1.0 / s.weight AS error_rate,
     s.sum_ns / s.timed AS avg_latency_ms, s.sum_net_ns / s.net_timed AS avg_net_latency_ms,
     p.p50_ns, p.p95_ns, p.p99_ns, CASE WHEN s.delayed THEN n.p99_ns ELSE p.p99_ns END AS net_p99_ns, s.cost_nano_usd / 1e9 AS cost_usd
-  FROM summed AS s LEFT JOIN percentile AS p ON p.id = s.id AND p.phase = s.phase
-    LEFT JOIN net_percentile AS n ON n.id = s.id AND n.phase = s.phase
+  FROM summed AS s LEFT JOIN percentile AS p ON p.part = s.part LEFT JOIN net_percentile AS n ON n.part = s.part
 ),
 -- p95 within a limit: at least 95 of 100 are.
 bucket AS (
-  SELECT t.id, t.start_ns / 1000000000 / w.width_s * w.width_s AS bucket_start,
+  SELECT b.id, t.slot,
     coalesce(sum(t.weight) FILTER (WHERE t.failed), 0) * 1.0 / sum(t.weight) <= b.error_rate + 0.05 + 1e-9
-      AND coalesce(sum(t.weight) FILTER (WHERE t.ns * 2 <= b.p95_ns * 3) * 100 >= sum(t.weight) FILTER (WHERE t.ns IS NOT NULL) * 95,
-        b.p95_ns IS NULL OR sum(t.ns IS NOT NULL) = 0) AS good
-  FROM touched AS t CROSS JOIN width AS w JOIN phase AS b ON b.id = t.id AND b.phase = 'before'
-  WHERE t.phase = 'after'
-  GROUP BY t.id, t.start_ns / 1000000000 / w.width_s
+      AND (b.p95_ns IS NULL OR coalesce(sum(t.weight) FILTER (WHERE t.ns * 2 <= b.p95_ns * 3), 0) * 100
+        >= coalesce(sum(t.weight) FILTER (WHERE t.ns IS NOT NULL), 0) * 95) AS good
+  FROM touched AS t JOIN phase AS b ON b.id * 4 + 2 = t.part AND b.phase = 0
+  GROUP BY b.id, t.slot
 ),
 lasting AS (
-  SELECT id, bucket_start,
-    good AND lead(good, 1, 1) OVER later AND lead(good, 2, 1) OVER later AS recovered, row_number() OVER later AS number
-  FROM bucket WINDOW later AS (PARTITION BY id ORDER BY bucket_start)
+  SELECT id, slot, good AND lead(good, 1, 1) OVER later AND lead(good, 2, 1) OVER later AS recovered, row_number() OVER later AS number
+  FROM bucket WINDOW later AS (PARTITION BY id ORDER BY slot)
 ),
 recovery AS MATERIALIZED (
-  SELECT id, min(number) AS number, min(bucket_start) AS bucket_start FROM lasting WHERE recovered GROUP BY id
+  SELECT l.id, min(l.number) AS number, min(l.slot) * w.width_s AS bucket_start
+  FROM lasting AS l CROSS JOIN width AS w WHERE l.recovered GROUP BY l.id
 ),
 cut AS MATERIALIZED (
   SELECT p.id, count(DISTINCT b.bucket_start) AS buckets,
@@ -463,34 +468,34 @@ cut AS MATERIALIZED (
 SELECT p.window_id, p.run_id, p.fault, p.target,
   strftime('%Y-%m-%dT%H:%M:%SZ', p.start_ns / 1000000000, 'unixepoch') AS start_utc,
   strftime('%Y-%m-%dT%H:%M:%SZ', p.end_ns / 1000000000, 'unixepoch') AS end_utc,
-  coalesce(max(requests) FILTER (WHERE phase = 'before'), 0.0) AS requests_before,
-  max(error_rate) FILTER (WHERE phase = 'before') AS error_rate_before,
-  max(avg_latency_ms) FILTER (WHERE phase = 'before') AS avg_latency_ms_before,
-  max(p50_ns) FILTER (WHERE phase = 'before') / 1e6 AS p50_latency_ms_before,
-  max(p95_ns) FILTER (WHERE phase = 'before') / 1e6 AS p95_latency_ms_before,
-  max(p99_ns) FILTER (WHERE phase = 'before') / 1e6 AS p99_latency_ms_before,
-  max(avg_net_latency_ms) FILTER (WHERE phase = 'before') AS avg_net_latency_ms_before,
-  max(net_p99_ns) FILTER (WHERE phase = 'before') / 1e6 AS p99_net_latency_ms_before,
-  max(cost_usd) FILTER (WHERE phase = 'before') AS cost_usd_before,
-  coalesce(max(requests) FILTER (WHERE phase = 'during'), 0.0) AS requests_during,
-  max(error_rate) FILTER (WHERE phase = 'during') AS error_rate_during,
-  max(avg_latency_ms) FILTER (WHERE phase = 'during') AS avg_latency_ms_during,
-  max(p50_ns) FILTER (WHERE phase = 'during') / 1e6 AS p50_latency_ms_during,
-  max(p95_ns) FILTER (WHERE phase = 'during') / 1e6 AS p95_latency_ms_during,
-  max(p99_ns) FILTER (WHERE phase = 'during') / 1e6 AS p99_latency_ms_during,
-  max(avg_net_latency_ms) FILTER (WHERE phase = 'during') AS avg_net_latency_ms_during,
-  max(net_p99_ns) FILTER (WHERE phase = 'during') / 1e6 AS p99_net_latency_ms_during,
-  max(cost_usd) FILTER (WHERE phase = 'during') AS cost_usd_during,
-  coalesce(max(requests) FILTER (WHERE phase = 'after'), 0.0) AS requests_after,
-  max(error_rate) FILTER (WHERE phase = 'after') AS error_rate_after,
-  max(avg_latency_ms) FILTER (WHERE phase = 'after') AS avg_latency_ms_after,
-  max(p50_ns) FILTER (WHERE phase = 'after') / 1e6 AS p50_latency_ms_after,
-  max(p95_ns) FILTER (WHERE phase = 'after') / 1e6 AS p95_latency_ms_after,
-  max(p99_ns) FILTER (WHERE phase = 'after') / 1e6 AS p99_latency_ms_after,
-  max(avg_net_latency_ms) FILTER (WHERE phase = 'after') AS avg_net_latency_ms_after,
-  max(net_p99_ns) FILTER (WHERE phase = 'after') / 1e6 AS p99_net_latency_ms_after,
-  max(cost_usd) FILTER (WHERE phase = 'after') AS cost_usd_after,
-  coalesce(max(x.requests) FILTER (WHERE x.phase = 'straddling'), 0.0) AS straddling,
+  coalesce(max(requests) FILTER (WHERE x.phase = 0), 0.0) AS requests_before,
+  max(error_rate) FILTER (WHERE x.phase = 0) AS error_rate_before,
+  max(avg_latency_ms) FILTER (WHERE x.phase = 0) AS avg_latency_ms_before,
+  max(p50_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p50_latency_ms_before,
+  max(p95_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p95_latency_ms_before,
+  max(p99_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p99_latency_ms_before,
+  max(avg_net_latency_ms) FILTER (WHERE x.phase = 0) AS avg_net_latency_ms_before,
+  max(net_p99_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p99_net_latency_ms_before,
+  max(cost_usd) FILTER (WHERE x.phase = 0) AS cost_usd_before,
+  coalesce(max(requests) FILTER (WHERE x.phase = 1), 0.0) AS requests_during,
+  max(error_rate) FILTER (WHERE x.phase = 1) AS error_rate_during,
+  max(avg_latency_ms) FILTER (WHERE x.phase = 1) AS avg_latency_ms_during,
+  max(p50_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p50_latency_ms_during,
+  max(p95_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p95_latency_ms_during,
+  max(p99_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p99_latency_ms_during,
+  max(avg_net_latency_ms) FILTER (WHERE x.phase = 1) AS avg_net_latency_ms_during,
+  max(net_p99_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p99_net_latency_ms_during,
+  max(cost_usd) FILTER (WHERE x.phase = 1) AS cost_usd_during,
+  coalesce(max(requests) FILTER (WHERE x.phase = 2), 0.0) AS requests_after,
+  max(error_rate) FILTER (WHERE x.phase = 2) AS error_rate_after,
+  max(avg_latency_ms) FILTER (WHERE x.phase = 2) AS avg_latency_ms_after,
+  max(p50_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p50_latency_ms_after,
+  max(p95_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p95_latency_ms_after,
+  max(p99_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p99_latency_ms_after,
+  max(avg_net_latency_ms) FILTER (WHERE x.phase = 2) AS avg_net_latency_ms_after,
+  max(net_p99_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p99_net_latency_ms_after,
+  max(cost_usd) FILTER (WHERE x.phase = 2) AS cost_usd_after,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 3), 0.0) AS straddling,
   c.edges * 1.0 / c.buckets AS edge_share,
   CASE WHEN r.number = 1 THEN 0.0 ELSE max(r.bucket_start * 1000000000 - p.end_ns, 0) / 1e9 END AS recovery_s
 FROM period AS p LEFT JOIN phase AS x ON x.id = p.id

@@ -1,0 +1,461 @@
+package storage
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
+)
+
+// faultWindow is a window as these tests find it, with the run it is applied
+// to.
+type faultWindow struct {
+	statedWindow
+	id      string
+	applied string
+	marked  float64
+}
+
+// until is the first instant after it.
+func (w *faultWindow) until() int64 { return max(w.end, w.start+1) }
+
+func (w *faultWindow) overlaps(start, until int64) bool { return w.start < until && start < w.until() }
+
+func windowID(w statedWindow) string {
+	escape := func(text string) string { return strings.ReplaceAll(strings.ReplaceAll(text, "%", "%25"), "/", "%2F") }
+	return fmt.Sprintf("%s/%s/%s/%s/%s/%d", w.source, escape(w.run), escape(w.fault), escape(w.target), escape(w.experiment), at(w.start))
+}
+
+func markWeight(s *activitySpan) float64 {
+	if s.kept&2 != 0 {
+		return 1
+	}
+	return spanWeight(s)
+}
+
+// wantedWindows joins marked spans pair by pair until nothing is left to join.
+func wantedWindows(a *activity) (found []faultWindow) {
+	gap := a.gap
+	if gap == 0 {
+		gap = 5 * second
+	}
+	for i := range a.spans {
+		s := &a.spans[i]
+		if !s.marked {
+			continue
+		}
+		made := statedWindow{"requests", s.run, s.fault, s.target, s.experiment, s.start, s.end()}
+		marked := markWeight(s)
+		for j := 0; j < len(found); {
+			w := found[j]
+			same := w.run == made.run && w.fault == made.fault && w.target == made.target && w.experiment == made.experiment
+			if !same || max(w.start, made.start)-min(w.end, made.end) > gap {
+				j++
+				continue
+			}
+			made.start, made.end, marked = min(made.start, w.start), max(made.end, w.end), marked+w.marked
+			found = slices.Delete(found, j, j+1)
+			j = 0
+		}
+		found = append(found, faultWindow{statedWindow: made, marked: marked})
+	}
+	for _, w := range a.windows {
+		same := slices.IndexFunc(found, func(f faultWindow) bool { return windowID(f.statedWindow) == windowID(w) })
+		if same >= 0 {
+			found[same].end = max(found[same].end, w.end)
+			continue
+		}
+		found = append(found, faultWindow{statedWindow: w})
+	}
+	for i := range found {
+		w := &found[i]
+		w.id, w.applied = windowID(w.statedWindow), w.run
+		if w.source == "requests" {
+			continue
+		}
+		for j := range a.spans {
+			if s := &a.spans[j]; s.marked && w.start <= s.start && s.start <= w.end && (w.run == "" || w.run == s.run) {
+				w.marked += markWeight(s)
+			}
+		}
+	}
+	return found
+}
+
+// appliedWindows are the windows of each run: its own, and those of no run
+// that it met.
+func appliedWindows(a *activity) (applied []faultWindow) {
+	extents := a.extents()
+	for _, w := range wantedWindows(a) {
+		if w.run != "" {
+			applied = append(applied, w)
+			continue
+		}
+		met := false
+		for run, extent := range extents {
+			if extent.start < w.until() && extent.end >= w.start {
+				w.applied, met = run, true
+				applied = append(applied, w)
+			}
+		}
+		if !met {
+			w.applied = ""
+			applied = append(applied, w)
+		}
+	}
+	return applied
+}
+
+// neighbours returns the other windows of the run.
+func neighbours(all []faultWindow, w *faultWindow) (others []faultWindow) {
+	for _, o := range all {
+		if o.applied == w.applied && o.id != w.id {
+			others = append(others, o)
+		}
+	}
+	return others
+}
+
+// phaseOf says what an interval is to a window: empty for nothing.
+func phaseOf(w *faultWindow, others []faultWindow, start, until int64) string {
+	switch {
+	case start >= w.start && until <= w.until():
+		return "during"
+	case w.overlaps(start, until):
+		return "edge"
+	}
+	for i := range others {
+		o := &others[i]
+		if o.overlaps(start, until) {
+			return ""
+		}
+		if !o.overlaps(w.start, w.until()) && (o.until() <= w.start && start < o.until() || o.start >= w.until() && until > o.start) {
+			return "" // beyond a neighbour
+		}
+	}
+	if until <= w.start {
+		return "before"
+	}
+	// Beyond one that overlaps this window, on the far side.
+	return "after"
+}
+
+func TestFaultWindowsAndPhases(t *testing.T) {
+	eachActivity(t, func(t *testing.T, a *activity, path string) {
+		var windows, phases []row
+		for _, w := range wantedWindows(a) {
+			windows = append(windows, row{
+				"window_id": w.id, "run_id": w.run, "fault": w.fault, "target": orNull(w.target), "start_utc": utc(w.start), "end_utc": utc(w.end),
+				"start_ns": at(w.start), "end_ns": at(w.end), "source": w.source, "experiment_id": orNull(w.experiment),
+				"requests": int64(math.Floor(w.marked + 0.5)),
+			})
+		}
+		requireView(t, path, "fault_windows", []string{"window_id"}, windows)
+		applied := appliedWindows(a)
+		for i := range applied {
+			w := &applied[i]
+			others := neighbours(applied, w)
+			seen := map[activityBucket]bool{}
+			for _, b := range a.buckets() {
+				b.category = ""
+				start := b.start*second - anInstant.UnixNano()
+				phase := phaseOf(w, others, start, start+b.width*second)
+				if b.run != w.applied || seen[b] || phase == "" {
+					continue
+				}
+				seen[b] = true
+				phases = append(phases, row{
+					"window_id": w.id, "run_id": b.run, "fault": w.fault, "target": orNull(w.target), "width_s": b.width, "bucket_start": b.start,
+					"phase": phase,
+				})
+			}
+		}
+		requireView(t, path, "phases", []string{"window_id", "run_id", "width_s", "bucket_start"}, phases)
+	})
+}
+
+// weighted is a measurement that stands for weight spans.
+type weighted struct {
+	ns     int64
+	weight float64
+}
+
+func weightedRank(all []weighted, percent float64) any {
+	slices.SortFunc(all, func(a, b weighted) int { return cmp.Compare(a.ns, b.ns) })
+	total, upto := 0.0, 0.0
+	for _, w := range all {
+		total += w.weight
+	}
+	for _, w := range all {
+		if upto += w.weight; upto*100 >= total*percent {
+			return float64(w.ns) / 1e6
+		}
+	}
+	return nil
+}
+
+func weightedMean(all []weighted) any {
+	sum, weight := 0.0, 0.0
+	for _, w := range all {
+		sum += float64(w.ns) / 1e6 * w.weight
+		weight += w.weight
+	}
+	return ratio(sum, weight)
+}
+
+func summary(spans []*activitySpan, phase string, into row) {
+	var all, failed float64
+	var took, net []weighted
+	var cost any
+	for _, s := range spans {
+		weight := spanWeight(s)
+		all += weight
+		if s.failed() {
+			failed += weight
+		}
+		if s.duration >= 0 {
+			took = append(took, weighted{s.duration, weight})
+			if delay := max(0, s.delay); delay <= s.duration {
+				net = append(net, weighted{s.duration - delay, weight})
+			}
+		}
+		if s.cost != unstated {
+			if cost == nil {
+				cost = 0.0
+			}
+			cost = cost.(float64) + float64(s.cost)*weight/1e9
+		}
+	}
+	measures := row{
+		"requests": all, "error_rate": ratio(failed, all), "avg_latency_ms": weightedMean(took), "p50_latency_ms": weightedRank(took, 50),
+		"p95_latency_ms": weightedRank(took, 95), "p99_latency_ms": weightedRank(took, 99), "avg_net_latency_ms": weightedMean(net),
+		"p99_net_latency_ms": weightedRank(net, 99), "cost_usd": cost,
+	}
+	for column, value := range measures {
+		into[column+"_"+phase] = value
+	}
+}
+
+// wantedRecovery goes through the buckets after a window one by one.
+func wantedRecovery(w *faultWindow, before row, after []*activitySpan) any {
+	if before["requests_before"] == 0.0 {
+		return nil
+	}
+	buckets := map[int64][]*activitySpan{}
+	for _, s := range after {
+		start := at(s.start) / second / seriesWidth * seriesWidth
+		buckets[start] = append(buckets[start], s)
+	}
+	starts := slices.Sorted(maps.Keys(buckets))
+	good := func(i int) bool {
+		if i >= len(starts) {
+			return true
+		}
+		is := row{}
+		summary(buckets[starts[i]], "now", is)
+		if is["error_rate_now"].(float64) > before["error_rate_before"].(float64)+0.05+1e-9 {
+			return false
+		}
+		limit, slow := before["p95_latency_ms_before"], is["p95_latency_ms_now"]
+		return limit == nil || slow == nil || slow.(float64) <= 1.5*limit.(float64)+1e-9
+	}
+	for i, start := range starts {
+		if good(i) && good(i+1) && good(i+2) {
+			if i == 0 {
+				return 0.0
+			}
+			return float64(start*second-at(w.end)) / 1e9
+		}
+	}
+	return nil
+}
+
+func wantedImpact(a *activity) (impact []row) {
+	applied := appliedWindows(a)
+	for i := range applied {
+		w := &applied[i]
+		others := neighbours(applied, w)
+		of := map[string][]*activitySpan{}
+		for j := range a.spans {
+			s := &a.spans[j]
+			if s.run != w.applied || s.kept&1 == 0 || !s.isRequest() {
+				continue
+			}
+			var phase string
+			switch {
+			case w.start <= s.start && s.start <= w.end:
+				phase = "during"
+			case s.start < w.start && s.end() > w.start:
+				phase = "straddling"
+			case s.start < w.start:
+				phase = phaseOf(w, others, s.start, max(s.end(), s.start+1))
+			default:
+				phase = phaseOf(w, others, s.start, s.start+1)
+			}
+			of[phase] = append(of[phase], s)
+		}
+		one := row{
+			"window_id": w.id, "run_id": w.applied, "fault": w.fault, "target": orNull(w.target), "start_utc": utc(w.start), "end_utc": utc(w.end),
+			"straddling": 0.0,
+		}
+		for _, phase := range []string{"before", "during", "after"} {
+			summary(of[phase], phase, one)
+		}
+		for _, s := range of["straddling"] {
+			one["straddling"] = one["straddling"].(float64) + spanWeight(s)
+		}
+		one["recovery_s"] = wantedRecovery(w, one, of["after"])
+		edges, inside, seen := 0.0, 0.0, map[int64]bool{}
+		for _, b := range a.buckets() {
+			if b.width != seriesWidth || b.run != w.applied || seen[b.start] {
+				continue
+			}
+			seen[b.start] = true
+			start := b.start*second - anInstant.UnixNano()
+			switch phaseOf(w, nil, start, start+seriesWidth*second) {
+			case "edge":
+				edges++
+			case "during":
+				inside++
+			}
+		}
+		one["edge_share"] = ratio(edges, edges+inside)
+		impact = append(impact, one)
+	}
+	return impact
+}
+
+func TestFaultImpact(t *testing.T) {
+	eachActivity(t, func(t *testing.T, a *activity, path string) {
+		requireView(t, path, "fault_impact", []string{"window_id", "run_id"}, wantedImpact(a))
+	})
+}
+
+// steady are chats of one second, one per second from start to end; those for
+// which bad says so fail and take ten.
+func steady(start, end int64, bad func(at int64) bool) (spans []activitySpan) {
+	for sec := start; sec < end; sec++ {
+		spans = append(spans, aSpan(func(s *activitySpan) {
+			s.trace, s.span, s.start, s.duration = 1, uint64(sec+1), sec*second, second/2
+			if bad(sec) {
+				s.outcome, s.duration = "server_error", 10*second
+			}
+		}))
+	}
+	return spans
+}
+
+func window(start, end int64) statedWindow {
+	return statedWindow{"injector", "r", "latency", "db", "", start * second, end * second}
+}
+
+func impactOf(t *testing.T, a *activity, start int64) row {
+	t.Helper()
+	for _, r := range readView(t, a.file(t, seedtest.Rand(t)), "fault_impact") {
+		if r["start_utc"] == utc(start*second) {
+			return r
+		}
+	}
+	t.Fatalf("no window starts at %d s", start)
+	return nil
+}
+
+func TestRecovery(t *testing.T) {
+	during := func(until int64) func(int64) bool { return func(at int64) bool { return at >= 60 && at < until } }
+	for name, c := range map[string]struct {
+		spans []activitySpan
+		want  any
+	}{
+		"at once":        {steady(0, 180, during(90)), 0.0},
+		"after 30 s":     {steady(0, 180, during(120)), 30.0},
+		"never":          {steady(0, 180, during(180)), nil},
+		"without before": {steady(60, 180, during(120)), nil},
+		"without after":  {steady(0, 90, during(90)), nil},
+		"a good bucket among bad ones": {steady(0, 180, func(at int64) bool {
+			return at >= 60 && at < 130 && (at < 100 || at >= 110)
+		}), 40.0},
+		"the last bucket alone": {steady(0, 180, during(170)), 80.0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := activity{spans: c.spans, windows: []statedWindow{window(60, 90)}}
+			requireClose(t, c.want, impactOf(t, &a, 60)["recovery_s"], "recovery_s")
+		})
+	}
+}
+
+// TestStraddling: what was in flight when the window opened is neither before
+// nor during.
+func TestStraddling(t *testing.T) {
+	a := activity{windows: []statedWindow{window(60, 90)}, spans: []activitySpan{
+		aSpan(func(s *activitySpan) { s.span, s.start, s.duration = 1, 58*second, 2*second }),
+		aSpan(func(s *activitySpan) { s.span, s.start, s.duration, s.weight = 2, 59*second, 2*second, 4e6 }),
+		aSpan(func(s *activitySpan) { s.span, s.start, s.duration = 3, 1*second, 80*second }),
+		aSpan(func(s *activitySpan) { s.span, s.start = 4, 60*second }),
+		aSpan(func(s *activitySpan) { s.span, s.start = 5, 91*second }),
+	}}
+	got := impactOf(t, &a, 60)
+	for column, want := range map[string]float64{"requests_before": 1, "requests_during": 1, "requests_after": 1, "straddling": 5} {
+		require.Equal(t, want, got[column], column)
+	}
+}
+
+// TestNeighbours: before and after reach to the next window and no further,
+// and keep clear of one that overlaps.
+func TestNeighbours(t *testing.T) {
+	a := activity{
+		spans:   steady(0, 200, func(int64) bool { return false }),
+		windows: []statedWindow{window(50, 60), window(55, 70), window(100, 110), window(110, 120)},
+	}
+	count := func(start int64) (n [3]float64) {
+		r := impactOf(t, &a, start)
+		return [3]float64{r["requests_before"].(float64), r["requests_during"].(float64), r["requests_after"].(float64)}
+	}
+	// A request that starts as a window ends counts as during.
+	require.Equal(t, [3]float64{50, 11, 30}, count(50))
+	require.Equal(t, [3]float64{50, 16, 29}, count(55))
+	require.Equal(t, [3]float64{30, 11, 0}, count(100), "the next one begins at its end")
+	require.Equal(t, [3]float64{0, 11, 79}, count(110))
+}
+
+// TestWindowOfNoRun applies to every run that was going on.
+func TestWindowOfNoRun(t *testing.T) {
+	early := steady(0, 10, func(int64) bool { return false })
+	for i := range early {
+		early[i].run, early[i].trace = "early", 2
+	}
+	everywhere := window(20, 30)
+	everywhere.run = ""
+	a := activity{spans: append(early, steady(5, 40, func(int64) bool { return false })...), windows: []statedWindow{everywhere}}
+	rows := readView(t, a.file(t, seedtest.Rand(t)), "fault_impact")
+	require.Len(t, rows, 1)
+	require.Equal(t, "r", rows[0]["run_id"])
+	require.Equal(t, 15.0, rows[0]["requests_before"])
+	a.spans = nil
+	rows = readView(t, a.file(t, seedtest.Rand(t)), "fault_impact")
+	require.Len(t, rows, 1, "a window that met no run is shown all the same")
+	require.Nil(t, rows[0]["p99_latency_ms_during"])
+}
+
+// TestLateMarkJoinsWindows: two windows, and one span between them makes them
+// one.
+func TestLateMarkJoinsWindows(t *testing.T) {
+	mark := func(start int64) activitySpan {
+		return aSpan(func(s *activitySpan) {
+			s.marked, s.fault, s.start, s.span = true, "latency", start*second, uint64(start+1)
+		})
+	}
+	a := activity{spans: []activitySpan{mark(0), mark(11)}}
+	require.Len(t, readView(t, a.file(t, seedtest.Rand(t)), "fault_windows"), 2)
+	a.spans = append(a.spans, mark(5))
+	rows := readView(t, a.file(t, seedtest.Rand(t)), "fault_windows")
+	require.Len(t, rows, 1)
+	require.Equal(t, at(12*second), rows[0]["end_ns"])
+	require.Equal(t, int64(3), rows[0]["requests"])
+}
