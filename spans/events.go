@@ -54,12 +54,7 @@ var eventNames = map[string]happening{
 	"gen_ai.evaluation.result":     {kind: eventEvaluation},
 }
 
-var eventIndex = func() (t nameTable[happening]) {
-	for name, h := range eventNames {
-		*t.add(name) = h
-	}
-	return t
-}()
+var eventIndex = tableOf(eventNames)
 
 // happeningOf tells what an event is about, nil for nothing that is read.
 func happeningOf(event ptrace.SpanEvent) *happening {
@@ -117,7 +112,7 @@ func (w *walker) readFaultEvent(event ptrace.SpanEvent, word string) {
 	if w.told.fault != "" {
 		return
 	}
-	w.event.read(event.Attributes(), &w.index.span, nil)
+	w.event.read(event.Attributes(), w.index.span, nil)
 	if w.told.fault = faultWord(w.text(&w.event, fieldFault)); w.told.fault == "" {
 		w.told.fault = word
 	}

@@ -9,9 +9,9 @@ import (
 // index finds what attributes feed. There is one for folding and one, with
 // more fields, for rows of single requests.
 type index struct {
-	span       nameTable[[]target]
-	resource   nameTable[[]target]
-	claudeCode nameTable[[]target] // on spans of Claude Code, besides span
+	span       *attributeTable
+	resource   *attributeTable
+	claudeCode *attributeTable // on spans of Claude Code, besides span
 	slots      int
 	// vocabularies of the sources of fieldOperation, and scales of those of
 	// fields with a unit, by rank-1.
@@ -19,11 +19,22 @@ type index struct {
 	scales       map[field][]float64
 	// claudeInputRank is that of Claude Code's input tokens; 0: not read.
 	claudeInputRank uint8
+	// serverTTFTRank is that of the name under which some write milliseconds.
+	serverTTFTRank uint8
 }
 
 // newIndex builds the index of the fields that folding needs, or of all.
 func newIndex(o *Options, dimensions []Dimension, all bool) *index {
 	ix := &index{slots: int(numFields) + len(dimensions), scales: map[field][]float64{}}
+	var onSpans, onResources, onClaudeCode attributeTargets
+	add := func(s scope, name string, t target) {
+		if s != onResource {
+			onSpans.add(name, t)
+		}
+		if s != onSpan {
+			onResources.add(name, t)
+		}
+	}
 	for _, s := range configuredSources(o.Fields) {
 		if s.request && !all {
 			continue
@@ -32,9 +43,9 @@ func newIndex(o *Options, dimensions []Dimension, all bool) *index {
 		for i, name := range names {
 			t := target{uint8(s.field), uint8(i + 1)}
 			if i < len(s.attributes) {
-				ix.add(s.scope, name, t)
+				add(s.scope, name, t)
 			} else {
-				addTarget(&ix.claudeCode, name, t)
+				onClaudeCode.add(name, t)
 				if s.field == fieldInputTokens {
 					ix.claudeInputRank = t.rank
 				}
@@ -42,14 +53,18 @@ func newIndex(o *Options, dimensions []Dimension, all bool) *index {
 			if _, scaled := fieldScales[s.field]; scaled {
 				ix.scales[s.field] = append(ix.scales[s.field], scaleOf(s.field, name))
 			}
+			if name == "gen_ai.server.time_to_first_token" {
+				ix.serverTTFTRank = t.rank
+			}
 			if s.field == fieldOperation {
 				ix.vocabularies = append(ix.vocabularies, vocabularyOf(name))
 			}
 		}
 	}
 	for i, d := range dimensions {
-		ix.add(onSpanThenResource, d.Name, target{uint8(int(numFields) + i), 1})
+		add(onSpanThenResource, d.Name, target{uint8(int(numFields) + i), 1})
 	}
+	ix.span, ix.resource, ix.claudeCode = onSpans.table(), onResources.table(), onClaudeCode.table()
 	return ix
 }
 
@@ -68,18 +83,56 @@ func configuredSources(fields map[string][]string) []source {
 	return configured
 }
 
-func (ix *index) add(s scope, name string, t target) {
-	if s != onResource {
-		addTarget(&ix.span, name, t)
-	}
-	if s != onSpan {
-		addTarget(&ix.resource, name, t)
-	}
+// target is what one attribute feeds: a field, or a configured dimension
+// numbered from numFields on. Of several attributes present, the lowest rank
+// counts.
+type target struct {
+	slot uint8
+	rank uint8
 }
 
-func addTarget(table *nameTable[[]target], name string, t target) {
-	targets := table.add(name)
-	*targets = append(*targets, t)
+// attributeTable finds the targets of an attribute. They all lie together:
+// what reading a span touches must be small.
+type attributeTable struct {
+	names   *nameTable[targetRange]
+	targets []target
+}
+
+// targetRange is where in attributeTable.targets those of an attribute are.
+type targetRange struct{ from, to uint16 }
+
+func (t *attributeTable) find(name string) []target {
+	r := t.names.find(name)
+	if r == nil {
+		return nil
+	}
+	return t.targets[r.from:r.to]
+}
+
+// attributeTargets collects what becomes an attributeTable.
+type attributeTargets struct {
+	names []string
+	of    map[string][]target
+}
+
+func (c *attributeTargets) add(name string, t target) {
+	if c.of == nil {
+		c.of = map[string][]target{}
+	}
+	if _, known := c.of[name]; !known {
+		c.names = append(c.names, name)
+	}
+	c.of[name] = append(c.of[name], t)
+}
+
+func (c *attributeTargets) table() *attributeTable {
+	t := &attributeTable{}
+	t.names = newNameTable(c.names, func(name string) targetRange {
+		from := len(t.targets)
+		t.targets = append(t.targets, c.of[name]...)
+		return targetRange{uint16(from), uint16(len(t.targets))}
+	})
+	return t
 }
 
 // record holds the attribute values found on one span or resource.
@@ -88,8 +141,8 @@ type record struct {
 	ranks      []uint8 // 0: nothing found
 	seen       fieldSet
 	attributes pcommon.Map
-	names      *nameTable[[]target]
-	more       *nameTable[[]target] // asked where names has nothing; may be nil
+	names      *attributeTable
+	more       *attributeTable // asked where names has nothing; may be nil
 }
 
 func newRecord(slots int) record {
@@ -98,7 +151,7 @@ func newRecord(slots int) record {
 
 // read takes what the attributes say of the fields. An attribute that stands
 // twice counts as its first usable value.
-func (r *record) read(attributes pcommon.Map, names, more *nameTable[[]target]) {
+func (r *record) read(attributes pcommon.Map, names, more *attributeTable) {
 	clear(r.ranks)
 	r.attributes, r.names, r.more = attributes, names, more
 	var seen fieldSet
@@ -112,7 +165,7 @@ func (r *record) read(attributes pcommon.Map, names, more *nameTable[[]target]) 
 				continue
 			}
 		}
-		for _, t := range *targets {
+		for _, t := range targets {
 			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
 				seen |= 1 << (t.slot & 63)
 				r.ranks[t.slot] = t.rank
@@ -162,7 +215,7 @@ func (r *record) settle(slot, above uint8) {
 		if targets == nil || !usable(value) {
 			continue
 		}
-		for _, t := range *targets {
+		for _, t := range targets {
 			if found := r.ranks[slot]; t.slot == slot && t.rank > above && (found == 0 || t.rank < found) {
 				r.ranks[slot] = t.rank
 				r.values[slot] = value

@@ -1,23 +1,21 @@
 package spans
 
-// target is what one attribute feeds: a field, or a configured dimension
-// numbered from numFields on. Of several attributes present, the lowest rank
-// counts.
-type target struct {
-	slot uint8
-	rank uint8
-}
+import (
+	"maps"
+	"slices"
+)
 
 // nameTable finds a value by a name. It is a hash table made for its task: a
 // span has a dozen attributes, most of them in no table, and this lookup is
 // most of what reading a span costs. Some letters and the length tell nearly
 // all names apart, so that nearly every miss ends without a comparison; a Go
-// map hashes the whole name.
+// map hashes the whole name. Create it with newNameTable.
 type nameTable[V any] struct {
 	// index holds the position in places plus one in its lower bits, 0 where
 	// there is none, and bits of the hash above. It is kept apart, and small,
 	// so that misses touch nothing else.
-	index  [nameTableSize]uint16
+	index  []uint16
+	shift  uint // leaves the bits of a hash that choose a place in index
 	places []namePlace[V]
 }
 
@@ -27,14 +25,35 @@ type namePlace[V any] struct {
 }
 
 const (
-	// nameTableSize is a power of two, several times what sources and
-	// MaxDimensions fill.
-	nameTableSize = 2048
 	// maxNames is what the lower bits of an index entry can tell apart.
 	maxNames = 1<<placeBits - 1
 	// placeBits leaves six bits for the hash.
 	placeBits = 10
 )
+
+// newNameTable returns a table of names, none of which may be empty or stand
+// twice, with room for all of them: at most maxNames.
+func newNameTable[V any](names []string, value func(name string) V) *nameTable[V] {
+	bits := uint(6)
+	for 1<<bits < 4*len(names) {
+		bits++
+	}
+	t := &nameTable[V]{index: make([]uint16, 1<<bits), shift: 32 - bits}
+	for _, name := range names {
+		t.places = append(t.places, namePlace[V]{name, value(name)})
+		slot, tag := t.slotOf(nameHash(name))
+		for t.index[slot] != 0 {
+			slot = (slot + 1) & uint32(len(t.index)-1)
+		}
+		t.index[slot] = uint16(len(t.places)) | tag
+	}
+	return t
+}
+
+// tableOf returns a table of the entries of a map.
+func tableOf[V any](values map[string]V) *nameTable[V] {
+	return newNameTable(slices.Sorted(maps.Keys(values)), func(name string) V { return values[name] })
+}
 
 func nameHash(name string) uint32 {
 	n := len(name)
@@ -43,9 +62,9 @@ func nameHash(name string) uint32 {
 }
 
 // slotOf returns where the search for a hash begins, and the bits that its
-// entries have above placeBits.
-func slotOf(h uint32) (slot uint32, tag uint16) {
-	return h >> 21, uint16(h>>15) << placeBits
+// entries have above placeBits: those below the ones that choose the slot.
+func (t *nameTable[V]) slotOf(h uint32) (slot uint32, tag uint16) {
+	return h >> t.shift, uint16(h>>(t.shift-6)) << placeBits
 }
 
 // find returns the value of a name, nil for none. It is the table's own.
@@ -53,8 +72,9 @@ func (t *nameTable[V]) find(name string) *V {
 	if name == "" {
 		return nil
 	}
-	for slot, tag := slotOf(nameHash(name)); ; slot++ {
-		entry := t.index[slot%nameTableSize]
+	slot, tag := t.slotOf(nameHash(name))
+	for {
+		entry := t.index[slot&uint32(len(t.index)-1)]
 		if entry == 0 {
 			return nil
 		}
@@ -63,21 +83,6 @@ func (t *nameTable[V]) find(name string) *V {
 				return &place.value
 			}
 		}
-	}
-}
-
-// add returns the value of a name that must not be empty, a new one where
-// there is none. It is valid until the next call of add. At most maxNames can
-// be added.
-func (t *nameTable[V]) add(name string) *V {
-	if value := t.find(name); value != nil {
-		return value
-	}
-	t.places = append(t.places, namePlace[V]{name: name})
-	slot, tag := slotOf(nameHash(name))
-	for t.index[slot%nameTableSize] != 0 {
 		slot++
 	}
-	t.index[slot%nameTableSize] = uint16(len(t.places)) | tag
-	return &t.places[len(t.places)-1].value
 }

@@ -4,7 +4,8 @@ import "strings"
 
 // providers gives every way to write a provider the name that the GenAI
 // conventions have for it.
-var providers = func() (t nameTable[string]) {
+var providers = func() *nameTable[string] {
+	names := map[string]string{}
 	for name, written := range map[string][]string{
 		"openai": {"OpenAI"}, "anthropic": {"Anthropic"}, "cohere": {"Cohere"}, "deepseek": {"DeepSeek"},
 		"groq": {"Groq"}, "perplexity": {"Perplexity"},
@@ -24,12 +25,12 @@ var providers = func() (t nameTable[string]) {
 		"moonshot_ai":    {"moonshot"},
 		"x_ai":           {"xai", "xAI", "x.ai"},
 	} {
-		*t.add(name) = name
+		names[name] = name
 		for _, other := range written {
-			*t.add(other) = name
+			names[other] = name
 		}
 	}
-	return t
+	return tableOf(names)
 }()
 
 // provider returns who serves the model. Of names with parts, such as

@@ -132,7 +132,7 @@ func (w *walker) walk(batch ptrace.Traces, visit func(ptrace.Span) bool) {
 
 func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
-	w.resource.read(resourceSpans.Resource().Attributes(), &w.index.resource, nil)
+	w.resource.read(resourceSpans.Resource().Attributes(), w.index.resource, nil)
 	for slot := range w.resource.ranks {
 		w.value(&w.resource, uint8(slot)) // what is noted here holds for every span
 	}
@@ -186,11 +186,11 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) bool {
 }
 
 func (w *walker) readAttributes(span ptrace.Span) {
-	var more *nameTable[[]target]
+	var more *attributeTable
 	if w.claudeCode = strings.HasPrefix(span.Name(), claudeCodePrefix); w.claudeCode {
-		more = &w.index.claudeCode
+		more = w.index.claudeCode
 	}
-	w.span.read(span.Attributes(), &w.index.span, more)
+	w.span.read(span.Attributes(), w.index.span, more)
 }
 
 // readSeries reads the dimensions, except the fault.

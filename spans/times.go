@@ -48,8 +48,8 @@ func (w *walker) readTimeToFirstToken() {
 	}
 	o := &w.observation
 	ttft, ok := w.scaled(&w.span, fieldTimeToFirstToken, int64(maxDuration))
-	if duration, usable := o.Measure(aggregator.MeasureDuration); ok && usable && ttft > duration && ttft/1000 <= duration {
-		ttft /= 1000 // written in milliseconds under a name that means seconds, as Strands does
+	if ok && w.span.ranks[fieldTimeToFirstToken] == w.index.serverTTFTRank {
+		ttft = w.serverTimeToFirstToken(ttft)
 	}
 	if !ok && w.span.has(fieldFirstTokenTime) {
 		ttft, ok = w.sinceStart(w.firstTokenTime())
@@ -61,6 +61,17 @@ func (w *walker) readTimeToFirstToken() {
 		o.SetMeasure(aggregator.MeasureTimeToFirstToken, ttft)
 		w.timePerOutputToken(ttft)
 	}
+}
+
+// serverTimeToFirstToken corrects what Strands writes: milliseconds, under a
+// name that means seconds. It shows where the first token would have come after
+// the end of the span.
+func (w *walker) serverTimeToFirstToken(ttft int64) int64 {
+	duration, usable := w.observation.Measure(aggregator.MeasureDuration)
+	if usable && ttft > duration && ttft/1000 <= duration {
+		return ttft / 1000
+	}
+	return ttft
 }
 
 // firstTokenTime reads a time of day, which Langfuse writes as JSON: in quotes.

@@ -10,22 +10,11 @@ import (
 // readUsage reads the tokens of a leaf, and what they cost.
 func (w *walker) readUsage() {
 	o := &w.observation
-	for _, part := range [...]struct {
-		field field
-		fact  aggregator.Fact
-		into  *int64
-	}{
-		{fieldInputTokens, aggregator.FactInputTokens, &o.InputTokens},
-		{fieldOutputTokens, aggregator.FactOutputTokens, &o.OutputTokens},
-		{fieldCacheReadTokens, aggregator.FactCacheReadTokens, &o.CacheReadTokens},
-		{fieldCacheWriteTokens, aggregator.FactCacheWriteTokens, &o.CacheWriteTokens},
-		{fieldReasoningTokens, aggregator.FactReasoningTokens, &o.ReasoningTokens},
-	} {
-		if n, ok := w.count(part.field, maxTokens); ok {
-			*part.into = n
-			w.known |= part.fact
-		}
-	}
+	w.token(fieldInputTokens, aggregator.FactInputTokens, &o.InputTokens)
+	w.token(fieldOutputTokens, aggregator.FactOutputTokens, &o.OutputTokens)
+	w.token(fieldCacheReadTokens, aggregator.FactCacheReadTokens, &o.CacheReadTokens)
+	w.token(fieldCacheWriteTokens, aggregator.FactCacheWriteTokens, &o.CacheWriteTokens)
+	w.token(fieldReasoningTokens, aggregator.FactReasoningTokens, &o.ReasoningTokens)
 	if w.span.has(fieldUsageDetails) {
 		w.readUsageDetails()
 	} else {
@@ -37,6 +26,15 @@ func (w *walker) readUsage() {
 		w.known &^= tokenFacts
 	}
 	w.readCost()
+}
+
+func (w *walker) token(f field, fact aggregator.Fact, into *int64) {
+	if w.span.has(f) {
+		if n, ok := w.count(f, maxTokens); ok {
+			*into = n
+			w.known |= fact
+		}
+	}
 }
 
 // tokenFacts are the numbers that readUsage reads.

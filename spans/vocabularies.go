@@ -2,7 +2,6 @@ package spans
 
 import (
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -106,7 +105,7 @@ func anyCase(words map[string]meaning) map[string]meaning {
 
 // vocabulary finds the words of one source.
 type vocabulary struct {
-	words nameTable[meaning]
+	words *nameTable[meaning]
 	// firstWord: what follows a space is a name that the application gave.
 	firstWord bool
 }
@@ -122,13 +121,7 @@ var vocabularies = func() map[string]*vocabulary {
 
 var claudeCodeVocabulary = newVocabulary(claudeCodeSpans)
 
-func newVocabulary(words map[string]meaning) *vocabulary {
-	v := &vocabulary{}
-	for _, word := range slices.Sorted(maps.Keys(words)) {
-		*v.words.add(word) = words[word]
-	}
-	return v
-}
+func newVocabulary(words map[string]meaning) *vocabulary { return &vocabulary{words: tableOf(words)} }
 
 // vocabularyOf returns the vocabulary of an attribute: of one that is unknown,
 // that of the conventions.
