@@ -1,6 +1,9 @@
 package aggregator
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // TestEqualIDsOfUnequalSeries forges what takes billions of attempts to find:
 // the second series must not be added to the first.
@@ -20,5 +23,62 @@ func TestEqualIDsOfUnequalSeries(t *testing.T) {
 	}
 	if d.addSeries(first) != i || d.addSeries(second) != j {
 		t.Error("found elsewhere the second time")
+	}
+}
+
+// TestSeriesOf finds the series of what was folded, however it was written, and
+// of nothing else.
+func TestSeriesOf(t *testing.T) {
+	d := NewDelta(Widths{Headline: 1, Series: 10})
+	clean, unclean, other, rejected := &Observation{}, &Observation{}, &Observation{}, &Observation{}
+	clean.Series.Model, unclean.Series.Model = "m\uFFFD", "m\x00"
+	other.Series.Model, rejected.Series.Model = "never folded", "rejected"
+	rejected.Rejected = RejectedNoStartTime
+	for _, o := range []*Observation{clean, unclean, rejected} {
+		d.Fold(o)
+	}
+	for o, notes := range map[*Observation]Note{clean: 0, unclean: NoteNULByte} {
+		i, cleaned, folded := d.SeriesOf(o)
+		if !folded || cleaned != notes || d.Series()[i].Model != "m\uFFFD" {
+			t.Errorf("%q: series %d, notes %b, folded %v", o.Series.Model, i, cleaned, folded)
+		}
+	}
+	for _, o := range []*Observation{other, rejected} {
+		if _, _, folded := d.SeriesOf(o); folded {
+			t.Errorf("%q was not folded", o.Series.Model)
+		}
+	}
+	d.Reset()
+	if _, _, folded := d.SeriesOf(clean); folded {
+		t.Error("folded before the Reset")
+	}
+}
+
+// TestDetailed: the flag of a span becomes that of its delta, and of those that
+// it is merged into; a span that is rejected has no say.
+func TestDetailed(t *testing.T) {
+	widths := Widths{Headline: 1, Series: 10}
+	d, merged := NewDelta(widths), NewDelta(widths)
+	d.Fold(&Observation{Detailed: true, Rejected: RejectedNoStartTime})
+	d.Fold(&Observation{})
+	if d.Detailed() {
+		t.Error("detailed without such a span")
+	}
+	d.Fold(&Observation{Detailed: true})
+	if err := merged.Merge(d); err != nil || !d.Detailed() || !merged.Detailed() {
+		t.Errorf("detailed %v, merged %v, error %v", d.Detailed(), merged.Detailed(), err)
+	}
+	if d.Reset(); d.Detailed() {
+		t.Error("detailed after a Reset")
+	}
+}
+
+func TestNamesOfNotes(t *testing.T) {
+	var names []string
+	for name := range (NoteZeroID | NoteInvalidTraceState | NoteEndBeforeStart).Names {
+		names = append(names, name)
+	}
+	if want := []string{"end_before_start", "zero_id", "invalid_trace_state"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
 	}
 }

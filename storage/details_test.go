@@ -94,6 +94,21 @@ func TestFactsOfARun(t *testing.T) {
 	}
 }
 
+// TestFactsOfNoRun: what is outside any run, or beyond the cap of runs, is not
+// described by the spans that happen to be there.
+func TestFactsOfNoRun(t *testing.T) {
+	o := testOptions(t)
+	o.Limits.MaxRuns = 1
+	s := openStore(t, o)
+	requests := []aggregator.Request{request(1, 0), request(2, 0)}
+	for i := range requests {
+		requests[i].RunFacts.Mode, requests[i].Detailed = "load", true
+	}
+	requests[1].Series.Run = "second"
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
+	require.Equal(t, []string{"''NULL", "'__overflow__'NULL"}, texts(t, o.Path, "SELECT quote(run_id) || quote(mode) FROM runs ORDER BY run_id"))
+}
+
 func TestConfiguredRunIsPinned(t *testing.T) {
 	o := testOptions(t)
 	o.RunID, o.RunName, o.RunPinned = "mine", "nightly", true

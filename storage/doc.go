@@ -16,9 +16,17 @@
 // # What the writer remembers
 //
 // The rows of recent buckets, with their histograms decoded, so that a commit
-// reads nothing and writes only the rows that changed; and the live series and
-// runs. It begins every transaction by asking whether another connection
-// changed the file (PRAGMA data_version), and forgets everything if so.
+// reads nothing and writes only the rows that changed; the live series and
+// runs; and the ids of texts that single requests share. It begins every
+// transaction by asking whether another connection changed the file (PRAGMA
+// data_version), and forgets everything if so.
+//
+// # Single requests
+//
+// Besides its delta a batch brings its spans in full. The writer reads them,
+// inside the transaction, where rows are to be kept of them: requests, and what
+// sessions, tools, circuits and fault windows are made of. These rows are keyed
+// by what the span says, so that a second delivery changes nothing.
 //
 // # Readers
 //

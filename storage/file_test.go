@@ -20,6 +20,7 @@ func TestMigrationsArePinned(t *testing.T) {
 	pinned := map[string]string{
 		"0001_initial.sql":  "4db82e065b1a9ce89b7daa087d7564b33915e28f9fec90813cc16185fc49474f",
 		"0002_requests.sql": "4feca7863a15411c172950faac0fc075a3dfb2b241cc31187574e474c3b5f257",
+		"0003_activity.sql": "84a1a88353ecee8b237ed229ff66508081e8109064ee26e60daad53894c241af",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)
@@ -31,6 +32,32 @@ func TestMigrationsArePinned(t *testing.T) {
 		sum := sha256.Sum256(text)
 		require.Equal(t, pinned[entry.Name()], hex.EncodeToString(sum[:]), entry.Name())
 	}
+}
+
+// TestOlderFilesAreMigrated: one of the first schema goes on as one of the
+// present.
+func TestOlderFilesAreMigrated(t *testing.T) {
+	o := testOptions(t)
+	require.NoError(t, createFile(o.Path, 0o600))
+	db, err := sql.Open("sqlite", writerDSN(o.Path, SynchronousFull))
+	require.NoError(t, err)
+	first, err := migrationStep(1)
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), first+"; PRAGMA application_id = 1399865963; PRAGMA user_version = 1")
+	require.NoError(t, err)
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(describeFile(t.Context(), conn, &o), conn.Close(), db.Close()))
+	s := openStore(t, o)
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(1, 0))))
+	require.NoError(t, s.Close())
+	require.EqualValues(t, SchemaVersion, one[int64](t, o.Path, "PRAGMA user_version"))
+	r, err := OpenReader(t.Context(), o.Path)
+	require.NoError(t, err)
+	for p, err := range r.Verify(t.Context()) {
+		t.Error(p, err)
+	}
+	require.NoError(t, r.Close())
 }
 
 func exec(t *testing.T, path, statements string) {

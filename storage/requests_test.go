@@ -297,20 +297,32 @@ func TestRejectedSpansHaveNoRows(t *testing.T) {
 // TestRowsOfAGroup: batches that are committed together keep the rows of each.
 func TestRowsOfAGroup(t *testing.T) {
 	o := testOptions(t)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	commits := 0
+	o.OnCommit = func(Commit) {
+		if commits++; commits == 1 {
+			close(begun)
+			<-proceed
+		}
+	}
 	s := openStore(t, o)
-	release := holdWriteLock(t, o.Path)
 	const batches = 8
 	errs := make(chan error, batches)
-	for i := range byte(batches) {
-		go func() {
-			errs <- s.Write(context.Background(), requestBatch(o, request(i, 0), request(100+i, time.Second)))
-		}()
+	write := func(i byte) {
+		errs <- s.Write(context.Background(), requestBatch(o, request(i, 0), request(100+i, time.Second)))
 	}
-	require.Eventually(t, func() bool { return waitingBatches(s)+1 >= batches }, 3*time.Second, time.Millisecond)
-	release()
+	go write(0)
+	<-begun
+	for i := byte(1); i < batches; i++ {
+		go write(i)
+	}
+	require.Eventually(t, func() bool { return waitingBatches(s) == batches-1 }, time.Minute, time.Millisecond)
+	close(proceed)
 	for range batches {
 		require.NoError(t, <-errs)
 	}
+	require.NoError(t, s.Close())
+	require.Equal(t, 2, commits)
 	require.EqualValues(t, 2*batches, one[int64](t, o.Path, "SELECT count(*) FROM request"))
 	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM dictionary"))
 }
