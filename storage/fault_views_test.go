@@ -381,10 +381,41 @@ func TestRecovery(t *testing.T) {
 		"a good bucket among bad ones": {steady(0, 180, func(at int64) bool {
 			return at >= 60 && at < 130 && (at < 100 || at >= 110)
 		}), 40.0},
+		"two good buckets among bad ones": {steady(0, 180, func(at int64) bool {
+			return at >= 60 && at < 130 && (at < 100 || at >= 120)
+		}), 40.0},
 		"the last bucket alone": {steady(0, 180, during(170)), 80.0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := activity{spans: c.spans, windows: []statedWindow{window(60, 90)}}
+			requireClose(t, c.want, impactOf(t, &a, 60)["recovery_s"], "recovery_s")
+		})
+	}
+}
+
+// TestLimitsOfRecovery: the error share may be 0.05 above that of before, and
+// p95 half as long again.
+func TestLimitsOfRecovery(t *testing.T) {
+	for name, c := range map[string]struct {
+		failing  int64 // of 20 in a bucket
+		duration int64
+		want     any
+	}{
+		"one in twenty":      {1, second / 2, 0.0},
+		"two in twenty":      {2, second / 2, nil},
+		"half as long again": {0, second / 4 * 3, 0.0},
+		"longer than that":   {0, second/4*3 + 1, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := activity{spans: steady(0, 60, func(int64) bool { return false }), windows: []statedWindow{window(60, 90)}}
+			for i := range int64(80) {
+				a.spans = append(a.spans, aSpan(func(s *activitySpan) {
+					s.span, s.start, s.duration = uint64(1000+i), 90*second+i*second/2, c.duration
+					if i%20 < c.failing {
+						s.outcome = "server_error"
+					}
+				}))
+			}
 			requireClose(t, c.want, impactOf(t, &a, 60)["recovery_s"], "recovery_s")
 		})
 	}
