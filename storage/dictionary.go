@@ -63,11 +63,8 @@ func (w *writer) textID(ctx context.Context, raw string) (int64, aggregator.Note
 // storedID returns the id of a text in the file, and makes a row where it is
 // new.
 func (w *writer) storedID(ctx context.Context, value string) (id int64, err error) {
-	find, err := w.statement(ctx, "SELECT id FROM dictionary WHERE value = ?")
-	if err != nil {
-		return 0, err
-	}
-	if err = find.QueryRowContext(ctx, value).Scan(&id); !errors.Is(err, sql.ErrNoRows) {
+	err = w.scanOne(ctx, &id, "SELECT id FROM dictionary WHERE value = ?", value)
+	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
 	w.dictionary.lastID++

@@ -130,3 +130,38 @@ func (s *tableStatements) updates(ctx context.Context, changed changes) (row, hi
 	}
 	return s.update[changed], s.updateHistograms[changed], nil
 }
+
+// exec runs one of the statements of this package.
+func (w *writer) exec(ctx context.Context, statement string, args ...any) error {
+	stmt, err := w.statement(ctx, statement)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(ctx, args...)
+	return err
+}
+
+// scanOne runs one of the statements of this package, and reads the only value
+// of its only row. It returns sql.ErrNoRows where there is none.
+func (w *writer) scanOne(ctx context.Context, into any, statement string, args ...any) error {
+	stmt, err := w.statement(ctx, statement)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(ctx, args...).Scan(into)
+}
+
+// statement returns one of the statements of this package, which is prepared
+// when it is first needed.
+func (w *writer) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+	stmt, ok := w.prepared[text]
+	if ok {
+		return stmt, nil
+	}
+	stmt, err := w.conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	w.prepared[text] = stmt
+	return stmt, nil
+}

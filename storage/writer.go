@@ -80,31 +80,6 @@ func (w *writer) connect(ctx context.Context) (err error) {
 	return nil
 }
 
-// exec runs one of the statements of this package.
-func (w *writer) exec(ctx context.Context, statement string, args ...any) error {
-	stmt, err := w.statement(ctx, statement)
-	if err != nil {
-		return err
-	}
-	_, err = stmt.ExecContext(ctx, args...)
-	return err
-}
-
-// statement returns one of the statements of this package, which is prepared
-// when it is first needed.
-func (w *writer) statement(ctx context.Context, text string) (*sql.Stmt, error) {
-	stmt, ok := w.prepared[text]
-	if ok {
-		return stmt, nil
-	}
-	stmt, err := w.conn.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	w.prepared[text] = stmt
-	return stmt, nil
-}
-
 // prepare readies a connection to a file that has been migrated.
 func (w *writer) prepare(ctx context.Context) error {
 	for _, t := range []*bucketTable{headlineTable, seriesTable} {
