@@ -52,7 +52,7 @@ SELECT s.run_id, coalesce(t.call_id, n.tool_call_id, s.node) AS call_id, s.servi
   CASE WHEN s.span_id <> zeroblob(8) THEN lower(hex(s.span_id)) END AS span_id,
   s.part, s.tool, s.start_ns, CASE WHEN s.duration_ns >= 0 THEN s.duration_ns END AS duration_ns, s.outcome, s.decision
 FROM span AS s
-  JOIN node AS n ON n.run_id = s.run_id AND n.node = s.node
+  CROSS JOIN node AS n ON n.run_id = s.run_id AND n.node = s.node
   LEFT JOIN top AS t ON t.run_id = s.run_id AND t.node = s.node;
 
 -- The run of a call is its longest run span; without one, what the call as a
@@ -334,7 +334,7 @@ limits AS MATERIALIZED (
 )
 SELECT a.window_id, a.run_id, a.fault, a.target, a.start_ns, a.end_ns, a.until_ns,
   l.before_from_ns, l.before_to_ns, l.after_from_ns, l.after_to_ns
-FROM applied AS a JOIN limits AS l ON l.window_id = a.window_id AND l.run_id = a.run_id;
+FROM applied AS a CROSS JOIN limits AS l ON l.window_id = a.window_id AND l.run_id = a.run_id;
 
 CREATE VIEW phases AS
 WITH period AS MATERIALIZED (SELECT * FROM fault_periods),
