@@ -87,6 +87,9 @@ type DimensionConfig struct {
 type RequestsConfig struct {
 	// SamplingRatio is the share of requests that are kept: 0 or 1.
 	SamplingRatio float64 `mapstructure:"sampling_ratio"`
+	// Sessions keeps what sessions, turns and tools are made of, also of
+	// requests that are not kept.
+	Sessions bool `mapstructure:"sessions"`
 
 	_ struct{}
 }
@@ -130,7 +133,7 @@ func createDefaultConfig() component.Config {
 		},
 		SettleAfter: time.Minute,
 		MaxSeries:   10_000,
-		Requests:    RequestsConfig{SamplingRatio: 1},
+		Requests:    RequestsConfig{SamplingRatio: 1, Sessions: true},
 		Faults:      FaultsConfig{Gap: 5 * time.Second},
 	}
 }

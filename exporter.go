@@ -166,6 +166,7 @@ func (c *Config) storageOptions() storage.Options {
 		RunName:      c.Run.Name,
 		RunPinned:    c.Run.Pinned,
 		DropRequests: c.Requests.SamplingRatio == 0,
+		DropSessions: !c.Requests.Sessions,
 		FaultWindows: windows,
 		FaultGap:     c.Faults.Gap,
 	}

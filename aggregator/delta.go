@@ -61,7 +61,7 @@ type Delta struct {
 	runAt      map[string]int32
 	rejected   [NumRejections]int64
 	notes      noteCounts
-	detailed   bool
+	details    Details
 }
 
 type seriesBucket struct {
@@ -100,7 +100,7 @@ func (d *Delta) Reset() {
 	d.cells, d.headline = d.cells[:0], d.headline[:0]
 	d.rejected = [NumRejections]int64{}
 	d.notes = noteCounts{}
-	d.detailed = false
+	d.details = 0
 }
 
 // maxKeptCells is how many cells are worth keeping for reuse: about 10 MB.
@@ -133,9 +133,8 @@ func (d *Delta) Rejected(reason Rejection) int64 { return d.rejected[reason] }
 // Folded returns how many spans were folded.
 func (d *Delta) Folded() int64 { return d.rejected[NotRejected] }
 
-// Detailed tells whether a span that was folded says something which counters
-// cannot hold: see Observation.Detailed.
-func (d *Delta) Detailed() bool { return d.detailed }
+// Details tells what the spans that were folded say besides numbers.
+func (d *Delta) Details() Details { return d.details }
 
 // Received returns how many spans were folded or rejected.
 func (d *Delta) Received() int64 {
@@ -196,7 +195,7 @@ func (d *Delta) Fold(o *Observation) {
 	r.Spans[o.Series.Category]++
 	d.rejected[NotRejected]++
 	d.notes.add(o.Notes | written.notes)
-	d.detailed = d.detailed || o.Detailed
+	d.details |= o.Details
 }
 
 // Settle brings the histograms up to date, so that reading the delta changes

@@ -54,22 +54,22 @@ func TestSeriesOf(t *testing.T) {
 	}
 }
 
-// TestDetailed: the flag of a span becomes that of its delta, and of those that
+// TestDetails: the set of a span becomes that of its delta, and of those that
 // it is merged into; a span that is rejected has no say.
-func TestDetailed(t *testing.T) {
+func TestDetails(t *testing.T) {
 	widths := Widths{Headline: 1, Series: 10}
 	d, merged := NewDelta(widths), NewDelta(widths)
-	d.Fold(&Observation{Detailed: true, Rejected: RejectedNoStartTime})
+	d.Fold(&Observation{Details: DetailsOfEvents, Rejected: RejectedNoStartTime})
 	d.Fold(&Observation{})
-	if d.Detailed() {
-		t.Error("detailed without such a span")
+	if d.Details() != 0 {
+		t.Error("details without such a span")
 	}
-	d.Fold(&Observation{Detailed: true})
-	if err := merged.Merge(d); err != nil || !d.Detailed() || !merged.Detailed() {
-		t.Errorf("detailed %v, merged %v, error %v", d.Detailed(), merged.Detailed(), err)
+	d.Fold(&Observation{Details: DetailsOfEvents})
+	if err := merged.Merge(d); err != nil || d.Details() != DetailsOfEvents || merged.Details() != DetailsOfEvents {
+		t.Errorf("details %v, merged %v, error %v", d.Details(), merged.Details(), err)
 	}
-	if d.Reset(); d.Detailed() {
-		t.Error("detailed after a Reset")
+	if d.Reset(); d.Details() != 0 {
+		t.Error("details after a Reset")
 	}
 }
 

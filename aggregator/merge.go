@@ -62,7 +62,7 @@ func (d *Delta) Merge(o *Delta) error {
 	for i, spans := range o.notes {
 		d.notes[i] += spans
 	}
-	d.detailed = d.detailed || o.detailed
+	d.details |= o.details
 	return nil
 }
 

@@ -12,10 +12,9 @@ type Observation struct {
 	SpanID        [8]byte  // all zero: none
 	// Session is the conversation the span belongs to; empty for none.
 	Session string
-	// Detailed tells that the span says something which counters cannot hold:
-	// the part it plays in a session, a tool call, a circuit, an evaluation, a
-	// fault or the description of a run. A Request has it.
-	Detailed bool
+	// Details tells what the span says that counters cannot hold. A Request
+	// has it.
+	Details Details
 
 	values  [NumMeasures]int64
 	present measureSet // which of values were set
@@ -42,6 +41,16 @@ type Observation struct {
 	Notes    Note
 	Rejected Rejection // NotRejected: the span is to be folded
 }
+
+// Details is a set of what a span may say besides numbers.
+type Details uint8
+
+// The details: the part that a span plays in a session or tool call; and a
+// fault, a circuit, an evaluation or the description of a run.
+const (
+	DetailsOfSession Details = 1 << iota
+	DetailsOfEvents
+)
 
 // SetMeasure records a value in nanoseconds; it must not be negative.
 func (o *Observation) SetMeasure(m Measure, nanoseconds int64) {

@@ -1,7 +1,9 @@
 package spans
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +44,7 @@ var annotationPrefixes = []string{
 	"session.evaluations.",
 }
 
-// maxAnnotations bounds the judgements of one kind on one span.
+// maxAnnotations bounds the judgements of one span.
 const maxAnnotations = 64
 
 // annotationNames returns the attributes that a judgement with the given
@@ -80,22 +82,49 @@ func (w *walker) readEvaluations(span ptrace.Span) {
 		e.AtUnixNano = at
 		r.Evaluations = append(r.Evaluations, e)
 	}
-	if !w.span.has(fieldAnnotated) {
-		return
-	}
 	attributes := span.Attributes()
-	for _, prefix := range annotationPrefixes {
-		for n := range maxAnnotations {
-			e := evaluation(attributes, annotationName(prefix, n, "name"), annotationName(prefix, n, "label"),
-				annotationName(prefix, n, "score"))
-			if e == (aggregator.Evaluation{}) {
-				break
+	for _, a := range annotationsOf(attributes) {
+		e := evaluation(attributes, a.attribute("name"), a.attribute("label"), a.attribute("score"))
+		if e == (aggregator.Evaluation{}) {
+			continue
+		}
+		e.Source = w.lower(firstText(attributes, []string{a.attribute("annotator_kind")}))
+		e.AtUnixNano = max(w.observation.EndUnixNano, w.observation.StartUnixNano)
+		r.Evaluations = append(r.Evaluations, e)
+	}
+}
+
+// annotation is a numbered judgement.
+type annotation struct {
+	prefix string // of annotationPrefixes
+	number int
+}
+
+func (a annotation) attribute(part string) string { return annotationName(a.prefix, a.number, part) }
+
+// annotationsOf returns the judgements that attributes hold, by prefix and
+// number; at most maxAnnotations.
+func annotationsOf(attributes pcommon.Map) []annotation {
+	var found []annotation
+	for name := range attributes.All() {
+		if !strings.Contains(name, "ations.") { // most have none: a cheap way to tell
+			continue
+		}
+		for _, prefix := range annotationPrefixes {
+			rest, ok := strings.CutPrefix(name, prefix)
+			if !ok {
+				continue
 			}
-			e.Source = w.lower(firstText(attributes, []string{annotationName(prefix, n, "annotator_kind")}))
-			e.AtUnixNano = max(w.observation.EndUnixNano, w.observation.StartUnixNano)
-			r.Evaluations = append(r.Evaluations, e)
+			a := annotation{prefix, int(numberBefore(rest, '.'))}
+			if a.number >= 0 && !slices.Contains(found, a) && len(found) < maxAnnotations {
+				found = append(found, a)
+			}
 		}
 	}
+	slices.SortFunc(found, func(a, b annotation) int {
+		return cmp.Or(strings.Compare(a.prefix, b.prefix), cmp.Compare(a.number, b.number))
+	})
+	return found
 }
 
 func evaluation(attributes pcommon.Map, name, label, score string) aggregator.Evaluation {

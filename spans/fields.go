@@ -112,7 +112,8 @@ var (
 	genAIFields    = setOf(fieldProvider, fieldModel, fieldTool, fieldAgent, fieldEntity)
 	tokenFields    = setOf(fieldTimeToFirstToken, fieldFirstTokenTime)
 	resendFields   = setOf(fieldResendCount, fieldAttempt)
-	detailFields   = setOf(fieldToolCallID, fieldDecision, fieldCircuit, fieldPipeline, fieldAnnotated)
+	callFields     = setOf(fieldToolCallID, fieldDecision)
+	eventFields    = setOf(fieldCircuit, fieldPipeline, fieldAnnotated)
 	runFields      = setOf(fieldRunName, fieldRunMode, fieldRunProfile, fieldRunPreset, fieldRunConfig)
 )
 

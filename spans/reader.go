@@ -181,7 +181,7 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) bool {
 	if o.Session = w.text(&w.span, fieldSession); o.Session == "" {
 		o.Session = w.session
 	}
-	o.Detailed = w.detailed()
+	o.Details = w.details()
 	return true
 }
 
@@ -229,13 +229,16 @@ func (w *walker) readGenAI() {
 	}
 }
 
-// detailed tells whether the span says what only a Request holds.
-func (w *walker) detailed() bool {
+// details tells what the span says that only a Request holds.
+func (w *walker) details() (details aggregator.Details) {
 	o, r := &w.observation, &w.span
-	switch o.Series.Category {
-	case aggregator.CategoryTool, aggregator.CategoryFault:
-		return true
+	if o.Session != "" || w.meaning.role != aggregator.RoleNone || o.Series.Category == aggregator.CategoryTool ||
+		r.hasAny(callFields) {
+		details |= aggregator.DetailsOfSession
 	}
-	return o.Session != "" || o.Series.Fault != "" || w.meaning.role != aggregator.RoleNone || w.told.detailed ||
-		r.hasAny(detailFields) || o.Series.Run != "" && w.describesRun()
+	if o.Series.Fault != "" || o.Series.Category == aggregator.CategoryFault || w.told.detailed ||
+		r.hasAny(eventFields) || o.Series.Run != "" && w.describesRun() {
+		details |= aggregator.DetailsOfEvents
+	}
+	return details
 }

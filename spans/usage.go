@@ -63,7 +63,7 @@ func (w *walker) readCost() {
 		return
 	}
 	if w.span.has(fieldCostDetails) {
-		if total, ok := w.details(fieldCostDetails)["total"]; ok {
+		if total, ok := w.numbers(fieldCostDetails)["total"]; ok {
 			nano := math.Round(total * 1e9)
 			if o.Priced = nano >= 0 && nano <= maxCostNanoUSD; o.Priced {
 				o.CostNanoUSD = int64(nano)
@@ -86,9 +86,9 @@ func (w *walker) readCost() {
 	}
 }
 
-// details reads a JSON object of numbers, as Langfuse writes them. Those of an
+// numbers reads a JSON object of numbers, as Langfuse writes them. Those of an
 // object within it go by both names, joined by a dot.
-func (w *walker) details(f field) map[string]float64 {
+func (w *walker) numbers(f field) map[string]float64 {
 	text := w.text(&w.span, f)
 	var object map[string]any
 	if len(text) > maxDetails || json.Unmarshal([]byte(text), &object) != nil {
@@ -119,7 +119,7 @@ const maxDetails = 4096
 // that they do not; the counts of OpenAI, which it passes on, include theirs.
 func (w *walker) readUsageDetails() {
 	o := &w.observation
-	numbers := w.details(fieldUsageDetails)
+	numbers := w.numbers(fieldUsageDetails)
 	take := func(fact aggregator.Fact, into *int64, names ...string) {
 		for _, name := range names {
 			n, ok := numbers[name]

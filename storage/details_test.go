@@ -23,7 +23,7 @@ func TestWhatSpansTellBesides(t *testing.T) {
 	s := openStore(t, o)
 	at := anInstant.UnixNano()
 	r := request(1, 0)
-	r.Series.Run, r.Session, r.Detailed = "run-1", "s-1", true
+	r.Series.Run, r.Session, r.Details = "run-1", "s-1", everyDetail
 	r.Circuits = []aggregator.CircuitState{
 		{Circuit: "pay", AtUnixNano: at, State: aggregator.CircuitOpen, From: aggregator.CircuitClosed},
 		{Circuit: "pay", AtUnixNano: at + 5, State: aggregator.CircuitHalfOpen, From: "odd"},
@@ -36,7 +36,7 @@ func TestWhatSpansTellBesides(t *testing.T) {
 	}
 	r.Window = &aggregator.FaultWindow{Run: "any name", Fault: "latency", Target: "db", ExperimentID: "x", StartUnixNano: at, EndUnixNano: at + 9}
 	backwards := request(2, 0)
-	backwards.Detailed, backwards.Window = true, &aggregator.FaultWindow{StartUnixNano: 2, EndUnixNano: 1}
+	backwards.Details, backwards.Window = everyDetail, &aggregator.FaultWindow{StartUnixNano: 2, EndUnixNano: 1}
 	for range 2 {
 		require.NoError(t, s.Write(t.Context(), requestBatch(o, r, backwards)))
 	}
@@ -80,7 +80,7 @@ func TestFactsOfARun(t *testing.T) {
 			var requests []aggregator.Request
 			for i := range facts {
 				r := request(byte(i), 0)
-				r.Series.Run, r.RunFacts, r.Detailed = "run-1", facts[(first+i)%len(facts)], true
+				r.Series.Run, r.RunFacts, r.Details = "run-1", facts[(first+i)%len(facts)], everyDetail
 				requests = append(requests, r, r)
 			}
 			for i := range batches {
@@ -102,7 +102,7 @@ func TestFactsOfNoRun(t *testing.T) {
 	s := openStore(t, o)
 	requests := []aggregator.Request{request(1, 0), request(2, 0)}
 	for i := range requests {
-		requests[i].RunFacts.Mode, requests[i].Detailed = "load", true
+		requests[i].RunFacts.Mode, requests[i].Details = "load", everyDetail
 	}
 	requests[1].Series.Run = "second"
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))

@@ -19,8 +19,8 @@ import (
 func TestMigrationsArePinned(t *testing.T) {
 	pinned := map[string]string{
 		"0001_initial.sql":  "4db82e065b1a9ce89b7daa087d7564b33915e28f9fec90813cc16185fc49474f",
-		"0002_requests.sql": "4feca7863a15411c172950faac0fc075a3dfb2b241cc31187574e474c3b5f257",
-		"0003_activity.sql": "84a1a88353ecee8b237ed229ff66508081e8109064ee26e60daad53894c241af",
+		"0002_requests.sql": "1c39db559936c211156977cc64d41258b29be6b171be63e51a674add1a258769",
+		"0003_activity.sql": "d33ed616b9cabbfc4961b489f41beb636b77150eb4be276a5f5249d04bbc18bc",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)

@@ -21,7 +21,12 @@ type keeper struct {
 
 // needsRequests tells whether the spans of a batch have to be read in full.
 func (w *writer) needsRequests(b *waiting) bool {
-	return b.Requests != nil && (!w.options.DropRequests || b.Delta.Detailed())
+	if b.Requests == nil {
+		return false
+	}
+	details := b.Delta.Details()
+	return !w.options.DropRequests || details&aggregator.DetailsOfEvents != 0 ||
+		!w.options.DropSessions && details&aggregator.DetailsOfSession != 0
 }
 
 // keepRequests keeps the spans that the delta of a batch folded.
@@ -59,7 +64,7 @@ func (k *keeper) keep(r *aggregator.Request) error {
 	if !k.options.DropRequests {
 		kept |= keptAsRequest
 	}
-	if isDetail(r) {
+	if isMarked(r) || r.Circuit != "" || !k.options.DropSessions && isOfSession(r) {
 		kept |= keptAsDetail
 	}
 	if kept != 0 {

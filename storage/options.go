@@ -71,6 +71,8 @@ type Options struct {
 	// DropRequests keeps no requests row by row. What sessions, tools and
 	// fault windows are made of is kept all the same.
 	DropRequests bool
+	// DropSessions keeps nothing for sessions, turns and tools either.
+	DropSessions bool
 	// FaultWindows are the configured ones; they replace those of the last
 	// time.
 	FaultWindows []aggregator.FaultWindow

@@ -160,11 +160,10 @@ const (
 	keptAsDetail
 )
 
-// isDetail tells whether sessions, turns, tools, circuits or fault windows are
-// made of the span.
-func isDetail(r *aggregator.Request) bool {
+// isOfSession tells whether sessions, turns or tools are made of the span.
+func isOfSession(r *aggregator.Request) bool {
 	return r.Session != "" || r.Role != aggregator.RoleNone || r.Series.Category == aggregator.CategoryTool ||
-		r.ToolCallID != "" || r.Decision != "" || r.Circuit != "" || isMarked(r)
+		r.ToolCallID != "" || r.Decision != ""
 }
 
 // isMarked tells whether an injected fault touched the span. The spans of the

@@ -29,7 +29,7 @@ func chats(rng *rand.Rand, n int, from time.Duration) []aggregator.Request {
 		r.Usage, r.InputTokens, r.OutputTokens = true, rng.Int64N(4000), rng.Int64N(900)
 		r.Priced, r.CostNanoUSD = true, r.InputTokens*2500+r.OutputTokens*10_000
 		r.Known = aggregator.FactInputTokens | aggregator.FactOutputTokens
-		r.Session, r.Detailed = fmt.Sprintf("session-%08x", rng.Uint32N(500)), true
+		r.Session, r.Details = fmt.Sprintf("session-%08x", rng.Uint32N(500)), everyDetail
 		r.SpanName, r.ResponseModel, r.FinishReason = "chat "+r.Series.Model, r.Series.Model+"-2026-01-01", "stop"
 		r.Instance, r.Endpoint = fmt.Sprintf("pod-%d", rng.IntN(5)), "api.openai.com"
 		out[i] = r

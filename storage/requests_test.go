@@ -97,7 +97,7 @@ func randomRequest(rng *rand.Rand) aggregator.Request {
 	if r.Priced = rng.IntN(2) == 0; r.Priced {
 		r.CostNanoUSD = rng.Int64N(1e9)
 	}
-	r.Resends, r.Detailed = rng.Int64N(3), true
+	r.Resends, r.Details = rng.Int64N(3), everyDetail
 	if rng.IntN(20) == 0 {
 		r.Rejected = aggregator.RejectedNoStartTime
 	}
@@ -336,12 +336,33 @@ func TestRequestsAreReadOnlyWhereRowsAreKept(t *testing.T) {
 	plain.Requests = func(func(*aggregator.Request) bool) { t.Error("read in full") }
 	require.NoError(t, s.Write(t.Context(), plain))
 	detailed := request(2, 0)
-	detailed.Session, detailed.Detailed = "s", true
+	detailed.Session, detailed.Details = "s", aggregator.DetailsOfSession
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(3, 0), detailed)))
 	require.Equal(t, []string{"0202000000000000|2|s"}, texts(t, o.Path, "SELECT concat_ws('|', hex(span_id), kept, session_id, span_name) FROM request"))
 	require.Zero(t, one[int64](t, o.Path, "SELECT count(*) FROM requests"))
 	require.Equal(t, "0", one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'keep_requests'"))
 }
+
+// TestDropSessions: what sessions are made of is not kept, what windows and
+// circuits are made of is.
+func TestDropSessions(t *testing.T) {
+	o := testOptions(t)
+	o.DropRequests, o.DropSessions = true, true
+	s := openStore(t, o)
+	session := request(1, 0)
+	session.Session, session.Role, session.Details = "s", aggregator.RoleTurn, aggregator.DetailsOfSession
+	batch := requestBatch(o, session)
+	batch.Requests = func(func(*aggregator.Request) bool) { t.Error("read in full") }
+	require.NoError(t, s.Write(t.Context(), batch))
+	marked, broken := request(2, 0), request(3, 0)
+	marked.Session, marked.Series.Fault, marked.Details = "s", "latency", everyDetail
+	broken.Circuit, broken.Details = "c", everyDetail
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, session, marked, broken)))
+	require.Equal(t, []string{"0202000000000000", "0203000000000000"}, texts(t, o.Path, "SELECT hex(span_id) FROM request ORDER BY 1"))
+}
+
+// everyDetail makes a batch be read in full.
+const everyDetail = aggregator.DetailsOfSession | aggregator.DetailsOfEvents
 
 // TestRowsNameTheSeriesTheyAreCountedIn also where a cap is reached, and where
 // no width is kept by series.

@@ -40,6 +40,14 @@ func nodeName(s *activitySpan) string {
 	return fmt.Sprintf("@%d/%d/%d/%d/%s", at(s.start), s.duration, s.kind, s.copy, ids)
 }
 
+// scopedCall names a call within its trace.
+func scopedCall(s *activitySpan) string {
+	if s.callID == "" || s.trace == 0 {
+		return s.callID
+	}
+	return fmt.Sprintf("%032x/%s", s.trace, s.callID)
+}
+
 func lowest(texts []string) string {
 	texts = slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return text == "" })
 	if len(texts) == 0 {
@@ -68,7 +76,7 @@ func wantedCalls(a *activity) []*toolCall {
 			nodes[key] = n
 		}
 		n.spans = append(n.spans, s)
-		n.id, n.tool, n.part = lowest([]string{n.id, s.callID}), lowest([]string{n.tool, s.tool}), min(n.part, spanPart(s))
+		n.id, n.tool, n.part = lowest([]string{n.id, scopedCall(s)}), lowest([]string{n.tool, s.tool}), min(n.part, spanPart(s))
 		if s.trace != 0 && s.parent != 0 {
 			n.parent = lowest([]string{n.parent, fmt.Sprintf("%032x/%016x", s.trace, s.parent)})
 		}
@@ -340,7 +348,7 @@ func TestCallOfSeveralSpans(t *testing.T) {
 			s.outcome = "other_error"
 		}),
 		aSpan(func(s *activitySpan) {
-			s.category, s.role, s.tool, s.callID, s.session, s.trace, s.span, s.duration = "tool", 3, "edit_file", "toolu_1", "s", 9, 4, second
+			s.category, s.role, s.tool, s.callID, s.session, s.trace, s.span, s.duration = "tool", 3, "edit_file", "toolu_1", "s", 1, 4, second
 		}),
 	}
 	got := only(t, activity{spans: parts}, "tools")
@@ -355,6 +363,15 @@ func TestCallOfSeveralSpans(t *testing.T) {
 	require.Nil(t, got["avg_latency_ms"], "rejected, never run")
 	require.Equal(t, int64(0), got["errors"])
 	require.Equal(t, 0.0, got["acceptance_rate"])
+}
+
+// TestCallIDsCountWithinATrace: some clients number their calls anew in every
+// conversation.
+func TestCallIDsCountWithinATrace(t *testing.T) {
+	spans := toolSpans(2, func(i int, s *activitySpan) { s.callID, s.trace = "call_0", uint64(i+1) })
+	require.Equal(t, int64(2), only(t, activity{spans: spans}, "tools")["calls"])
+	spans = toolSpans(2, func(_ int, s *activitySpan) { s.callID, s.trace = "call_0", 1 })
+	require.Equal(t, int64(1), only(t, activity{spans: spans}, "tools")["calls"])
 }
 
 // TestNestedTools: a tool that another one runs is a call of its own, and a

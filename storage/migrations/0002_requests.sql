@@ -150,7 +150,13 @@ SELECT
   coalesce(r.weight_micro / 1e6, 1.0) AS weight
 FROM request AS r
   JOIN series AS s ON s.series_id = r.series_id
-  -- The finest width with series: where there is none, the finest.
-  CROSS JOIN (SELECT coalesce(min(CASE WHEN j.value ->> 'detail' = 'series' THEN j.value ->> 'width_s' END), min(j.value ->> 'width_s')) AS width_s
-    FROM meta, json_each(meta.value) AS j WHERE meta.key = 'widths') AS w
+  -- The finest width with series: where there is none, the finest. In SQLite
+  -- 3.40 json_extract and ->> may not be used by a schema that is not trusted.
+  CROSS JOIN (
+    SELECT coalesce(min(width_s) FILTER (WHERE series), min(width_s)) AS width_s
+    FROM (
+      SELECT max(j.atom) FILTER (WHERE j.key = 'width_s') AS width_s, max(j.key = 'detail' AND j.atom = 'series') AS series
+      FROM meta AS m, json_tree(m.value) AS j WHERE m.key = 'widths' AND j.key IN ('width_s', 'detail') GROUP BY j.path
+    )
+  ) AS w
 WHERE r.kept & 1;

@@ -12,7 +12,10 @@ CREATE VIEW tool_call_spans AS
 WITH RECURSIVE
 span AS MATERIALIZED (
   SELECT s.run_id, s.service, r.session_id, r.trace_id, r.span_id, r.start_ns, r.duration_ns,
-    nullif(r.tool_call_id, '') AS tool_call_id,
+    -- Some number their calls anew in every conversation: an id counts within
+    -- its trace.
+    CASE WHEN r.tool_call_id = '' THEN NULL WHEN r.trace_id <> zeroblob(16) THEN lower(hex(r.trace_id)) || '/' || r.tool_call_id
+      ELSE r.tool_call_id END AS tool_call_id,
     CASE r.role WHEN 2 THEN 'call' WHEN 4 THEN 'wait' ELSE 'run' END AS part,
     s.tool, s.outcome, d.value AS decision,
     -- Names the span; those without ids are told apart by what else is known.
