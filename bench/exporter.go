@@ -23,19 +23,36 @@ const narrowSeconds, wideSeconds = 10, 60
 const fileName = "spanbucket.db"
 
 func newExporter(ctx context.Context, dir string) (subject, error) {
-	return newExporterOf(ctx, dir, narrowSeconds, wideSeconds)
+	return newExporterOf(ctx, dir, bucketsOnly, narrowSeconds, wideSeconds)
 }
 
+// newKeeping returns a function that starts an exporter which keeps spans row
+// by row.
+func newKeeping(what kept) func(context.Context, string) (subject, error) {
+	return func(ctx context.Context, dir string) (subject, error) {
+		return newExporterOf(ctx, dir, what, narrowSeconds, wideSeconds)
+	}
+}
+
+// kept says which spans are kept row by row, besides the buckets.
+type kept struct{ sessions, requests bool }
+
+var (
+	bucketsOnly  = kept{}
+	withSessions = kept{sessions: true}
+	everyRequest = kept{sessions: true, requests: true}
+)
+
 // newExporterOf starts an exporter on a new file in dir, with the given bucket
-// widths, in seconds, and without raw requests.
-func newExporterOf(ctx context.Context, dir string, widths ...int) (subject, error) {
+// widths, in seconds.
+func newExporterOf(ctx context.Context, dir string, what kept, widths ...int) (subject, error) {
 	folder, err := os.MkdirTemp(dir, "file-")
 	if err != nil {
 		return nil, fmt.Errorf("create folder: %w", err)
 	}
 	factory := spanbucketexporter.NewFactory()
 	config := factory.CreateDefaultConfig()
-	if err := configure(config, exporterConfig(filepath.Join(folder, fileName), widths)); err != nil {
+	if err := configure(config, exporterConfig(filepath.Join(folder, fileName), what, widths)); err != nil {
 		return nil, fmt.Errorf("configure exporter: %w", err)
 	}
 	exporter, err := factory.CreateTraces(ctx, exportertest.NewNopSettings(factory.Type()), config)
@@ -49,14 +66,19 @@ func newExporterOf(ctx context.Context, dir string, widths ...int) (subject, err
 	return &inFolder{subject: s, folder: folder}, nil
 }
 
-// exporterConfig leaves out raw requests: whatever keeps single requests has to
-// be switched off here.
-func exporterConfig(path string, widths []int) map[string]any {
+func exporterConfig(path string, what kept, widths []int) map[string]any {
 	buckets := make([]any, len(widths))
 	for i, w := range widths {
 		buckets[i] = map[string]any{"width": fmt.Sprintf("%ds", w), "retention": "72h"}
 	}
-	return map[string]any{"path": path, "buckets": buckets}
+	ratio := 0
+	if what.requests {
+		ratio = 1
+	}
+	return map[string]any{
+		"path": path, "buckets": buckets,
+		"requests": map[string]any{"sampling_ratio": ratio, "sessions": what.sessions},
+	}
 }
 
 // inFolder is an exporter that owns a folder. It checks that the exporter did

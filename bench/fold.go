@@ -18,11 +18,28 @@ type fold struct {
 	delta  *aggregator.Delta
 }
 
-func newFold(context.Context, string) (subject, error) {
+func newFold(context.Context, string) (subject, error) { return newFoldOf(spans.Options{}), nil }
+
+// newPricedFold also prices tokens, and splits series by attributes that the
+// services have.
+func newPricedFold(context.Context, string) (subject, error) {
+	return newFoldOf(spans.Options{
+		Prices: []spans.Price{
+			{Model: "gpt-4o-mini*", Input: 150_000, Output: 600_000, CacheRead: 75_000},
+			{Model: "gpt-*", Input: 2_500_000, Output: 10_000_000, CacheRead: 1_250_000},
+			{Model: "*", Input: 1_000_000, Output: 4_000_000, CacheRead: 100_000},
+		},
+		Dimensions: []spans.Dimension{
+			{Name: "deployment.environment.name", Default: "none"}, {Name: "gen_ai.request.stream", Default: "false"},
+		},
+	}), nil
+}
+
+func newFoldOf(options spans.Options) subject {
 	return &fold{
-		reader: spans.NewReader(spans.Options{}),
+		reader: spans.NewReader(options),
 		delta:  aggregator.NewDelta(aggregator.Widths{Headline: narrowSeconds, Series: narrowSeconds}),
-	}, nil
+	}
 }
 
 func (f *fold) prepare(ptrace.Traces) error { return nil }

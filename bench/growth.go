@@ -74,7 +74,7 @@ func (g *growth) add(size int, times []float64) {
 // fill sends batches into one bucket of a new file and returns what a span of
 // each cost, in nanoseconds.
 func fill(ctx context.Context, o options, generator *spantest.Generator, start time.Time, dir string, batches int, progress func(done int)) (times []float64, err error) {
-	exporter, err := newExporterOf(ctx, dir, growthSeconds)
+	exporter, err := newExporterOf(ctx, dir, bucketsOnly, growthSeconds)
 	if err != nil {
 		return nil, err
 	}

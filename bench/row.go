@@ -47,6 +47,9 @@ var (
 		spantest.Dense.Name: {target: 3.0 / 4, goal: 1.0 / 2},
 		spantest.Wide.Name:  {target: 5, goal: 3},
 	}
+	requestLimits = map[string]limits{
+		spantest.Dense.Name: {target: 5, goal: 4},
+	}
 	concurrentLimits = map[string]limits{
 		spantest.Dense.Name: {target: 3.0 / 4, goal: 1.0 / 2},
 		spantest.Wide.Name:  {target: 1, goal: 3.0 / 4},
@@ -58,7 +61,10 @@ var rows = []row{
 	{key: "unmarshal", title: "floor: protobuf unmarshalling", callers: 1, build: newUnmarshal, peer: "peer"},
 	{key: "peer", title: "spanmetrics", callers: 1, build: newPeer},
 	{key: "fold", title: "spanbucket, folding", callers: 1, build: newFold, peer: "peer", limits: foldLimits},
+	{key: "prices", title: "  with prices and two dimensions", callers: 1, build: newPricedFold, peer: "peer", limits: foldLimits},
 	{key: "consume", title: "spanbucket, committed", callers: 1, build: newExporter, peer: "peer", limits: consumeLimits},
+	{key: "sessions", title: "  and sessions kept", callers: 1, build: newKeeping(withSessions), peer: "peer"},
+	{key: "requests", title: "  and every request kept", callers: 1, build: newKeeping(everyRequest), peer: "peer", limits: requestLimits},
 	{key: "stamp16", title: "stamping (in the rows below)", callers: manyCallers, build: newNothing, peer: "peer16"},
 	{key: "peer16", title: "spanmetrics, 16 callers", callers: manyCallers, build: newPeer},
 	{

@@ -3,6 +3,7 @@ package spans
 import (
 	"math"
 	"math/bits"
+	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -34,7 +35,7 @@ func (w *walker) priceOf(model string) *Price {
 		}
 	}
 	if len(w.priced) < maxJoined && len(model) <= maxRemembered {
-		w.priced[string([]byte(model))] = found
+		w.priced[strings.Clone(model)] = found
 	}
 	return found
 }

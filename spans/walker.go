@@ -29,20 +29,24 @@ type walker struct {
 	request     aggregator.Request
 
 	// What is remembered over batches: it costs memory to make anew.
-	scratch  []byte
-	joined   map[string]string
-	lowered  map[string]string
-	outcomes map[failure]aggregator.Outcome
-	priced   map[string]*Price
+	scratch     []byte
+	joined      map[string]string
+	lowered     map[string]string
+	dimensioned map[string]dimensionText
+	outcomes    map[failure]aggregator.Outcome
+	priced      map[string]*Price
 }
 
 func newWalker(r *Reader) *walker {
 	return &walker{
 		reader: r, span: newRecord(r.full.slots), resource: newRecord(r.full.slots), event: newRecord(r.full.slots),
 		joined: map[string]string{}, lowered: map[string]string{}, outcomes: map[failure]aggregator.Outcome{},
-		priced: map[string]*Price{},
+		priced: map[string]*Price{}, dimensioned: map[string]dimensionText{},
 	}
 }
+
+// maxScratch is how much of scratch is worth keeping, in bytes.
+const maxScratch = 1 << 16
 
 // release returns the walker without anything that belongs to the batch.
 func (w *walker) release() {
@@ -52,8 +56,21 @@ func (w *walker) release() {
 	w.service, w.run, w.session = "", "", ""
 	w.told, w.eventful, w.meaning = told{}, false, meaning{}
 	w.observation, w.request = aggregator.Observation{}, aggregator.Request{}
-	if len(w.joined) >= maxJoined {
-		clear(w.joined)
+	if cap(w.scratch) > maxScratch {
+		w.scratch = nil
 	}
+	forgetMany(w.joined)
+	forgetMany(w.lowered)
+	forgetMany(w.dimensioned)
+	forgetMany(w.outcomes)
+	forgetMany(w.priced)
 	w.reader.walkers.Put(w)
+}
+
+// forgetMany empties a map that is full, so that what comes after is
+// remembered.
+func forgetMany[K comparable, V any](remembered map[K]V) {
+	if len(remembered) >= maxJoined {
+		clear(remembered)
+	}
 }
