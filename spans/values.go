@@ -38,6 +38,17 @@ func (w *walker) text(r *record, f field) string {
 }
 
 func (w *walker) textAt(r *record, slot uint8) string {
+	if r.ranks[slot] == 0 {
+		return ""
+	}
+	if text := r.values[slot].Str(); text != "" { // nearly always
+		return text
+	}
+	return w.otherText(r, slot)
+}
+
+// otherText reads a text from a value that is not one, or empty.
+func (w *walker) otherText(r *record, slot uint8) string {
 	switch v, t := w.value(r, slot); t {
 	case pcommon.ValueTypeEmpty:
 		return ""
@@ -51,6 +62,9 @@ func (w *walker) textAt(r *record, slot uint8) string {
 // count reads a whole number from 0 to limit. Whole doubles and digits in text
 // count; anything else is noted and read as missing.
 func (w *walker) count(f field, limit int64) (int64, bool) {
+	if w.span.ranks[f] == 0 {
+		return 0, false
+	}
 	var n int64
 	switch v, t := w.value(&w.span, uint8(f)); t {
 	case pcommon.ValueTypeEmpty:
