@@ -15,10 +15,15 @@ type generator struct {
 	random   *rand.Rand
 	schedule schedule
 	requests int
+	talks    map[string][]*conversation // by service, those that go on
+	breaker  breaker
 }
 
 func newGenerator(seed uint64, plan schedule) *generator {
-	return &generator{random: rand.New(rand.NewPCG(seed, 0)), schedule: plan}
+	return &generator{
+		random: rand.New(rand.NewPCG(seed, 0)), schedule: plan,
+		talks: map[string][]*conversation{}, breaker: breaker{state: closed},
+	}
 }
 
 // arrival returns when the request after the one at the given time arrives.
@@ -149,7 +154,9 @@ func (s *span) mark(faultType string, delay time.Duration) {
 
 // describe adds what only an answered call knows.
 func describe(s *span, m *model, a answer) {
-	s.set(attribute.String("gen_ai.response.model", m.response), attribute.Int64("gen_ai.usage.input_tokens", a.inputTokens))
+	s.count(m, a)
+	s.set(attribute.String("gen_ai.response.model", m.response), attribute.Int64("gen_ai.usage.input_tokens", a.inputTokens),
+		attribute.Float64("gen_ai.usage.cost", s.costUSD()))
 	if m.outputTokens == 0 {
 		return
 	}
@@ -160,3 +167,11 @@ func describe(s *span, m *model, a answer) {
 		// What delayed the answer delayed its first chunk.
 		attribute.Float64("gen_ai.response.time_to_first_chunk", (s.end.Sub(s.start)-a.total+a.firstChunk).Seconds()))
 }
+
+// count notes the tokens and the cost of an answer.
+func (s *span) count(m *model, a answer) {
+	s.inputTokens, s.outputTokens = a.inputTokens, a.outputTokens
+	s.costNanoUSD = a.inputTokens*m.inputNanoUSD + a.outputTokens*m.outputNanoUSD
+}
+
+func (s *span) costUSD() float64 { return float64(s.costNanoUSD) / 1e9 }

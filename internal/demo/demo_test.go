@@ -121,7 +121,7 @@ func TestTrafficIsWellFormed(t *testing.T) {
 	plan := schedule{begin: begin, length: 30 * time.Second}
 	g, again := newGenerator(7, plan), newGenerator(7, plan)
 	inject := map[phase]int{}
-	var seen tally
+	seen := newTally()
 	for at := begin; at.Before(begin.Add(plan.length)); at = at.Add(10 * time.Millisecond) {
 		root := g.request(at)
 		assert.Equal(t, root, again.request(at), "the same seed gives the same traffic")

@@ -19,9 +19,20 @@ type span struct {
 	start, end time.Time
 	attributes []attribute.KeyValue
 	failed     bool // the span status is Error
+	events     []event
 	category   string
 	outcome    string
-	children   []*span
+	turn       bool // a user asks, and the span is the answer
+	// What counts of it, once.
+	inputTokens, outputTokens, costNanoUSD int64
+	children                               []*span
+}
+
+// event is an event of a span.
+type event struct {
+	name       string
+	at         time.Time
+	attributes []attribute.KeyValue
 }
 
 func (s *span) set(attributes ...attribute.KeyValue) {
@@ -38,7 +49,7 @@ type emitter struct {
 }
 
 func newEmitter(out *output, runID string) *emitter {
-	return &emitter{out: out, runID: runID, tracers: map[string]trace.Tracer{}}
+	return &emitter{out: out, runID: runID, tracers: map[string]trace.Tracer{}, sent: newTally()}
 }
 
 func (e *emitter) tracer(service string) trace.Tracer {
@@ -51,7 +62,8 @@ func (e *emitter) tracer(service string) trace.Tracer {
 			attribute.String("deployment.environment.name", "demo"),
 		}
 		if e.runID != "" {
-			attributes = append(attributes, attribute.String("test.run.id", e.runID))
+			attributes = append(attributes, attribute.String("chaos.run.id", e.runID), attribute.String("chaos.run.name", "provider brownout"),
+				attribute.String("chaos.mode", "inject"), attribute.String("chaos.profile", "llm"))
 		}
 		// The sampler is named because the environment could choose another.
 		provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(e.out), sdktrace.WithSampler(sdktrace.AlwaysSample()),
@@ -68,6 +80,9 @@ func (e *emitter) emit(ctx context.Context, s *span) {
 		trace.WithTimestamp(s.start), trace.WithAttributes(s.attributes...))
 	for _, child := range s.children {
 		e.emit(ctx, child)
+	}
+	for _, e := range s.events {
+		live.AddEvent(e.name, trace.WithTimestamp(e.at), trace.WithAttributes(e.attributes...))
 	}
 	if s.failed {
 		live.SetStatus(codes.Error, "")

@@ -3,6 +3,9 @@ package main
 import (
 	"math/rand/v2"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // ending is how one attempt to call a model ends.
@@ -41,11 +44,11 @@ var (
 	}
 	connectionReset = ending{
 		outcome: "connection_error", httpError: "connection_reset", callError: "connection_reset",
-		took: 120 * time.Millisecond, fault: "connection_reset", retried: true,
+		took: 120 * time.Millisecond, fault: "reset", retried: true,
 	}
 	// The response is complete for HTTP; the client cannot parse its body.
 	malformed = ending{
-		outcome: "malformed", status: 200, callError: "malformed_response", fault: "malformed_body",
+		outcome: "malformed", status: 200, callError: "malformed_response", fault: "malformed",
 	}
 	badRequest = ending{
 		outcome: "client_error", status: 400, httpError: "400", callError: "invalid_request_error",
@@ -75,7 +78,23 @@ var experiment = []chance{
 	{timedOut, 0.04}, {malformed, 0.03}, {connectionReset, 0.03},
 }
 
-const experimentID = "provider-brownout"
+const (
+	experimentID   = "brownout"
+	experimentName = "brownout"
+)
+
+// injector is the span of the tool that injects the faults: it says when, and
+// into what.
+func (g *generator) injector() *span {
+	third := g.schedule.length / 3
+	s := &span{
+		service: "chaos-injector", name: "inject " + experimentName, kind: trace.SpanKindInternal, category: "fault", outcome: "success",
+		start: g.schedule.begin.Add(third), end: g.schedule.begin.Add(2 * third),
+	}
+	s.set(attribute.String("chaos.role", "injector"), attribute.String("chaos.fault.type", experimentName),
+		attribute.String("chaos.experiment.id", experimentID), attribute.String("chaos.target", "gateway"))
+	return s
+}
 
 // targeted says whether the experiment touches the model's provider: one
 // provider stays whole, as a control.

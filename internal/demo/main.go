@@ -4,8 +4,10 @@
 // OTLP, waits for every acknowledgement, drops nothing, and says at the end how
 // many spans of which category ended in which way, so that a test can compare.
 //
-// Spans carry the current gen_ai.* conventions. Those that an injected fault
-// touched are marked with chaos.fault.type and chaos.experiment.id.
+// Spans carry the current gen_ai.* conventions, those of a coding agent its own
+// dialect. Those that an injected fault touched are marked with
+// chaos.fault.type and chaos.experiment.id, and a span of the injector says
+// when the fault was on.
 package main
 
 import (
@@ -51,7 +53,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Float64Var(&o.rate, "rate", 40, "user requests per second; each makes about four spans")
 	flags.Uint64Var(&o.seed, "seed", 1, "the same seed gives the same traffic")
 	flags.DurationVar(&o.wait, "wait", 10*time.Second, "how long to wait for the endpoint to accept connections")
-	flags.StringVar(&o.runID, "run", "demo", "test.run.id of the spans, empty for none")
+	flags.StringVar(&o.runID, "run", "demo", "chaos.run.id of the spans, empty for none")
 	flags.BoolVar(&o.asap, "asap", false, "send traffic of the last minutes as fast as it is acknowledged, instead of live")
 	flags.BoolVar(&o.json, "json", false, "print what was sent as JSON")
 	if err := flags.Parse(args); err != nil {

@@ -53,7 +53,7 @@ func (p *player) play(ctx context.Context) error {
 	end := plan.begin.Add(plan.length)
 	arrival := p.generator.arrival(plan.begin, p.rate)
 	report := plan.begin
-	var running inFlight
+	running := inFlight{p.generator.injector()}
 	timer := time.NewTicker(tick)
 	defer timer.Stop()
 	for {
@@ -87,7 +87,7 @@ func (p *player) report(now time.Time, running int) {
 	plan := p.generator.schedule
 	current, _ := plan.at(now)
 	elapsed := min(now.Sub(plan.begin), plan.length)
-	fmt.Fprintf(p.progress, "demo: %3.0f of %.0f s  %-8s  %6d spans acknowledged, %d requests in flight\n",
+	fmt.Fprintf(p.progress, "demo: %3.0f of %.0f s  %-8s  %6d spans acknowledged, %d traces in flight\n",
 		elapsed.Seconds(), plan.length.Seconds(), current, p.emitter.sent.spans, running)
 }
 

@@ -17,16 +17,13 @@ func (g *generator) request(at time.Time) *span {
 		return g.chat(at)
 	case x < 0.65:
 		return g.support(at)
-	case x < 0.90:
+	case x < 0.88:
 		return g.search(at)
-	default:
+	case x < 0.98:
 		return g.summary(at)
+	default:
+		return g.coding(at)
 	}
-}
-
-// conversation returns one of the conversations going on.
-func (g *generator) conversation(service string) attribute.KeyValue {
-	return attribute.String("gen_ai.conversation.id", fmt.Sprintf("%s-%d", service, g.random.IntN(20)))
 }
 
 // pause is the service's own work between two steps.
@@ -67,11 +64,14 @@ func (g *generator) chat(at time.Time) *span {
 	if g.random.Float64() < 0.4 {
 		m = &gptMini
 	}
-	s := g.server(service, "/v1/chat", at)
-	call := g.call(service, "chat", m, at.Add(g.pause()), g.conversation(service))
-	s.children = []*span{call}
-	g.respond(s, call.outcome)
-	return s
+	return g.converse(service, at, func(id string) *span {
+		s := g.server(service, "/v1/chat", at)
+		call := g.call(service, "chat", m, at.Add(g.pause()), attribute.String("gen_ai.conversation.id", id))
+		g.judge(call)
+		s.children = []*span{call}
+		g.respond(s, call.outcome)
+		return s
+	})
 }
 
 // search embeds a query and looks its neighbours up in a database.
@@ -102,7 +102,12 @@ func (g *generator) summary(at time.Time) *span {
 // support is an agent that thinks, uses a tool, and answers.
 func (g *generator) support(at time.Time) *span {
 	const service = "support-agent"
-	conversation := g.conversation(service)
+	return g.converse(service, at, func(id string) *span {
+		return g.ticket(service, at, attribute.String("gen_ai.conversation.id", id))
+	})
+}
+
+func (g *generator) ticket(service string, at time.Time, conversation attribute.KeyValue) *span {
 	s := g.server(service, "/v1/tickets", at)
 	agent := &span{
 		service: service, name: "invoke_agent support", kind: trace.SpanKindInternal, category: "agent",
@@ -125,27 +130,27 @@ func (g *generator) support(at time.Time) *span {
 func (g *generator) think(agent *span, conversation attribute.KeyValue) string {
 	name := attribute.String("gen_ai.agent.name", "support")
 	at := agent.start.Add(g.pause())
-	if g.breakerOpen(at) {
-		refused := g.refusedCall(agent.service, at, conversation, name)
+	circuit := attribute.String("circuit_breaker.name", breakerName)
+	allowed, changes := g.breaker.allow(at)
+	if !allowed {
+		refused := g.refusedCall(agent.service, at, conversation, name, circuit)
+		refused.events = changes
 		agent.children = append(agent.children, refused)
 		return refused.outcome
 	}
-	first := g.call(agent.service, "chat", &sonnet, at, conversation, name)
+	first := g.call(agent.service, "chat", &sonnet, at, conversation, name, circuit)
+	first.events = changes
+	g.breaker.done(first, len(changes) > 0)
 	agent.children = append(agent.children, first)
 	if first.outcome != "success" {
 		return first.outcome
 	}
-	tool := g.tool(agent.service, first.end.Add(g.pause()), name)
-	last := g.call(agent.service, "chat", &sonnet, tool.end.Add(g.pause()), conversation, name)
+	tool := g.tool(agent.service, first.end.Add(g.pause()), conversation, name)
+	last := g.call(agent.service, "chat", &sonnet, tool.end.Add(g.pause()), conversation, name, circuit)
+	g.breaker.done(last, false)
+	g.judge(last)
 	agent.children = append(agent.children, tool, last)
 	return last.outcome
-}
-
-// breakerOpen says whether the agent's circuit breaker holds calls back: now
-// and then in the second half of the fault.
-func (g *generator) breakerOpen(at time.Time) bool {
-	current, passed := g.schedule.at(at)
-	return current == fault && passed > 0.5 && g.random.Float64() < 0.3
 }
 
 // refusedCall is a call that the circuit breaker did not let through.
@@ -160,14 +165,14 @@ func (g *generator) refusedCall(service string, at time.Time, attributes ...attr
 	return s
 }
 
-func (g *generator) tool(service string, at time.Time, agent attribute.KeyValue) *span {
+func (g *generator) tool(service string, at time.Time, conversation, agent attribute.KeyValue) *span {
 	t := tools[g.random.IntN(len(tools))]
 	s := &span{
 		service: service, name: "execute_tool " + t.name, kind: trace.SpanKindInternal, category: "tool",
 		start: at, end: at.Add(g.around(t.median, 0.5)), outcome: "success",
 	}
 	s.set(attribute.String("gen_ai.operation.name", "execute_tool"), attribute.String("gen_ai.tool.name", t.name),
-		attribute.String("gen_ai.tool.type", "function"), agent,
+		attribute.String("gen_ai.tool.type", "function"), conversation, agent,
 		attribute.String("gen_ai.tool.call.id", fmt.Sprintf("call-%d", g.requests)))
 	if g.random.Float64() < 0.03 {
 		s.outcome, s.failed = "other_error", true

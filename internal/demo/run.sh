@@ -90,12 +90,40 @@ wait "$sender"
 sender=''
 stop_collector
 
+ask() { # title, then SQL for the sqlite3 shell
+	echo
+	echo "$1:"
+	sqlite3 -readonly -box "$db" "$2"
+}
+
 # The collector has stopped, so the youngest buckets lack nothing: no need to
 # wait until they settle.
 show stats --db "$db" --include-open
 show latency --db "$db" --by provider,model --include-open
 show timeseries --db "$db" --category llm --width 1s --include-open
+show faults --db "$db"
 show verify --db "$db"
+
+if [[ $(type -P sqlite3) ]]; then
+	ask 'What the fault did (fault_impact)' "
+		WITH impact AS MATERIALIZED (SELECT * FROM fault_impact WHERE window_id LIKE 'injector/%')
+		SELECT 'before' AS phase, printf('%.0f', requests_before) AS requests, round(100 * error_rate_before, 1) AS 'failed %',
+			printf('%.0f', p50_latency_ms_before) AS p50_ms, printf('%.0f', p95_latency_ms_before) AS p95_ms,
+			printf('%.0f', avg_latency_ms_before) AS avg_ms, printf('%.0f', avg_net_latency_ms_before) AS 'without injected delay'
+		FROM impact UNION ALL
+		SELECT 'during', printf('%.0f', requests_during), round(100 * error_rate_during, 1),
+			printf('%.0f', p50_latency_ms_during), printf('%.0f', p95_latency_ms_during),
+			printf('%.0f', avg_latency_ms_during), printf('%.0f', avg_net_latency_ms_during)
+		FROM impact UNION ALL
+		SELECT 'after', printf('%.0f', requests_after), round(100 * error_rate_after, 1),
+			printf('%.0f', p50_latency_ms_after), printf('%.0f', p95_latency_ms_after),
+			printf('%.0f', avg_latency_ms_after), printf('%.0f', avg_net_latency_ms_after) FROM impact"
+	ask 'What people did (sessions)' "
+		SELECT service, count(*) AS sessions, sum(prompts) AS turns, sum(tool_calls) AS tool_calls,
+			round(sum(response_time_s * prompts) / sum(prompts), 2) AS response_s,
+			round(avg(acceptance_rate), 2) AS accepted, round(sum(cost_usd), 4) AS cost_usd
+		FROM sessions GROUP BY service ORDER BY service"
+fi
 
 cat <<END
 
