@@ -80,3 +80,25 @@ func ofRelations(lines []string, relations ...string) (picked []string) {
 	}
 	return picked
 }
+
+// TestActivityNeedsNoRequests: sessions, tools, circuits, windows and
+// judgements are the same where single requests are not kept.
+func TestActivityNeedsNoRequests(t *testing.T) {
+	r := seedtest.Rand(t)
+	hosts := append(randomWorld(r, time.Date(2026, 1, 30, 12, 0, 0, 0, time.UTC)), goldenHosts(t)...)
+	var of [2][]string
+	for i, requests := range []string{"{sampling_ratio: 1}", "{sampling_ratio: 0}"} {
+		path := newFile(t)
+		config, err := configFromYAML(t, "requests: "+requests)
+		require.NoError(t, err)
+		config.Path = path
+		e := startExporter(t, config)
+		sendInPieces(t, e, r, hosts, 2, 1)
+		stopExporter(t, e)
+		got := content(t, path)
+		require.Equal(t, i == 0, len(ofRelations(got, "requests")) > 0)
+		of[i] = ofRelations(got, "sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals",
+			"fault_windows", "fault_periods", "phases", "evaluations", "timeseries", "latency", "runs", "ledger")
+	}
+	requireSameTexts(t, of[0], of[1], "without requests")
+}

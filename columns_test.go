@@ -18,6 +18,7 @@ var sameColumns = map[string]string{
 	"timeseries.settled": "all golden spans are old",
 	"latency.settled":    "all golden spans are old",
 	"ledger.spans":       "no golden span is rejected: folded is received",
+	"request.marked":     "1 or NULL, for an index",
 }
 
 // silentColumns may be NULL, zero or empty in every row.
@@ -26,8 +27,8 @@ var silentColumns = map[string]string{
 }
 
 // TestNoColumnIsConstant puts all golden spans into one file: every column of
-// every relation must say something in some row, and not the same in all, or
-// nothing fills it.
+// every relation must say something in some row, and not the same in all that
+// do, or nothing fills it.
 func TestNoColumnIsConstant(t *testing.T) {
 	path := newFile(t)
 	config, err := configFromYAML(t, goldenConfig)
@@ -44,14 +45,14 @@ func TestNoColumnIsConstant(t *testing.T) {
 	for _, relation := range relations {
 		for _, c := range relation.Columns {
 			name := relation.Name + "." + c.Name
-			counts := query(t, reader, fmt.Sprintf(`SELECT count(*) AS "all", total(%s) AS saying, count(DISTINCT quote(%q)) AS different FROM %s`,
+			counts := query(t, reader, fmt.Sprintf(`SELECT count(*) AS "all", total(%s) AS saying, count(DISTINCT %q) AS different FROM %s`,
 				saysSomething(c.Name), c.Name, relation.Name))[0]
 			switch {
 			case counts["saying"].(float64) == 0:
 				assert.Contains(t, silent, name, "every row has NULL, zero or nothing there")
 				delete(silent, name)
 			case counts["different"].(int64) == 1 && counts["all"].(int64) > 1:
-				assert.Contains(t, same, name, "every row has the same there")
+				assert.Contains(t, same, name, "every row that says something says the same")
 				delete(same, name)
 			}
 		}

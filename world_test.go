@@ -58,6 +58,7 @@ func (w *world) add(run, service, name string, in parent, start, duration int64,
 	batch.Resource().Attributes().PutStr("service.name", service)
 	if run != "" {
 		batch.Resource().Attributes().PutStr("chaos.run.id", run)
+		batch.Resource().Attributes().PutStr(pick(w.r, "chaos.run.name", "chaos.mode", "chaos.profile"), pick(w.r, "α", "b", "c"))
 	}
 	scope := batch.ScopeSpans().AppendEmpty()
 	span := scope.Spans().AppendEmpty()
