@@ -16,7 +16,7 @@ type circuitName struct{ run, service, circuit string }
 // wantedCircuits is what the sightings of a file amount to: the transitions,
 // and the totals of each circuit.
 func wantedCircuits(a *activity) (transitions, totals []row) {
-	seen, refused := map[circuitName][]circuitSighting{}, map[circuitName]float64{}
+	seen, refused := map[circuitName][]circuitSighting{}, map[circuitName]int{}
 	for _, c := range a.circuits {
 		name := circuitName{c.run, c.service, c.circuit}
 		if !slices.Contains(seen[name], c) {
@@ -25,11 +25,11 @@ func wantedCircuits(a *activity) (transitions, totals []row) {
 	}
 	for i := range a.spans {
 		s := &a.spans[i]
-		if s.kept&1 == 0 || s.circuit == "" || s.outcome != "circuit_open" {
+		if s.kept&2 == 0 || s.circuit == "" || s.outcome != "circuit_open" {
 			continue
 		}
 		name := circuitName{s.run, s.service, s.circuit}
-		refused[name] += spanWeight(s)
+		refused[name]++
 		seen[name] = append(seen[name], nil...)
 	}
 	order := map[string]int{"closed": 1, "open": 2, "half_open": 3, "": 4}
@@ -126,11 +126,11 @@ func TestReopenedCircuit(t *testing.T) {
 	requireView(t, path, "circuit_totals", []string{"circuit"}, []row{
 		{
 			"run_id": "r", "service": "app", "circuit": "db", "trips": 1, "reopened": 1, "open_s": 24.0, "recovery_s": 48.0,
-			"rejected": 3.0, "state": "closed",
+			"rejected": 2, "state": "closed",
 		},
 		{
 			"run_id": "r", "service": "app", "circuit": "other", "trips": 0, "reopened": 0, "open_s": nil, "recovery_s": nil,
-			"rejected": 1.0, "state": nil,
+			"rejected": 1, "state": nil,
 		},
 	})
 }
@@ -139,7 +139,7 @@ func TestReopenedCircuit(t *testing.T) {
 func TestOpenWhenLastSeen(t *testing.T) {
 	a := activity{circuits: []circuitSighting{{"r", "app", "db", 0, "open", "closed"}}}
 	requireView(t, a.file(t, seedtest.Rand(t)), "circuit_totals", []string{"circuit"}, []row{{
-		"run_id": "r", "service": "app", "circuit": "db", "trips": 1, "reopened": 0, "open_s": nil, "recovery_s": nil, "rejected": 0.0, "state": "open",
+		"run_id": "r", "service": "app", "circuit": "db", "trips": 1, "reopened": 0, "open_s": nil, "recovery_s": nil, "rejected": 0, "state": "open",
 	}})
 }
 

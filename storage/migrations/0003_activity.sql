@@ -552,16 +552,16 @@ total AS (
   FROM looked_ahead GROUP BY run_id, service, circuit
 ),
 refused AS MATERIALIZED (
-  SELECT s.run_id, s.service, d.value AS circuit, sum(coalesce(r.weight_micro, 1000000)) / 1e6 AS rejected
+  SELECT s.run_id, s.service, d.value AS circuit, count(*) AS rejected
   FROM request AS r JOIN series AS s ON s.series_id = r.series_id JOIN dictionary AS d ON d.id = r.circuit
-  WHERE r.kept & 1 AND r.circuit IS NOT NULL AND s.outcome = 'circuit_open'
+  WHERE r.kept & 2 AND r.circuit IS NOT NULL AND s.outcome = 'circuit_open'
   GROUP BY s.run_id, s.service, d.value
 ),
 named AS (
   SELECT run_id, service, circuit FROM total UNION SELECT run_id, service, circuit FROM refused
 )
 SELECT n.run_id, n.service, n.circuit, coalesce(t.trips, 0) AS trips, coalesce(t.reopened, 0) AS reopened,
-  t.open_s, t.recovery_s, coalesce(r.rejected, 0.0) AS rejected, t.state
+  t.open_s, t.recovery_s, coalesce(r.rejected, 0) AS rejected, t.state
 FROM named AS n
   LEFT JOIN total AS t ON t.run_id = n.run_id AND t.service = n.service AND t.circuit = n.circuit
   LEFT JOIN refused AS r ON r.run_id = n.run_id AND r.service = n.service AND r.circuit = n.circuit;
