@@ -29,7 +29,7 @@ func randomWorld(r *rand.Rand, from time.Time) []goldenHost {
 	for range 30 {
 		w.session()
 	}
-	for range 40 {
+	for range 80 {
 		w.circuit()
 	}
 	for range 12 {
@@ -38,10 +38,13 @@ func randomWorld(r *rand.Rand, from time.Time) []goldenHost {
 	return w.hosts
 }
 
-// at returns an instant of the next minutes, often a round one.
+// tick returns one of few instants.
+func (w *world) tick() int64 { return w.from.UnixNano() + w.r.Int64N(30)*20*int64(time.Second) }
+
+// at returns an instant of the next minutes, often one of few.
 func (w *world) at() int64 {
 	if w.r.IntN(2) == 0 {
-		return w.from.UnixNano() + w.r.Int64N(600)*int64(time.Second)
+		return w.tick()
 	}
 	return w.from.UnixNano() + w.r.Int64N(600*int64(time.Second))
 }
@@ -102,7 +105,7 @@ func (w *world) session() {
 			if r.IntN(3) == 0 {
 				event := span.Events().AppendEmpty()
 				event.SetName("gen_ai.evaluation.result")
-				event.SetTimestamp(span.StartTimestamp())
+				event.SetTimestamp(pcommon.Timestamp(w.tick()))
 				event.Attributes().PutStr("gen_ai.evaluation.name", "helpful")
 				event.Attributes().PutStr("gen_ai.evaluation.score.label", pick(r, "pass", "fail", "medium"))
 			}
@@ -165,7 +168,7 @@ func (w *world) circuit() {
 	for range r.IntN(3) {
 		event := span.Events().AppendEmpty()
 		event.SetName("circuit_breaker.state_change")
-		event.SetTimestamp(pcommon.Timestamp(w.at()))
+		event.SetTimestamp(pcommon.Timestamp(w.tick()))
 		event.Attributes().PutStr("circuit_breaker.name", name)
 		event.Attributes().PutStr("circuit_breaker.to_state", pick(r, states...))
 		if r.IntN(2) == 0 {
@@ -181,7 +184,9 @@ func (w *world) fault() {
 	attributes := map[string]any{"chaos.fault.type": pick(r, "latency", "abort"), "chaos.target": pick(r, "search", "")}
 	if r.IntN(3) == 0 {
 		attributes["chaos.role"] = "injector"
-		w.add(run, "injector", "inject", parent{}, start, pick(r, 0, r.Int64N(90e9)), attributes)
+		for range 1 + r.IntN(3) { // of several that begin together, each its own end
+			w.add(run, "injector", "inject", parent{}, start, pick(r, 0, r.Int64N(90e9)), attributes)
+		}
 		return
 	}
 	for range 1 + r.IntN(8) {
