@@ -141,6 +141,17 @@ func TestTrafficIsWellFormed(t *testing.T) {
 			}
 		})
 	}
+	assert.Greater(t, seen.turns, len(seen.sessions), "conversations go on")
+	assert.NotEmpty(t, seen.toolCalls)
+	assert.Positive(t, seen.rejected)
+	assert.Positive(t, seen.evaluations)
+	assert.Positive(t, seen.trips)
+	assert.Equal(t, closed, g.breaker.state, "the breaker closes with the fault")
+	experiment := g.injector()
+	for at, want := range map[time.Time]phase{experiment.start.Add(time.Millisecond): fault, experiment.end.Add(-time.Millisecond): fault} {
+		current, _ := plan.at(at)
+		assert.Equal(t, want, current)
+	}
 	assert.Zero(t, inject[baseline], "no fault before the experiment")
 	assert.Greater(t, inject[fault], 300)
 	for _, category := range []string{"llm", "embedding", "tool", "agent", "server", "client", "database"} {

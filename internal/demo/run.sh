@@ -130,7 +130,8 @@ cat <<END
 The file is $db. Any SQLite tool reads it:
 
   sqlite3 -box $db "
-    SELECT model, outcome, sum(requests) AS requests, round(max(p99_latency_ms)) AS worst_bucket_p99_ms
+    SELECT model, outcome, sum(requests) AS requests,
+      round(max(p99_latency_ms)) AS worst_bucket_p99_ms
     FROM latency WHERE category = 'llm' AND width_s = 10
     GROUP BY model, outcome ORDER BY model, requests DESC"
 END
