@@ -48,7 +48,7 @@ func found(b []byte, text string) bool {
 	for before := range 3 {
 		// The characters at the ends depend on what stands beside the text.
 		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + text))
-		if bytes.Contains(b, []byte(encoded[(before*4+2)/3:len(encoded)-1])) {
+		if bytes.Contains(lower, []byte(strings.ToLower(encoded[(before*4+2)/3:len(encoded)-1]))) {
 			return true
 		}
 	}
