@@ -116,8 +116,8 @@ func (w *walker) writtenFinishReason() string {
 	}
 	text := ""
 	if v := w.span.values[fieldFinishReason]; v.Type() == pcommon.ValueTypeSlice {
-		if v.Slice().Len() > 0 {
-			text = v.Slice().At(0).AsString()
+		if v.Slice().Len() > 0 && v.Slice().At(0).Type() == pcommon.ValueTypeStr {
+			text = v.Slice().At(0).Str()
 		}
 	} else {
 		text = w.text(&w.span, fieldFinishReason)
