@@ -314,6 +314,12 @@ func TestEvaluationsAreBounded(t *testing.T) {
 	assert.Equal(t, aggregator.Evaluation{
 		AtUnixNano: goldenNow.Add(time.Second).UnixNano(), Name: "n", Label: "pass", Verdict: aggregator.VerdictAccepted,
 	}, got[0])
+	assert.Len(t, requestWith(t, nil, attributes{
+		"evaluations.7.evaluation.name": "n", "evaluations.7.evaluation.label": "l", "evaluations.7.evaluation.score": 0.5,
+	}).Evaluations, 1)
+	batch, span := spanWith(t, nil, nil, happened{"gen_ai.evaluation.result", 5, attributes{"gen_ai.evaluation.name": "n"}})
+	span.Events().At(0).SetTimestamp(0)
+	assert.Equal(t, goldenNow.UnixNano(), requestsOf(NewReader(Options{}), batch)[0].Evaluations[0].AtUnixNano)
 	for _, c := range []struct {
 		value  any
 		score  float64
