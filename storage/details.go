@@ -13,7 +13,7 @@ import (
 // it says, so that a second delivery changes nothing.
 func (k *keeper) keepDetails(r *aggregator.Request, series *aggregator.Resolution) {
 	for i := range r.Circuits {
-		k.keepCircuit(&r.Circuits[i], series)
+		k.keepCircuit(r, &r.Circuits[i], series)
 	}
 	for i := range r.Evaluations {
 		k.keepEvaluation(r, i, series)
@@ -43,7 +43,7 @@ func isCircuitState(state string) bool {
 	return state == aggregator.CircuitClosed || state == aggregator.CircuitOpen || state == aggregator.CircuitHalfOpen
 }
 
-func (k *keeper) keepCircuit(c *aggregator.CircuitState, series *aggregator.Resolution) {
+func (k *keeper) keepCircuit(r *aggregator.Request, c *aggregator.CircuitState, series *aggregator.Resolution) {
 	if !isCircuitState(c.State) {
 		return
 	}
@@ -51,9 +51,9 @@ func (k *keeper) keepCircuit(c *aggregator.CircuitState, series *aggregator.Reso
 	if isCircuitState(c.From) {
 		from = c.From
 	}
-	k.write("circuit_state", `INSERT INTO circuit_state (run_id, service, circuit, at_ns, state, from_state)
-		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		series.Run, series.Service, k.clean(c.Circuit), c.AtUnixNano, c.State, from)
+	k.write("circuit_state", `INSERT INTO circuit_state (run_id, service, instance, circuit, at_ns, state, from_state)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		series.Run, series.Service, k.clean(r.Instance), k.clean(c.Circuit), c.AtUnixNano, c.State, from)
 }
 
 const (
@@ -74,13 +74,17 @@ func (k *keeper) keepEvaluation(r *aggregator.Request, ordinal int, series *aggr
 	if e.Verdict != aggregator.VerdictNone {
 		accepted = e.Verdict == aggregator.VerdictAccepted
 	}
+	var session any
+	if !k.options.DropSessions {
+		session = k.cleanOrNil(r.Session)
+	}
 	ids := spanIDs{span: r.SpanID, trace: r.TraceID}
 	statement := insertEvaluation
 	if ids.missing() {
 		statement = insertEvaluationCopy
 	}
 	k.write("evaluation", statement, e.AtUnixNano, ids.span[:], ids.trace[:], int64(ordinal), series.Run, series.Service,
-		k.cleanOrNil(r.Session), k.clean(e.Name), k.cleanOrNil(e.Label), score, accepted, k.cleanOrNil(e.Source))
+		session, k.clean(e.Name), k.cleanOrNil(e.Label), score, accepted, k.cleanOrNil(e.Source))
 }
 
 // keepWindow keeps the window that a span of an injector describes. It belongs

@@ -23,7 +23,7 @@ func TestWhatSpansTellBesides(t *testing.T) {
 	s := openStore(t, o)
 	at := anInstant.UnixNano()
 	r := request(1, 0)
-	r.Series.Run, r.Session, r.Details = "run-1", "s-1", everyDetail
+	r.Series.Run, r.Session, r.Details, r.Instance = "run-1", "s-1", everyDetail, "host\x00"
 	r.Circuits = []aggregator.CircuitState{
 		{Circuit: "pay", AtUnixNano: at, State: aggregator.CircuitOpen, From: aggregator.CircuitClosed},
 		{Circuit: "pay", AtUnixNano: at + 5, State: aggregator.CircuitHalfOpen, From: "odd"},
@@ -41,8 +41,8 @@ func TestWhatSpansTellBesides(t *testing.T) {
 		require.NoError(t, s.Write(t.Context(), requestBatch(o, r, backwards)))
 	}
 	stamp := "1769767200000000000"
-	require.Equal(t, []string{"run-1|app|pay|" + stamp + "|open|closed", "run-1|app|pay|1769767200000000005|half_open|"},
-		texts(t, o.Path, "SELECT concat_ws('|', run_id, service, circuit, at_ns, state, from_state) FROM circuit_state ORDER BY at_ns"))
+	require.Equal(t, []string{"run-1|app|host\uFFFD|pay|" + stamp + "|open|closed", "run-1|app|host\uFFFD|pay|1769767200000000005|half_open|"},
+		texts(t, o.Path, "SELECT concat_ws('|', run_id, service, instance, circuit, at_ns, state, from_state) FROM circuit_state ORDER BY at_ns"))
 	require.Equal(t, []string{
 		stamp + "|0|run-1|app|s-1|'helpful'|'yes'|0.5|1|'human'", stamp + "|1|run-1|app|s-1|'helpful'|NULL|NULL|0|NULL",
 		stamp + "|2|run-1|app|s-1|''|NULL|NULL|NULL|NULL",
@@ -50,6 +50,22 @@ func TestWhatSpansTellBesides(t *testing.T) {
 		quote(accepted), quote(source)) FROM evaluation ORDER BY ordinal`))
 	require.Equal(t, []string{"injector|run-1|latency|db|x|" + stamp + "|1769767200000000009"},
 		texts(t, o.Path, "SELECT concat_ws('|', source, run_id, fault, target, experiment_id, start_ns, end_ns) FROM fault_window"))
+}
+
+// TestEveryInstanceHasItsOwnCircuits: sightings of the same state at the same
+// instant are two.
+func TestEveryInstanceHasItsOwnCircuits(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	var requests []aggregator.Request
+	for i, instance := range []string{"", "a", "b", "b"} {
+		r := request(byte(i), 0)
+		r.Instance, r.Details = instance, everyDetail
+		r.Circuits = []aggregator.CircuitState{{Circuit: "pay", AtUnixNano: 7, State: aggregator.CircuitOpen}}
+		requests = append(requests, r)
+	}
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
+	require.Equal(t, []string{"", "a", "b"}, texts(t, o.Path, "SELECT instance FROM circuit_state ORDER BY 1"))
 }
 
 // TestEvaluationsOfSpansWithoutIDs are never taken for each other.

@@ -64,8 +64,11 @@ func (k *keeper) keep(r *aggregator.Request) error {
 	if !k.options.DropRequests {
 		kept |= keptAsRequest
 	}
-	if isMarked(r) || r.Circuit != "" || !k.options.DropSessions && isOfSession(r) {
-		kept |= keptAsDetail
+	if !k.options.DropSessions && isOfSession(r) {
+		kept |= keptForSessions
+	}
+	if isMarked(r) || r.Circuit != "" {
+		kept |= keptForFaults
 	}
 	if kept != 0 {
 		k.keepRow(r, series, kept)
@@ -144,25 +147,22 @@ func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, k
 	}
 	row.set(columnSeries, int64(series.ID))
 	row.set(columnKept, int64(kept))
-	row.setIf(r.Role != aggregator.RoleNone, columnRole, int64(r.Role))
 	if ids.parent != [8]byte{} {
 		row.has |= 1 << columnParent
-	}
-	if r.Session != "" {
-		row.set(columnSession, k.clean(r.Session))
-	}
-	if r.ToolCallID != "" {
-		row.set(columnToolCallID, k.clean(r.ToolCallID))
 	}
 	row.setIf(r.Usage && r.Known&aggregator.FactInputTokens != 0, columnInputTokens, r.InputTokens)
 	row.setIf(r.Usage && r.Known&aggregator.FactOutputTokens != 0, columnOutputTokens, r.OutputTokens)
 	row.setIf(r.Priced, columnCost, r.CostNanoUSD)
 	row.setIf(isMarked(r), columnMarked, 1)
-	k.text(columnDecision, r.Decision)
-	k.text(columnDecisionSource, r.DecisionSource)
 	k.text(columnTarget, r.Target)
 	k.text(columnExperiment, r.ExperimentID)
 	k.text(columnCircuit, r.Circuit)
+	if kept&(keptAsRequest|keptForSessions) != 0 {
+		k.setSessionColumns(r)
+	}
+	if kept&keptAsRequest != 0 || r.Circuit != "" {
+		k.text(columnInstance, r.Instance)
+	}
 	if kept&keptAsRequest != 0 {
 		k.setRequestColumns(r)
 	}
@@ -171,12 +171,26 @@ func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, k
 	}
 }
 
+// setSessionColumns sets what says how a span belongs to a session or a tool
+// call.
+func (k *keeper) setSessionColumns(r *aggregator.Request) {
+	row := &k.requests.row
+	row.setIf(r.Role != aggregator.RoleNone, columnRole, int64(r.Role))
+	if r.Session != "" {
+		row.set(columnSession, k.clean(r.Session))
+	}
+	if r.ToolCallID != "" {
+		row.set(columnToolCallID, k.clean(r.ToolCallID))
+	}
+	k.text(columnDecision, r.Decision)
+	k.text(columnDecisionSource, r.DecisionSource)
+}
+
 // setRequestColumns sets what only a row kept as a request has.
 func (k *keeper) setRequestColumns(r *aggregator.Request) {
 	row := &k.requests.row
 	ttft, timed := r.Measure(aggregator.MeasureTimeToFirstToken)
 	row.setIf(timed, columnTTFT, ttft)
-	k.text(columnInstance, r.Instance)
 	k.text(columnSpanName, r.SpanName)
 	k.text(columnResponseModel, r.ResponseModel)
 	k.text(columnDeployment, r.Deployment)

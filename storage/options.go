@@ -68,10 +68,11 @@ type Options struct {
 	RunID, RunName string
 	// RunPinned keeps what belongs to the configured run whatever the retention.
 	RunPinned bool
-	// DropRequests keeps no requests row by row. What sessions, tools and
-	// fault windows are made of is kept all the same.
+	// DropRequests keeps no requests row by row. What sessions, tools,
+	// circuits and fault windows are made of is kept all the same.
 	DropRequests bool
-	// DropSessions keeps nothing for sessions, turns and tools either.
+	// DropSessions keeps nothing for sessions, turns and tools either. A row
+	// that is kept as a request still names its session.
 	DropSessions bool
 	// FaultWindows are the configured ones; they replace those of the last
 	// time.

@@ -31,9 +31,9 @@ const (
 	columnTarget
 	columnExperiment
 	columnCircuit
+	columnInstance
 	columnTTFT
 	columnInjectedDelay
-	columnInstance
 	columnSpanName
 	columnResponseModel
 	columnDeployment

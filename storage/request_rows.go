@@ -157,7 +157,8 @@ func (i *spanIDs) missing() bool { return i.span == [8]byte{} || i.trace == [16]
 // The bits of request.kept.
 const (
 	keptAsRequest = 1 << iota
-	keptAsDetail
+	keptForSessions
+	keptForFaults
 )
 
 // isOfSession tells whether sessions, turns or tools are made of the span.

@@ -153,8 +153,11 @@ func expectedRow(r *aggregator.Request, dropped bool) string {
 	if !dropped {
 		kept++
 	}
-	if marked || r.Session+r.ToolCallID+r.Decision+r.Circuit != "" || r.Role != 0 || r.Series.Category == aggregator.CategoryTool {
+	if r.Session+r.ToolCallID+r.Decision != "" || r.Role != 0 || r.Series.Category == aggregator.CategoryTool {
 		kept += 2
+	}
+	if marked || r.Circuit != "" {
+		kept += 4
 	}
 	if kept == 0 || r.Rejected != aggregator.NotRejected {
 		return ""
@@ -167,17 +170,25 @@ func expectedRow(r *aggregator.Request, dropped bool) string {
 	if r.ParentSpanID != [8]byte{} {
 		parent = quotedID(r.ParentSpanID[:])
 	}
+	role, ofSession, instance := quotedNumber(int64(r.Role), r.Role != 0), []string{
+		quotedText(r.Session), quotedText(r.ToolCallID), quotedText(r.Decision), quotedText(r.DecisionSource),
+	}, quotedText(r.Instance)
+	if kept == 4 {
+		role, ofSession = "NULL", slices.Repeat([]string{"NULL"}, len(ofSession))
+	}
+	if dropped && r.Circuit == "" {
+		instance = "NULL"
+	}
 	token := func(f aggregator.Fact, n int64) string { return quotedNumber(n, r.Usage && r.Known&f != 0) }
 	model, _ := aggregator.CleanText(r.Series.Model)
 	parts := []string{
 		"'" + r.Series.Run + "'", "'" + r.Series.Service + "'", "'" + r.Series.Category.String() + "'", "'" + model + "'",
 		"'" + r.Series.Fault + "'",
 		fmt.Sprint(r.StartUnixNano), quotedID(r.SpanID[:]), quotedID(r.TraceID[:]), fmt.Sprint(int(r.Series.Kind)),
-		fmt.Sprint(duration), "0", fmt.Sprint(kept), quotedNumber(int64(r.Role), r.Role != 0), parent, quotedText(r.Session),
-		quotedText(r.ToolCallID), quotedText(r.Decision), quotedText(r.DecisionSource),
+		fmt.Sprint(duration), "0", fmt.Sprint(kept), role, parent, strings.Join(ofSession, "|"),
 		token(aggregator.FactInputTokens, r.InputTokens), token(aggregator.FactOutputTokens, r.OutputTokens),
 		quotedNumber(r.CostNanoUSD, r.Priced), quotedNumber(1, marked), quotedText(r.Target), quotedText(r.ExperimentID),
-		quotedText(r.Circuit),
+		quotedText(r.Circuit), instance,
 	}
 	if dropped {
 		return strings.Join(append(parts, slices.Repeat([]string{"NULL"}, int(numRequestColumns-firstRequestOnly))...), "|")
@@ -185,7 +196,7 @@ func expectedRow(r *aggregator.Request, dropped bool) string {
 	fact := func(f aggregator.Fact, n int64) string { return quotedNumber(n, r.Known&f != 0) }
 	ttft, timed := r.Measure(aggregator.MeasureTimeToFirstToken)
 	return strings.Join(append(parts, quotedNumber(ttft, timed), fact(aggregator.FactInjectedDelay, r.InjectedDelayNano),
-		quotedText(r.Instance), quotedText(r.SpanName), quotedText(r.ResponseModel), quotedText(r.Deployment),
+		quotedText(r.SpanName), quotedText(r.ResponseModel), quotedText(r.Deployment),
 		quotedText(r.Endpoint), quotedText(r.Phase), quotedText(r.FinishReason),
 		fact(aggregator.FactMessageCount, r.MessageCount), fact(aggregator.FactStatusCode, r.StatusCode),
 		fact(aggregator.FactResends, r.Resends), token(aggregator.FactCacheReadTokens, r.CacheReadTokens),
@@ -358,7 +369,56 @@ func TestDropSessions(t *testing.T) {
 	marked.Session, marked.Series.Fault, marked.Details = "s", "latency", everyDetail
 	broken.Circuit, broken.Details = "c", everyDetail
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, session, marked, broken)))
-	require.Equal(t, []string{"0202000000000000", "0203000000000000"}, texts(t, o.Path, "SELECT hex(span_id) FROM request ORDER BY 1"))
+	require.Equal(t, []string{"0202000000000000 4", "0203000000000000 4"}, texts(t, o.Path, "SELECT hex(span_id) || ' ' || kept FROM request ORDER BY 1"))
+}
+
+// TestDroppedSessionsLeaveNoTrace but in the rows of requests, of which the
+// session is a part.
+func TestDroppedSessionsLeaveNoTrace(t *testing.T) {
+	r := request(1, 0)
+	r.Session, r.ToolCallID, r.Role, r.Decision, r.DecisionSource = "s", "call", aggregator.RoleToolCall, "accept", "user"
+	r.Series.Fault, r.Circuit, r.Instance, r.Details = "latency", "c", "host-1", everyDetail
+	r.Evaluations = []aggregator.Evaluation{{AtUnixNano: 5, Name: "helpful"}}
+	unmarked := r
+	unmarked.Series.Fault, unmarked.Circuit, unmarked.SpanID[1], unmarked.Evaluations = "", "", 9, nil
+	for name, c := range map[string]struct {
+		dropRequests, dropSessions bool
+		rows, evaluations          []string
+	}{
+		"all":         {false, false, []string{"7|s|call|2|accept|user|c|host-1", "3|s|call|2|accept|user|NULL|host-1"}, []string{"s"}},
+		"no requests": {true, false, []string{"6|s|call|2|accept|user|c|host-1", "2|s|call|2|accept|user|NULL|NULL"}, []string{"s"}},
+		"no sessions": {false, true, []string{"5|s|call|2|accept|user|c|host-1", "1|s|call|2|accept|user|NULL|host-1"}, []string{"none"}},
+		"neither":     {true, true, []string{"4|NULL|NULL|NULL|NULL|NULL|c|host-1"}, []string{"none"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			o.DropRequests, o.DropSessions = c.dropRequests, c.dropSessions
+			s := openStore(t, o)
+			require.NoError(t, s.Write(t.Context(), requestBatch(o, r, unmarked)))
+			require.NoError(t, s.Close())
+			text := func(column string) string {
+				return "coalesce((SELECT value FROM dictionary WHERE id = " + column + "), 'NULL')"
+			}
+			require.Equal(t, c.rows, texts(t, o.Path, "SELECT concat_ws('|', kept, coalesce(session_id, 'NULL'), coalesce(tool_call_id, 'NULL'), "+
+				"coalesce(role, 'NULL'), "+text("decision")+", "+text("decision_source")+", "+text("circuit")+", "+text("instance")+
+				") FROM request ORDER BY hex(span_id)"))
+			require.Equal(t, c.evaluations, texts(t, o.Path, "SELECT coalesce(session_id, 'none') FROM evaluation"))
+			require.Empty(t, verifyAll(t, o.Path))
+		})
+	}
+}
+
+// verifyAll returns the problems of a file.
+func verifyAll(t *testing.T, path string) (problems []string) {
+	t.Helper()
+	r, err := OpenReader(t.Context(), path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	for p, err := range r.Verify(t.Context()) {
+		require.NoError(t, err)
+		problems = append(problems, p.String())
+	}
+	return problems
 }
 
 // everyDetail makes a batch be read in full.

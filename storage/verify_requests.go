@@ -69,7 +69,7 @@ var requestRules = func() *tableRules {
 			{"duration_ns", rulePositive, "duration_ns < -1", "0 or more, or -1"},
 			{"copy", ruleCopy, "copy < 0 OR (copy > 0) <> (span_id = zeroblob(8) OR trace_id = zeroblob(16))",
 				"0, or a number from 1 on for a span without ids"},
-			{"kept", ruleKept, "kept NOT BETWEEN 1 AND 3", "1, 2 or 3"},
+			{"kept", ruleKept, "kept NOT BETWEEN 1 AND 7", "1 to 7"},
 			{"role", ruleKnown, fmt.Sprintf("role NOT BETWEEN 1 AND %d", aggregator.RoleToolWait), "a role"},
 			{"marked", ruleMarked, fmt.Sprintf("marked <> 1 OR coalesce(marked, 0) <> (fault <> '' AND category <> '%s') AND fault <> '%s'",
 				aggregator.CategoryFault, aggregator.Overflow), "1 for spans with a fault that are not of its injector, else NULL"},
@@ -174,7 +174,7 @@ var textColumns = []struct {
 	{"dictionary", []string{"value"}},
 	{"request", []string{"session_id", "tool_call_id"}},
 	{"fault_window", []string{"run_id", "fault", "target", "experiment_id"}},
-	{"circuit_state", []string{"service", "circuit"}},
+	{"circuit_state", []string{"service", "instance", "circuit"}},
 	{"evaluation", []string{"service", "session_id", "name", "label", "source"}},
 	{"run", []string{"name", "mode", "profile", "preset"}},
 }

@@ -10,8 +10,8 @@ CREATE TABLE dictionary (
   value TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- One row per span that is kept: as a request, as part of a session, a tool
--- call or a fault, or as both. Columns marked "dictionary" hold dictionary.id.
+-- One row per span that is kept: as a request, as part of a session or a tool
+-- call, as touched by a fault, or as several of these. Columns marked "dictionary" hold dictionary.id.
 -- The key begins with the time, so that rows are appended. series_id is a row
 -- of series; declared as a reference it would cost a third of what a row costs.
 CREATE TABLE request (
@@ -22,8 +22,10 @@ CREATE TABLE request (
   duration_ns       INTEGER NOT NULL, -- -1: none that is usable
   copy              INTEGER NOT NULL, -- tells spans without ids apart; 0 for all others
   series_id         INTEGER NOT NULL,
-  kept              INTEGER NOT NULL CHECK (kept BETWEEN 1 AND 3), -- 1: as a request, 2: for sessions, tools and windows, 3: both
+  kept              INTEGER NOT NULL CHECK (kept BETWEEN 1 AND 7), -- 1: as a request, 2: for sessions, turns and tools, 4: for fault windows and circuits, or their sum
   weight_micro      INTEGER, -- how many spans the row stands for, in millionths; NULL: one
+  -- Only of rows that are kept as a request or for sessions: role, session_id,
+  -- tool_call_id, decision and decision_source.
   role              INTEGER, -- 1: user turn, 2: tool call as a whole, 3: run of a tool, 4: wait for a human; NULL: none of them
   parent_span_id    BLOB,
   session_id        TEXT,
@@ -37,10 +39,10 @@ CREATE TABLE request (
   target            INTEGER, -- dictionary: what the fault was aimed at
   experiment        INTEGER, -- dictionary: experiment_id
   circuit           INTEGER, -- dictionary: circuit breaker the call went through
+  instance          INTEGER, -- dictionary; only of rows that are kept as a request or name a circuit
   -- Only of rows that are kept as a request.
   ttft_ns           INTEGER,
   injected_delay_ns INTEGER,
-  instance          INTEGER, -- dictionary
   span_name         INTEGER, -- dictionary
   response_model    INTEGER, -- dictionary
   deployment        INTEGER, -- dictionary
@@ -72,15 +74,16 @@ CREATE TABLE fault_window (
 ) STRICT, WITHOUT ROWID;
 
 -- What spans and their events say of circuit breakers, one row per sighting of
--- a state.
+-- a state. Every instance of a service has breakers of its own.
 CREATE TABLE circuit_state (
   run_id     TEXT NOT NULL,
   service    TEXT NOT NULL,
+  instance   TEXT NOT NULL, -- '': none is said
   circuit    TEXT NOT NULL,
   at_ns      INTEGER NOT NULL, -- Unix nanoseconds
   state      TEXT NOT NULL CHECK (state IN ('closed', 'open', 'half_open')),
   from_state TEXT NOT NULL CHECK (from_state IN ('', 'closed', 'open', 'half_open')), -- '': not said
-  PRIMARY KEY (run_id, service, circuit, at_ns, state, from_state)
+  PRIMARY KEY (run_id, service, instance, circuit, at_ns, state, from_state)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE evaluation (
