@@ -45,8 +45,11 @@ func (w *walker) work(span ptrace.Span) meaning {
 }
 
 func (w *walker) saysInjector() bool {
-	return w.span.has(fieldChaosToolkit) || w.text(&w.span, fieldInjectorRole) == "injector"
+	return w.span.has(fieldChaosToolkit) || w.text(&w.span, fieldInjectorRole) == roleInjector
 }
+
+// roleInjector is what chaos.role says on spans of an injector.
+const roleInjector = "injector"
 
 // named returns the meaning of a word with a name for the operation.
 func (m *meaning) named(word string) meaning {
@@ -61,9 +64,9 @@ func (m *meaning) named(word string) meaning {
 // no GenAI operation.
 func (w *walker) category(kind ptrace.SpanKind) aggregator.Category {
 	switch {
-	case w.span.has(fieldDBSystem):
+	case w.text(&w.span, fieldDBSystem) != "":
 		return aggregator.CategoryDatabase
-	case w.span.has(fieldMessagingSystem), kind == ptrace.SpanKindProducer, kind == ptrace.SpanKindConsumer:
+	case w.text(&w.span, fieldMessagingSystem) != "", kind == ptrace.SpanKindProducer, kind == ptrace.SpanKindConsumer:
 		return aggregator.CategoryMessaging
 	case kind == ptrace.SpanKindServer:
 		return aggregator.CategoryServer

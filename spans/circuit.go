@@ -3,6 +3,7 @@ package spans
 import (
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -21,52 +22,68 @@ func circuitState(written string) string {
 	return circuitStates[strings.ReplaceAll(strings.ToLower(written), "-", "_")]
 }
 
-// The attributes of events about circuit breakers.
-var (
-	circuitNames      = []string{"circuit_breaker.name", "circuit.name", "resilience4j.circuitbreaker.name"}
-	circuitToStates   = []string{"circuit_breaker.to_state", "circuit_breaker.state", "resilience4j.circuitbreaker.state"}
-	circuitFromStates = []string{"circuit_breaker.from_state"}
-	circuitPipeline   = []string{"pipeline.name"} // of Polly, with the strategy in it
-	circuitStrategy   = []string{"strategy.name"}
-)
-
 // readCircuits reads the states of circuit breakers that events tell, and the
 // one that an attribute gives for the end of the span.
 func (w *walker) readCircuits(span ptrace.Span) {
 	r := &w.request
-	if r.Circuit == "" && w.span.has(fieldPipeline) {
-		r.Circuit = w.join(w.text(&w.span, fieldPipeline), '/', w.text(&w.span, fieldStrategy))
+	if r.Circuit == "" {
+		r.Circuit = w.pipeline(&w.span)
 	}
 	for _, event := range span.Events().All() {
 		h := happeningOf(event)
 		if h == nil || h.kind != eventCircuit {
 			continue
 		}
-		attributes := event.Attributes()
-		name := firstText(attributes, circuitNames)
-		if pipeline := firstText(attributes, circuitPipeline); name == "" && pipeline != "" {
-			name = w.join(pipeline, '/', firstText(attributes, circuitStrategy))
-		}
-		if name == "" {
-			name = r.Circuit
-		}
-		state := circuitState(firstText(attributes, circuitToStates))
-		if state == "" {
-			state = h.word
-		}
-		if at, ok := unixNano(event.Timestamp()); ok && name != "" && state != "" {
-			r.Circuits = append(r.Circuits, aggregator.CircuitState{
-				Circuit: name, AtUnixNano: at, State: state, From: circuitState(firstText(attributes, circuitFromStates)),
-			})
-		}
+		c := w.circuitEvent(event, h.word)
 		if r.Circuit == "" {
-			r.Circuit = name
+			r.Circuit = c.Circuit
+		}
+		if at, ok := w.instant(event.Timestamp()); ok && c.Circuit != "" && c.State != "" {
+			c.AtUnixNano = at
+			r.Circuits = append(r.Circuits, c)
 		}
 	}
 	state := circuitState(w.text(&w.span, fieldCircuitState))
 	if r.Circuit == "" || state == "" || len(r.Circuits) > 0 {
 		return
 	}
-	at := max(w.observation.EndUnixNano, w.observation.StartUnixNano)
-	r.Circuits = append(r.Circuits, aggregator.CircuitState{Circuit: r.Circuit, AtUnixNano: at, State: state})
+	r.Circuits = append(r.Circuits, aggregator.CircuitState{Circuit: r.Circuit, AtUnixNano: w.end(), State: state})
 }
+
+// circuitEvent reads an event about a circuit breaker, whose name may say the
+// state.
+func (w *walker) circuitEvent(event ptrace.SpanEvent, word string) aggregator.CircuitState {
+	w.event.read(event.Attributes(), w.index.span, nil)
+	c := aggregator.CircuitState{
+		Circuit: w.text(&w.event, fieldCircuit),
+		State:   circuitState(firstText(event.Attributes(), []string{"circuit_breaker.to_state"})),
+		From:    circuitState(firstText(event.Attributes(), []string{"circuit_breaker.from_state"})),
+	}
+	if c.Circuit == "" {
+		c.Circuit = w.pipeline(&w.event)
+	}
+	if c.Circuit == "" {
+		c.Circuit = w.request.Circuit
+	}
+	if c.State == "" {
+		c.State = circuitState(w.text(&w.event, fieldCircuitState))
+	}
+	if c.State == "" {
+		c.State = word
+	}
+	return c
+}
+
+// pipeline names a circuit as Polly does: a strategy in a pipeline.
+func (w *walker) pipeline(r *record) string {
+	return w.join(w.text(r, fieldPipeline), '/', w.text(r, fieldStrategy))
+}
+
+// instant returns a timestamp as it is stored, false for none, or one further
+// ahead of the clock than a span may be.
+func (w *walker) instant(at pcommon.Timestamp) (int64, bool) {
+	return int64(at), at > 0 && at <= pcommon.Timestamp(w.latest)
+}
+
+// end returns when the span ended, or began where that is not known.
+func (w *walker) end() int64 { return max(w.observation.EndUnixNano, w.observation.StartUnixNano) }

@@ -78,7 +78,7 @@ var fieldMeanings = [numFields]string{
 	fieldPipeline:             "`circuit`, before the strategy",
 	fieldStrategy:             "`circuit`, after the pipeline",
 	fieldCircuitState:         "state of the circuit at the end of the span",
-	fieldAnnotated:            "`evaluations`; numbered, 0 to 63",
+	fieldAnnotated:            "`evaluations`; numbered",
 	fieldInstance:             "`instance`",
 	fieldHost:                 "`instance`, before the process",
 	fieldProcess:              "`instance`, after the host",

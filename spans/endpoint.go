@@ -35,14 +35,14 @@ func (w *walker) endpoint() (endpoint, deployment string) {
 	isAzure := strings.HasPrefix(w.observation.Series.Provider, "azure.")
 	if _, rest, ok := strings.Cut(path, azureDeployments); ok {
 		deployment, _, _ = strings.Cut(rest, "/")
-	} else if isAzure {
+	}
+	if deployment == "" && isAzure {
 		deployment = w.text(&w.span, fieldDeployment)
 	}
-	if endpoint = w.text(&w.span, fieldHTTPRoute); endpoint != "" {
-		return endpoint, deployment
-	}
-	if endpoint = w.text(&w.span, fieldURLTemplate); endpoint != "" {
-		return endpoint, deployment
+	for _, f := range [...]field{fieldHTTPRoute, fieldURLTemplate} {
+		if endpoint = w.text(&w.span, f); endpoint != "" && !isURL(endpoint) {
+			return endpoint, deployment
+		}
 	}
 	for _, known := range apiPaths {
 		if !strings.HasSuffix(path, known.end) {
@@ -53,11 +53,15 @@ func (w *walker) endpoint() (endpoint, deployment string) {
 		}
 		return known.stored, deployment
 	}
-	if address := w.text(&w.span, fieldServerAddress); address != "" {
+	if address := w.text(&w.span, fieldServerAddress); address != "" && !isURL(address) && !strings.ContainsAny(address, "/@") {
 		return w.join(address, ':', w.text(&w.span, fieldServerPort)), deployment
 	}
 	return "", deployment
 }
+
+// isURL tells whether a text that should be a route or a name is a whole URL,
+// or has a query: it may hold anything.
+func isURL(text string) bool { return strings.Contains(text, "://") || strings.ContainsAny(text, "?#") }
 
 // urlPath returns the path of a URL or of the target of a request.
 func urlPath(url string) string {

@@ -75,7 +75,7 @@ func (w *walker) readEvaluations(span ptrace.Span) {
 		}
 		e := evaluation(event.Attributes(), evaluationName, evaluationLabel, evaluationScore)
 		e.Source = sourceEvent
-		at, ok := unixNano(event.Timestamp())
+		at, ok := w.instant(event.Timestamp())
 		if !ok {
 			at = w.observation.StartUnixNano
 		}
@@ -89,7 +89,7 @@ func (w *walker) readEvaluations(span ptrace.Span) {
 			continue
 		}
 		e.Source = w.lower(firstText(attributes, []string{a.attribute("annotator_kind")}))
-		e.AtUnixNano = max(w.observation.EndUnixNano, w.observation.StartUnixNano)
+		e.AtUnixNano = w.end()
 		r.Evaluations = append(r.Evaluations, e)
 	}
 }
@@ -137,6 +137,9 @@ func evaluation(attributes pcommon.Map, name, label, score string) aggregator.Ev
 			e.Scored = !math.IsNaN(e.Score) && !math.IsInf(e.Score, 0)
 		case pcommon.ValueTypeInt:
 			e.Score, e.Scored = float64(v.Int()), true
+		case pcommon.ValueTypeStr:
+			n, err := strconv.ParseFloat(v.Str(), 64)
+			e.Score, e.Scored = n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
 		}
 		if !e.Scored {
 			e.Score = 0
@@ -154,9 +157,4 @@ func firstText(attributes pcommon.Map, names []string) string {
 		}
 	}
 	return ""
-}
-
-// unixNano returns a timestamp as it is stored, false for none.
-func unixNano(at pcommon.Timestamp) (int64, bool) {
-	return int64(at), at > 0 && at <= math.MaxInt64
 }

@@ -80,7 +80,7 @@ type told struct {
 }
 
 // readEvents reads the events of a span. Those that only rows need are left to
-// readDetails.
+// readRequest.
 func (w *walker) readEvents(span ptrace.Span) {
 	for _, event := range span.Events().All() {
 		h := happeningOf(event)
@@ -113,12 +113,20 @@ func (w *walker) readFaultEvent(event ptrace.SpanEvent, word string) {
 		return
 	}
 	w.event.read(event.Attributes(), w.index.span, nil)
-	if w.told.fault = faultWord(w.text(&w.event, fieldFault)); w.told.fault == "" {
-		w.told.fault = word
+	named := w.text(&w.event, fieldFault)
+	fault := faultWord(named)
+	switch {
+	case fault != "":
+	case named != "": // denied
+		return
+	case word != "":
+		fault = word
+	default:
+		if fault = w.faultMark(&w.event); fault == "" {
+			fault = anyFault
+		}
 	}
+	w.told.fault = fault
 	w.told.faultDelayNano, w.told.faultDelayed = w.scaled(&w.event, fieldFaultDelay, int64(maxDuration))
 	w.told.experiment = w.text(&w.event, fieldExperiment)
-	if w.told.fault == "" {
-		w.told.fault = anyFault
-	}
 }

@@ -3,6 +3,8 @@ package spans
 import (
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
@@ -54,31 +56,42 @@ func (w *walker) fault() string {
 	if w.told.fault != "" {
 		return w.told.fault
 	}
-	if found := faultWord(w.text(&w.resource, fieldFault)); found != "" {
-		return found
+	if named := w.text(&w.resource, fieldFault); named != "" {
+		return faultWord(named)
 	}
 	return w.faultMark(&w.resource)
 }
 
 // faultMark reads the marks that do not name the fault.
 func (w *walker) faultMark(r *record) string {
-	flags := w.text(r, fieldResponseFlags)
+	flags := w.responseFlags(r)
 	switch {
 	case hasFlag(flags, "FI"):
 		return faultAbort
 	case hasFlag(flags, "DI"):
 		return faultLatency
 	}
+	status, _ := w.scaled(r, fieldFaultStatus, 999)
+	delay, _ := w.scaled(r, fieldFaultDelay, int64(maxDuration))
 	switch {
-	case r.has(fieldFaultHeaderAbort), r.has(fieldFaultStatus):
+	case filled(r, fieldFaultHeaderAbort), status > 0:
 		return faultAbort
-	case r.has(fieldFaultHeaderDelay), r.has(fieldFaultDelay):
+	case filled(r, fieldFaultHeaderDelay), delay > 0:
 		return faultLatency
-	case r.has(fieldAttack) && w.text(r, fieldAttack) != "":
+	case faultWord(w.text(r, fieldAttack)) != "":
 		return faultGremlin
 	default:
 		return ""
 	}
+}
+
+// filled tells whether a header has a value; headers are arrays.
+func filled(r *record, f field) bool {
+	if !r.has(f) {
+		return false
+	}
+	v := r.values[f]
+	return v.Type() == pcommon.ValueTypeSlice && v.Slice().Len() > 0 || faultWord(v.Str()) != ""
 }
 
 // faultDelay returns for how long the fault held the span up, in nanoseconds.
@@ -103,6 +116,15 @@ func faultWord(named string) string {
 	default:
 		return named
 	}
+}
+
+// responseFlags returns Envoy's flags; no real list of them is longer than a
+// stored text.
+func (w *walker) responseFlags(r *record) string {
+	if flags := w.text(r, fieldResponseFlags); len(flags) <= aggregator.MaxValueBytes {
+		return flags
+	}
+	return ""
 }
 
 // hasFlag tells whether a list of Envoy's response flags has one.

@@ -114,7 +114,6 @@ var (
 	resendFields   = setOf(fieldResendCount, fieldAttempt)
 	callFields     = setOf(fieldToolCallID, fieldDecision)
 	eventFields    = setOf(fieldCircuit, fieldPipeline, fieldAnnotated)
-	runFields      = setOf(fieldRunName, fieldRunMode, fieldRunProfile, fieldRunPreset, fieldRunConfig)
 )
 
 // fieldNames are the fields whose sources can be configured, by the names that

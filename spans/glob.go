@@ -19,7 +19,8 @@ func matches(pattern, text string) bool {
 		case p < len(pattern) && pattern[p] == text[t]:
 			p, t = p+1, t+1
 		case star >= 0:
-			resume++
+			_, size := utf8.DecodeRuneInString(text[resume:])
+			resume += size
 			p, t = star+1, resume
 		default:
 			return false

@@ -11,7 +11,7 @@ import (
 type index struct {
 	span       *attributeTable
 	resource   *attributeTable
-	claudeCode *attributeTable // on spans of Claude Code, besides span
+	claudeCode *attributeTable // on spans of Claude Code, before span
 	slots      int
 	// vocabularies of the sources of fieldOperation, and scales of those of
 	// fields with a unit, by rank-1.
@@ -46,14 +46,14 @@ func newIndex(o *Options, dimensions []Dimension, all bool) *index {
 				add(s.scope, name, t)
 			} else {
 				onClaudeCode.add(name, t)
-				if s.field == fieldInputTokens {
-					ix.claudeInputRank = t.rank
-				}
 			}
 			if _, scaled := fieldScales[s.field]; scaled {
 				ix.scales[s.field] = append(ix.scales[s.field], scaleOf(s.field, name))
 			}
-			if name == "gen_ai.server.time_to_first_token" {
+			switch {
+			case s.field == fieldInputTokens && name == "input_tokens":
+				ix.claudeInputRank = t.rank
+			case s.field == fieldTimeToFirstToken && name == "gen_ai.server.time_to_first_token":
 				ix.serverTTFTRank = t.rank
 			}
 			if s.field == fieldOperation {
@@ -64,6 +64,7 @@ func newIndex(o *Options, dimensions []Dimension, all bool) *index {
 	for i, d := range dimensions {
 		add(onSpanThenResource, d.Name, target{uint8(int(numFields) + i), 1})
 	}
+	onClaudeCode.merge(&onSpans)
 	ix.span, ix.resource, ix.claudeCode = onSpans.table(), onResources.table(), onClaudeCode.table()
 	return ix
 }
@@ -125,6 +126,13 @@ func (c *attributeTargets) add(name string, t target) {
 	c.of[name] = append(c.of[name], t)
 }
 
+// merge adds what all spans feed to the names that mean more on some.
+func (c *attributeTargets) merge(all *attributeTargets) {
+	for _, name := range c.names {
+		c.of[name] = append(c.of[name], all.of[name]...)
+	}
+}
+
 func (c *attributeTargets) table() *attributeTable {
 	t := &attributeTable{}
 	t.names = newNameTable(c.names, func(name string) targetRange {
@@ -142,7 +150,7 @@ type record struct {
 	seen       fieldSet
 	attributes pcommon.Map
 	names      *attributeTable
-	more       *attributeTable // asked where names has nothing; may be nil
+	first      *attributeTable // asked before names; may be nil
 }
 
 func newRecord(slots int) record {
@@ -151,20 +159,12 @@ func newRecord(slots int) record {
 
 // read takes what the attributes say of the fields. An attribute that stands
 // twice counts as its first usable value.
-func (r *record) read(attributes pcommon.Map, names, more *attributeTable) {
+func (r *record) read(attributes pcommon.Map, names, first *attributeTable) {
 	clear(r.ranks)
-	r.attributes, r.names, r.more = attributes, names, more
+	r.attributes, r.names, r.first = attributes, names, first
 	var seen fieldSet
 	for name, value := range attributes.All() {
-		targets := names.find(name)
-		if targets == nil {
-			if more == nil {
-				continue
-			}
-			if targets = more.find(name); targets == nil {
-				continue
-			}
-		}
+		targets := r.targets(name)
 		for _, t := range targets {
 			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
 				seen |= 1 << (t.slot & 63)
@@ -174,6 +174,16 @@ func (r *record) read(attributes pcommon.Map, names, more *attributeTable) {
 		}
 	}
 	r.seen = seen
+}
+
+// targets returns what an attribute feeds.
+func (r *record) targets(name string) []target {
+	if r.first != nil {
+		if targets := r.first.find(name); targets != nil {
+			return targets
+		}
+	}
+	return r.names.find(name)
 }
 
 // release forgets everything that belongs to a batch.
@@ -208,10 +218,7 @@ func usable(value pcommon.Value) bool {
 func (r *record) settle(slot, above uint8) {
 	r.ranks[slot] = 0
 	for name, value := range r.attributes.All() {
-		targets := r.names.find(name)
-		if targets == nil && r.more != nil {
-			targets = r.more.find(name)
-		}
+		targets := r.targets(name)
 		if targets == nil || !usable(value) {
 			continue
 		}

@@ -11,26 +11,34 @@ import (
 // the prompt.
 var messagePrefixes = []string{"llm.input_messages.", "gen_ai.prompt.", "llm.prompts."}
 
-// messageCount returns how many messages the prompt has; 0 where the span does
-// not say. The messages themselves are not read.
-func (w *walker) messageCount() int64 {
-	if w.span.has(fieldMessages) {
+// messageCount returns how many messages the prompt has, false where the span
+// does not say. The messages themselves are not read.
+func (w *walker) messageCount() (int64, bool) {
+	for w.span.has(fieldMessages) {
 		switch v := w.span.values[fieldMessages]; v.Type() {
 		case pcommon.ValueTypeSlice:
-			return int64(v.Slice().Len())
+			return int64(v.Slice().Len()), true
 		case pcommon.ValueTypeStr:
-			return elements(v.Str())
+			if n, ok := elements(v.Str()); ok {
+				return n, true
+			}
 		}
+		w.span.settle(uint8(fieldMessages), w.span.ranks[fieldMessages])
 	}
-	highest := int64(0)
+	var numbers map[int64]bool
 	for name := range w.span.attributes.All() {
 		for _, prefix := range messagePrefixes {
 			if rest, ok := strings.CutPrefix(name, prefix); ok {
-				highest = max(highest, 1+numberBefore(rest, '.'))
+				if n := numberBefore(rest, '.'); n >= 0 {
+					if numbers == nil {
+						numbers = map[int64]bool{}
+					}
+					numbers[n] = true
+				}
 			}
 		}
 	}
-	return highest
+	return int64(len(numbers)), len(numbers) > 0
 }
 
 // numberBefore returns the number at the beginning of text that ends at a
@@ -48,11 +56,11 @@ func numberBefore(text string, separator byte) int64 {
 }
 
 // elements counts the elements of an array that is written as JSON, without
-// looking into them; 0 for anything else, also for text that was cut off.
-func elements(text string) int64 {
+// looking into them; false for anything else, also for text that was cut off.
+func elements(text string) (int64, bool) {
 	text = strings.TrimLeft(text, " \t\r\n")
 	if !strings.HasPrefix(text, "[") {
-		return 0
+		return 0, false
 	}
 	var n int64
 	depth, quoted, begun := 0, false, false
@@ -73,14 +81,14 @@ func elements(text string) int64 {
 			continue
 		}
 		if depth == 0 {
-			return n
+			return n, true
 		}
 		if !begun && !isSpace(c) && i > 0 {
 			begun = true
 			n++
 		}
 	}
-	return 0
+	return 0, false
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -28,7 +28,7 @@ var classesBeforeStatus = []errorClass{
 		outcome: aggregator.OutcomeMalformed,
 		names: []string{
 			"jsondecodeerror", "json_decode_error", "apiresponsevalidationerror", "invalid_response", "syntaxerror",
-			"jsonparseerror", "typevalidationerror", "output_parsing_error", "outputparserexception", "-32700",
+			"jsonparseerror", "typevalidationerror", "invalidresponsedataerror", "output_parsing_error", "outputparserexception", "-32700",
 		},
 		prefixes: []string{"malformed"},
 	},
@@ -38,7 +38,9 @@ var classesBeforeStatus = []errorClass{
 			"econnreset", "econnrefused", "econnaborted", "etimedout", "enotfound", "ehostunreach", "epipe",
 			"socketexception", "sockethanguperror", "unknownhostexception", "apiconnectionerror", "deadline_exceeded",
 			"deadlineexceedederror", "deadlineexceeded", "stream_idle_timeout", "readerror", "remoteprotocolerror",
-			"endpointconnectionerror",
+			"endpointconnectionerror", "operror", "clientconnectorerror", "serverdisconnectederror", "newconnectionerror",
+			"name_resolution_error", "secure_connection_error", "brokenpipeerror", "noroutetohostexception", "eai_again",
+			"und_err_socket",
 		},
 		prefixes: []string{"connection", "connect_", "connecterror", "connectexception"},
 		parts:    []string{"timeout", "timedout", "timed_out"},
@@ -183,7 +185,7 @@ func (w *walker) outcomeOfStatus(code int64, failed bool) (aggregator.Outcome, s
 		outcome = aggregator.OutcomeOtherError
 	}
 	if w.span.has(fieldResponseFlags) {
-		flags := w.text(&w.span, fieldResponseFlags)
+		flags := w.responseFlags(&w.span)
 		for _, e := range envoyOutcomes {
 			if hasFlag(flags, e.flag) {
 				return e.outcome, errorType
@@ -268,7 +270,8 @@ func className(errorType string) string {
 		errorType = errorType[:aggregator.MaxValueBytes]
 	}
 	name := strings.ToLower(errorType)
-	return name[strings.LastIndexAny(name, ".:/\\")+1:]
+	name = name[strings.LastIndexAny(name, ".:/\\")+1:]
+	return strings.TrimPrefix(name, "ai_") // the Vercel AI SDK puts it before all of its errors
 }
 
 // statusTexts spares an allocation for every failed HTTP span.

@@ -21,7 +21,8 @@ type Price struct {
 
 // priceOf returns the first price whose pattern fits the model, nil for none.
 func (w *walker) priceOf(model string) *Price {
-	if len(w.reader.prices) == 0 || model == "" {
+	// No model has a longer name; matching takes time.
+	if len(w.reader.prices) == 0 || model == "" || len(model) > aggregator.MaxValueBytes {
 		return nil
 	}
 	if price, known := w.priced[model]; known {
@@ -34,7 +35,7 @@ func (w *walker) priceOf(model string) *Price {
 			break
 		}
 	}
-	if len(w.priced) < maxJoined && len(model) <= maxRemembered {
+	if len(w.priced) < maxJoined {
 		w.priced[strings.Clone(model)] = found
 	}
 	return found

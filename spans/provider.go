@@ -17,8 +17,8 @@ var providers = func() *nameTable[string] {
 		"gcp.gemini": {"gemini", "google.generative-ai", "google-gla"},
 		"gcp.gen_ai": {"google", "Google", "google_genai"},
 		"gcp.vertex_ai": {
-			"vertex_ai", "vertexai", "VertexAI", "google_vertexai", "google.vertex", "google-vertex", "google.vertex.chat",
-			"vertex", "googleVertex",
+			"vertex_ai", "vertexai", "VertexAI", "google_vertexai", "google.vertex", "google-vertex",
+			"vertex", "googlevertex",
 		},
 		"ibm.watsonx.ai": {"watsonx", "Watsonx", "WatsonX"},
 		"mistral_ai":     {"mistral", "mistralai", "MistralAI"},
@@ -34,7 +34,8 @@ var providers = func() *nameTable[string] {
 }()
 
 // provider returns who serves the model. Of names with parts, such as
-// openai.chat, the first counts where it is known and the whole is not.
+// openai.chat, the longest beginning that is known counts; but aws and azure
+// alone do not say which of their services it is.
 func (w *walker) provider() string {
 	written := w.text(&w.span, fieldProvider)
 	if written == "" {
@@ -43,11 +44,14 @@ func (w *walker) provider() string {
 	if known := providers.find(written); known != nil {
 		return *known
 	}
-	first, _, _ := strings.Cut(written, ".")
-	if known := providers.find(first); known != nil {
-		return *known
+	lower := w.lower(written)
+	for rest := lower; rest != ""; {
+		if known := providers.find(rest); known != nil && (rest == lower || rest != "aws" && rest != "azure") {
+			return *known
+		}
+		rest = rest[:max(0, strings.LastIndexByte(rest, '.'))]
 	}
-	return w.lower(written)
+	return lower
 }
 
 // lower returns text in lower case, and remembers what it made.
@@ -60,7 +64,7 @@ func (w *walker) lower(text string) string {
 	}
 	lower := strings.ToLower(text)
 	if len(w.lowered) < maxJoined {
-		w.lowered[strings.Clone(text)] = lower
+		w.lowered[strings.Clone(text)] = strings.Clone(lower)
 	}
 	return lower
 }

@@ -38,7 +38,7 @@ type Options struct {
 	Outcomes map[string]aggregator.Outcome
 	// Fields says, for some of FieldNames, which attributes they are read
 	// from instead of the built-in ones: the first present one counts. At
-	// most maxFieldSources each.
+	// most MaxFieldSources each.
 	Fields map[string][]string
 	// Prices make costs of tokens where a span states none; the first whose
 	// pattern fits counts.
@@ -101,13 +101,14 @@ func (r *Reader) Requests(batch ptrace.Traces, now time.Time) iter.Seq[*aggregat
 	latestStart := now.Add(maxAhead).UnixNano()
 	return func(yield func(*aggregator.Request) bool) {
 		w := r.walkers.Get().(*walker)
-		w.index = r.full
+		w.index, w.latest = r.full, latestStart
 		defer w.release()
 		w.walk(batch, func(span ptrace.Span) bool {
-			if w.observe(span, latestStart) {
+			if w.request = (aggregator.Request{}); w.observe(span, latestStart) {
+				// What is noted from here on, folding did not see.
+				observation := w.observation
 				w.readRequest(span)
-			} else {
-				w.request = aggregator.Request{}
+				w.observation = observation
 			}
 			w.request.Observation = w.observation
 			return yield(&w.request)
@@ -134,7 +135,9 @@ func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
 	w.resource.read(resourceSpans.Resource().Attributes(), w.index.resource, nil)
 	for slot := range w.resource.ranks {
-		w.value(&w.resource, uint8(slot)) // what is noted here holds for every span
+		if slot >= int(numFields) || !onlyOfRequests[slot] {
+			w.value(&w.resource, uint8(slot)) // what is noted here holds for every span
+		}
 	}
 	w.service = w.text(&w.resource, fieldService)
 	if w.service == "" {
@@ -145,6 +148,7 @@ func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 		w.run = w.reader.run
 	}
 	w.session = w.text(&w.resource, fieldSession)
+	w.resourceDescribesRun = describesRun(&w.resource)
 	w.notes = w.observation.Notes
 }
 
@@ -186,11 +190,11 @@ func (w *walker) observe(span ptrace.Span, latestStart int64) bool {
 }
 
 func (w *walker) readAttributes(span ptrace.Span) {
-	var more *attributeTable
+	var first *attributeTable
 	if w.claudeCode = strings.HasPrefix(span.Name(), claudeCodePrefix); w.claudeCode {
-		more = w.index.claudeCode
+		first = w.index.claudeCode
 	}
-	w.span.read(span.Attributes(), w.index.span, more)
+	w.span.read(span.Attributes(), w.index.span, first)
 }
 
 // readSeries reads the dimensions, except the fault.
@@ -237,7 +241,7 @@ func (w *walker) details() (details aggregator.Details) {
 		details |= aggregator.DetailsOfSession
 	}
 	if o.Series.Fault != "" || o.Series.Category == aggregator.CategoryFault || w.told.detailed ||
-		r.hasAny(eventFields) || o.Series.Run != "" && w.describesRun() {
+		r.hasAny(eventFields) || o.Series.Run != "" && (w.resourceDescribesRun || describesRun(&w.span)) {
 		details |= aggregator.DetailsOfEvents
 	}
 	return details

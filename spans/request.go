@@ -1,6 +1,7 @@
 package spans
 
 import (
+	"encoding/json"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -12,7 +13,6 @@ import (
 // readRequest reads into w.request what w.observation does not have.
 func (w *walker) readRequest(span ptrace.Span) {
 	r := &w.request
-	*r = aggregator.Request{Circuits: r.Circuits[:0], Evaluations: r.Evaluations[:0]}
 	r.ParentSpanID, r.SpanName = span.ParentSpanID(), span.Name()
 	r.Role = w.meaning.role
 	r.Instance = w.instance()
@@ -25,7 +25,8 @@ func (w *walker) readRequest(span ptrace.Span) {
 	r.ResponseModel = w.text(&w.span, fieldResponseModel)
 	r.FinishReason = w.finishReason(span)
 	r.Endpoint, r.Deployment = w.endpoint()
-	if r.MessageCount = w.messageCount(); r.MessageCount > 0 {
+	var counted bool
+	if r.MessageCount, counted = w.messageCount(); counted {
 		w.known |= aggregator.FactMessageCount
 	}
 	r.ToolCallID = w.text(&w.span, fieldToolCallID)
@@ -104,28 +105,63 @@ func (w *walker) finishReason(span ptrace.Span) string {
 func choiceFinishReason(span ptrace.Span) string {
 	for _, event := range span.Events().All() {
 		if h := happeningOf(event); h != nil && h.kind == eventChoice {
-			return firstText(event.Attributes(), []string{"finish_reason"})
+			if text := firstText(event.Attributes(), []string{"finish_reason"}); isWord(text) {
+				return text
+			}
 		}
 	}
 	return ""
 }
 
+// writtenFinishReason returns the first finish reason that is a word. What is
+// none might be content.
 func (w *walker) writtenFinishReason() string {
-	if !w.span.has(fieldFinishReason) {
-		return ""
-	}
-	text := ""
-	if v := w.span.values[fieldFinishReason]; v.Type() == pcommon.ValueTypeSlice {
-		if v.Slice().Len() > 0 && v.Slice().At(0).Type() == pcommon.ValueTypeStr {
-			text = v.Slice().At(0).Str()
+	for w.span.has(fieldFinishReason) {
+		rank := w.span.ranks[fieldFinishReason]
+		if text := firstElement(w.span.values[fieldFinishReason]); isWord(text) {
+			return text
 		}
-	} else {
-		text = w.text(&w.span, fieldFinishReason)
-		if strings.HasPrefix(text, "[") { // an array, written as JSON
-			text, _, _ = strings.Cut(strings.Trim(text, `[]" `), `"`)
+		w.span.settle(uint8(fieldFinishReason), rank)
+	}
+	return ""
+}
+
+// firstElement returns the text of a value, or of the first element of an
+// array, which may be written as JSON; empty for anything else.
+func firstElement(v pcommon.Value) string {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		text := v.Str()
+		if !strings.HasPrefix(text, "[") || len(text) > maxDetails {
+			return text
+		}
+		var texts []string
+		if json.Unmarshal([]byte(text), &texts) != nil || len(texts) == 0 {
+			return ""
+		}
+		return texts[0]
+	case pcommon.ValueTypeSlice:
+		if v.Slice().Len() > 0 {
+			return v.Slice().At(0).Str() // empty for what is no text
 		}
 	}
-	return text
+	return ""
+}
+
+// maxWord is the length in bytes above which a text is no word.
+const maxWord = 64
+
+// isWord tells whether text can be one of a set of words: letters, digits and
+// what joins them.
+func isWord(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if digit := '0' <= c && c <= '9'; !letter && !digit && strings.IndexByte("_-. /", c) < 0 {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxWord
 }
 
 // decision returns what was decided on a tool call, and by whom.
@@ -148,10 +184,11 @@ func (w *walker) decision() (decision, source string) {
 	}
 }
 
-// describesRun tells whether the span or its resource say more of their run
-// than its name.
-func (w *walker) describesRun() bool {
-	return w.span.hasAny(runFields) || w.resource.hasAny(runFields)
+// describesRun tells whether a span or resource says more of its run than the
+// name.
+func describesRun(r *record) bool {
+	return r.has(fieldRunName) || r.has(fieldRunMode) || r.has(fieldRunProfile) || r.has(fieldRunPreset) ||
+		r.has(fieldRunConfig)
 }
 
 // runAttributes are kept of the resource of a run's spans: they describe what
@@ -166,7 +203,7 @@ func (w *walker) runFacts() aggregator.RunFacts {
 		Name: w.first(fieldRunName), Mode: w.first(fieldRunMode), Profile: w.first(fieldRunProfile),
 		Preset: w.first(fieldRunPreset), ConfigJSON: w.first(fieldRunConfig),
 	}
-	if w.describesRun() {
+	if w.resourceDescribesRun || describesRun(&w.span) {
 		facts.AttributesJSON = w.runAttributes()
 	}
 	return facts
@@ -205,10 +242,14 @@ func (w *walker) window(span ptrace.Span) *aggregator.FaultWindow {
 // action; or what LitmusChaos has in the names of its spans,
 // Inject…FaultIn…Mode.
 func (w *walker) injectedFault(spanName string) string {
-	if fault := faultWord(w.first(fieldFault)); fault != "" {
+	injector := w.text(&w.span, fieldInjectorRole) == roleInjector
+	if fault := faultWord(w.text(&w.span, fieldFault)); fault != "" {
 		return fault
 	}
-	if w.span.has(fieldInjectorRole) || w.text(&w.span, fieldChaosActivity) == "action" {
+	if fault := faultWord(w.text(&w.resource, fieldFault)); fault != "" && injector {
+		return fault
+	}
+	if injector || w.text(&w.span, fieldChaosActivity) == "action" {
 		return spanName
 	}
 	if spanName == chaosToolkitMethod {

@@ -42,8 +42,13 @@ func rpcErrorType(status string) string {
 	if status == "OK" || status == "ok" {
 		return ""
 	}
-	if code, err := strconv.Atoi(status); err == nil && code >= 0 && code < len(grpcCodes) {
+	code, err := strconv.Atoi(status)
+	switch {
+	case err == nil && code >= 0 && code < len(grpcCodes):
 		return grpcCodes[code]
+	case err == nil && code >= 100 && code < 400: // of HTTP
+		return ""
+	default:
+		return status
 	}
-	return status
 }

@@ -248,7 +248,7 @@ func TestCircuits(t *testing.T) {
 }
 
 // TestMessagesAreCounted as elements of an array, however it is written, or by
-// the highest number.
+// their numbers.
 func TestMessagesAreCounted(t *testing.T) {
 	deep := strings.Repeat("[", 100_000)
 	for text, want := range map[string]int64{
@@ -259,12 +259,13 @@ func TestMessagesAreCounted(t *testing.T) {
 		label := fmt.Sprintf("%.40q", text)
 		got := requestWith(t, nil, attributes{"gen_ai.input.messages": text})
 		assert.Equal(t, want, got.MessageCount, label)
-		assert.Equal(t, want > 0, got.Known&aggregator.FactMessageCount != 0, label)
+		empty := strings.ReplaceAll(text, " ", "") == "[]"
+		assert.Equal(t, want > 0 || empty, got.Known&aggregator.FactMessageCount != 0, label)
 	}
 	for want, span := range map[int64]attributes{
 		3: {"gen_ai.input.messages": []any{"a", []any{}, nil}},
 		2: {"llm.input_messages.0.message.role": "user", "llm.input_messages.1.message.role": "user", "llm.input_messages.1.message.content": "x"},
-		4: {"gen_ai.prompt.3.role": "user", "gen_ai.prompt.x.role": "user", "gen_ai.prompt.-7.role": "user", "gen_ai.prompt.9": "x"},
+		1: {"gen_ai.prompt.3.role": "user", "gen_ai.prompt.x.role": "user", "gen_ai.prompt.-7.role": "user", "gen_ai.prompt.9": "x"},
 		0: {"gen_ai.prompt": "[1,2]", "llm.input_messages": "[1,2]"},
 	} {
 		assert.Equal(t, want, requestWith(t, nil, span).MessageCount)

@@ -219,6 +219,14 @@ var sources = []source{
 	{field: fieldRunConfig, scope: onSpanThenResource, attributes: []string{"chaos.config"}},
 }
 
+// onlyOfRequests are the fields that folding does not read.
+var onlyOfRequests = func() (only [numFields]bool) {
+	for _, s := range sources {
+		only[s.field] = s.request
+	}
+	return only
+}()
+
 // scales says what a number is in, for fields with a unit: how many
 // nanoseconds, or 1e-9 US dollars, one of it is. Names that are not here go by
 // their ending, then by the default of their field.
@@ -229,7 +237,9 @@ var scales = map[string]float64{
 
 // fieldScales are the defaults: times are in seconds, as the conventions have
 // them, injected delays in milliseconds, costs in US dollars.
-var fieldScales = map[field]float64{fieldTimeToFirstToken: 1e9, fieldFaultDelay: 1e6, fieldCost: 1e9}
+var fieldScales = map[field]float64{
+	fieldTimeToFirstToken: 1e9, fieldFaultDelay: 1e6, fieldCost: 1e9, fieldFaultStatus: 1,
+}
 
 func scaleOf(f field, name string) float64 {
 	if scale, ok := scales[name]; ok {

@@ -2,7 +2,9 @@ package spans
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -15,11 +17,10 @@ func (w *walker) readUsage() {
 	w.token(fieldCacheReadTokens, aggregator.FactCacheReadTokens, &o.CacheReadTokens)
 	w.token(fieldCacheWriteTokens, aggregator.FactCacheWriteTokens, &o.CacheWriteTokens)
 	w.token(fieldReasoningTokens, aggregator.FactReasoningTokens, &o.ReasoningTokens)
-	if w.span.has(fieldUsageDetails) {
+	if w.span.has(fieldUsageDetails) && w.text(&w.span, fieldUsageDetails) != "" {
 		w.readUsageDetails()
-	} else {
-		w.includeCached()
 	}
+	w.includeCached()
 	o.Usage = w.known&(aggregator.FactInputTokens|aggregator.FactOutputTokens) != 0
 	if !o.Usage {
 		o.CacheReadTokens, o.CacheWriteTokens, o.ReasoningTokens = 0, 0, 0
@@ -63,7 +64,7 @@ func (w *walker) readCost() {
 		return
 	}
 	if w.span.has(fieldCostDetails) {
-		if total, ok := w.numbers(fieldCostDetails)["total"]; ok {
+		if total, ok := totalCost(w.numbers(fieldCostDetails)); ok {
 			nano := math.Round(total * 1e9)
 			if o.Priced = nano >= 0 && nano <= maxCostNanoUSD; o.Priced {
 				o.CostNanoUSD = int64(nano)
@@ -86,6 +87,18 @@ func (w *walker) readCost() {
 	}
 }
 
+// totalCost returns the total, else the sum of the parts.
+func totalCost(parts map[string]float64) (float64, bool) {
+	if total, ok := parts["total"]; ok {
+		return total, true
+	}
+	sum := 0.0
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		sum += parts[name]
+	}
+	return sum, len(parts) > 0
+}
+
 // numbers reads a JSON object of numbers, as Langfuse writes them. Those of an
 // object within it go by both names, joined by a dot.
 func (w *walker) numbers(f field) map[string]float64 {
@@ -97,15 +110,16 @@ func (w *walker) numbers(f field) map[string]float64 {
 	}
 	numbers := map[string]float64{}
 	for name, value := range object {
-		switch v := value.(type) {
-		case float64:
-			numbers[name] = v
-		case map[string]any:
-			for inner, value := range v {
-				if n, ok := value.(float64); ok {
-					numbers[name+"."+inner] = n
-				}
+		inner, _ := value.(map[string]any)
+		for part, value := range inner {
+			if n, ok := value.(float64); ok {
+				numbers[name+"."+part] = n
 			}
+		}
+	}
+	for name, value := range object { // these win: a name may hold a dot
+		if n, ok := value.(float64); ok {
+			numbers[name] = n
 		}
 	}
 	return numbers

@@ -13,16 +13,19 @@ type walker struct {
 	span     record
 	event    record
 
+	latest int64 // Unix nanoseconds: what a span tells of later is not believed
+
 	// Of the resource and scope.
 	service, run, session string
 	injector              bool            // the spans are those of a fault injector
+	resourceDescribesRun  bool            // it says more of the run than its name
 	notes                 aggregator.Note // of the resource
 
 	// Of the span.
 	claudeCode  bool
 	meaning     meaning
 	told        told
-	eventful    bool // told is not empty
+	eventful    bool // the span has events
 	known       aggregator.Fact
 	delayNano   int64 // the injected delay, where known says so
 	observation aggregator.Observation
