@@ -38,12 +38,14 @@ const (
 	NoteInvalidAttributeType
 	NoteInvalidNumber
 	NoteInvalidTraceState
+	NoteTooManyEvents
 	numNotes = iota
 )
 
 var noteNames = [numNotes]string{
 	"end_before_start", "no_end_time", "duration_too_long", "zero_id", "no_service_name", "invalid_utf8",
 	"nul_byte", "value_truncated", "invalid_attribute_type", "invalid_number", "invalid_trace_state",
+	"too_many_events",
 }
 
 // Names calls yield with the name of every note in the set.

@@ -1,8 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,11 +15,19 @@ import (
 // keepDetails keeps what a span tells besides itself. Each row is keyed by what
 // it says, so that a second delivery changes nothing.
 func (k *keeper) keepDetails(r *aggregator.Request, series *aggregator.Resolution) {
-	for i := range r.Circuits {
-		k.keepCircuit(r, &r.Circuits[i], series)
+	k.circuits = atMost(k, k.circuits, r.Circuits, compareCircuits)
+	for i := range k.circuits {
+		k.keepCircuit(r, &k.circuits[i], series)
 	}
-	for i := range r.Evaluations {
-		k.keepEvaluation(r, i, series)
+	k.judged = atMost(k, k.judged, r.Evaluations, compareEvaluations)
+	ordinal := int64(0)
+	for i := range k.judged {
+		// Numbered among those of the instant, so that one that comes late
+		// changes as few as can be.
+		if ordinal++; i == 0 || k.judged[i].AtUnixNano != k.judged[i-1].AtUnixNano {
+			ordinal = 0
+		}
+		k.keepEvaluation(r, &k.judged[i], ordinal, series)
 	}
 	if r.Window != nil {
 		k.keepWindow(r, series)
@@ -25,6 +36,40 @@ func (k *keeper) keepDetails(r *aggregator.Request, series *aggregator.Resolutio
 	if r.RunFacts != (aggregator.RunFacts{}) && series.Run != "" && series.Run != aggregator.Overflow {
 		k.keepFacts(&r.RunFacts, series.Run)
 	}
+}
+
+// maxEventsPerSpan bounds the circuit states, and the evaluations, that are
+// stored of one span.
+const maxEventsPerSpan = 256
+
+// atMost returns the first events of a span in the order of what they say,
+// whatever order they came in. It uses the memory of into.
+func atMost[T any](k *keeper, into, events []T, compare func(a, b T) int) []T {
+	into = append(into[:0], events...)
+	if len(into) > 1 {
+		slices.SortFunc(into, compare)
+	}
+	if len(into) > maxEventsPerSpan {
+		k.notes |= aggregator.NoteTooManyEvents
+		into = slices.Clone(into[:maxEventsPerSpan])
+	}
+	return into
+}
+
+func compareCircuits(a, b aggregator.CircuitState) int {
+	return cmp.Or(cmp.Compare(a.AtUnixNano, b.AtUnixNano), cmp.Compare(a.Circuit, b.Circuit), cmp.Compare(a.State, b.State),
+		cmp.Compare(a.From, b.From))
+}
+
+func compareEvaluations(a, b aggregator.Evaluation) int {
+	number := func(e aggregator.Evaluation) float64 {
+		if !e.Scored {
+			return math.Inf(-1)
+		}
+		return e.Score
+	}
+	return cmp.Or(cmp.Compare(a.AtUnixNano, b.AtUnixNano), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Label, b.Label),
+		cmp.Compare(number(a), number(b)), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Source, b.Source))
 }
 
 // write runs a statement, unless something failed before.
@@ -65,8 +110,7 @@ const (
 			WHERE at_ns = ?1 AND span_id = ?2 AND trace_id = ?3), ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
-func (k *keeper) keepEvaluation(r *aggregator.Request, ordinal int, series *aggregator.Resolution) {
-	e := &r.Evaluations[ordinal]
+func (k *keeper) keepEvaluation(r *aggregator.Request, e *aggregator.Evaluation, ordinal int64, series *aggregator.Resolution) {
 	var score, accepted any
 	if e.Scored {
 		score = e.Score
@@ -83,7 +127,7 @@ func (k *keeper) keepEvaluation(r *aggregator.Request, ordinal int, series *aggr
 	if ids.missing() {
 		statement = insertEvaluationCopy
 	}
-	k.write("evaluation", statement, e.AtUnixNano, ids.span[:], ids.trace[:], int64(ordinal), series.Run, series.Service,
+	k.write("evaluation", statement, e.AtUnixNano, ids.span[:], ids.trace[:], ordinal, series.Run, series.Service,
 		session, k.clean(e.Name), k.cleanOrNil(e.Label), score, accepted, k.cleanOrNil(e.Source))
 }
 

@@ -2,11 +2,14 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,8 +47,8 @@ func TestWhatSpansTellBesides(t *testing.T) {
 	require.Equal(t, []string{"run-1|app|host\uFFFD|pay|" + stamp + "|open|closed", "run-1|app|host\uFFFD|pay|1769767200000000005|half_open|"},
 		texts(t, o.Path, "SELECT concat_ws('|', run_id, service, instance, circuit, at_ns, state, from_state) FROM circuit_state ORDER BY at_ns"))
 	require.Equal(t, []string{
-		stamp + "|0|run-1|app|s-1|'helpful'|'yes'|0.5|1|'human'", stamp + "|1|run-1|app|s-1|'helpful'|NULL|NULL|0|NULL",
-		stamp + "|2|run-1|app|s-1|''|NULL|NULL|NULL|NULL",
+		stamp + "|0|run-1|app|s-1|''|NULL|NULL|NULL|NULL", stamp + "|1|run-1|app|s-1|'helpful'|NULL|NULL|0|NULL",
+		stamp + "|2|run-1|app|s-1|'helpful'|'yes'|0.5|1|'human'",
 	}, texts(t, o.Path, `SELECT concat_ws('|', at_ns, ordinal, run_id, service, session_id, quote(name), quote(label), quote(score),
 		quote(accepted), quote(source)) FROM evaluation ORDER BY ordinal`))
 	require.Equal(t, []string{"injector|run-1|latency|db|x|" + stamp + "|1769767200000000009"},
@@ -66,6 +69,92 @@ func TestEveryInstanceHasItsOwnCircuits(t *testing.T) {
 	}
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
 	require.Equal(t, []string{"", "a", "b"}, texts(t, o.Path, "SELECT instance FROM circuit_state ORDER BY 1"))
+}
+
+// TestOrderOfEventsDoesNotMatter: a second delivery with the same events in
+// another order adds nothing, also where some are not stored.
+func TestOrderOfEventsDoesNotMatter(t *testing.T) {
+	for _, events := range []int{3, maxEventsPerSpan, maxEventsPerSpan + 1, 3 * maxEventsPerSpan} {
+		o := testOptions(t)
+		s := openStore(t, o)
+		r := request(1, 0)
+		r.Details = everyDetail
+		for i := range events {
+			at := int64(1 + i/2)
+			r.Circuits = append(r.Circuits, aggregator.CircuitState{Circuit: fmt.Sprint(i), AtUnixNano: at, State: aggregator.CircuitOpen})
+			r.Evaluations = append(r.Evaluations, aggregator.Evaluation{AtUnixNano: at, Name: "helpful", Score: float64(i % 2), Scored: true})
+		}
+		backwards := r
+		backwards.Circuits, backwards.Evaluations = slices.Clone(r.Circuits), slices.Clone(r.Evaluations)
+		slices.Reverse(backwards.Circuits)
+		slices.Reverse(backwards.Evaluations)
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
+		before := texts(t, o.Path, "SELECT concat_ws('|', at_ns, ordinal, score) FROM evaluation")
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, backwards)))
+		stored := min(events, maxEventsPerSpan)
+		require.Len(t, before, stored)
+		require.Equal(t, before, texts(t, o.Path, "SELECT concat_ws('|', at_ns, ordinal, score) FROM evaluation"))
+		require.EqualValues(t, stored, one[int64](t, o.Path, "SELECT count(*) FROM circuit_state"))
+		require.Equal(t, "1", one[string](t, o.Path, "SELECT CAST(max(ordinal) AS TEXT) FROM evaluation"))
+		noted := []string{}
+		if events > maxEventsPerSpan {
+			noted = []string{"2"}
+		}
+		require.Equal(t, noted, texts(t, o.Path, "SELECT spans FROM notes WHERE reason = 'too_many_events'"))
+	}
+}
+
+// TestDocumentedEvents: the documentation says how many are stored.
+func TestDocumentedEvents(t *testing.T) {
+	text, err := os.ReadFile("../docs/dialects.md")
+	require.NoError(t, err)
+	require.Contains(t, string(text), fmt.Sprintf("| `too_many_events` | had more than %d circuit states or judgements; the rest is not stored |", maxEventsPerSpan))
+}
+
+// TestEventsInOneOrder: what tells two of an instant apart decides.
+func TestEventsInOneOrder(t *testing.T) {
+	ordered := []aggregator.Evaluation{
+		{AtUnixNano: 1, Name: "b"}, {AtUnixNano: 2, Name: "a", Label: "z", Source: "z"},
+		{AtUnixNano: 2, Name: "b"}, {AtUnixNano: 2, Name: "b", Source: "a"}, {AtUnixNano: 2, Name: "b", Verdict: aggregator.VerdictAccepted},
+		{AtUnixNano: 2, Name: "b", Scored: true}, {AtUnixNano: 2, Name: "b", Scored: true, Score: 1}, {AtUnixNano: 2, Name: "b", Label: "a"},
+	}
+	for i := range ordered {
+		for j := range ordered {
+			require.Equal(t, cmp.Compare(i, j), compareEvaluations(ordered[i], ordered[j]), "%d and %d", i, j)
+		}
+	}
+	states := []aggregator.CircuitState{
+		{AtUnixNano: 1, Circuit: "b"}, {AtUnixNano: 2, Circuit: "a", State: "z"}, {AtUnixNano: 2, Circuit: "b", State: "a", From: "z"},
+		{AtUnixNano: 2, Circuit: "b", State: "b"}, {AtUnixNano: 2, Circuit: "b", State: "b", From: "a"},
+	}
+	for i := range states {
+		for j := range states {
+			require.Equal(t, cmp.Compare(i, j), compareCircuits(states[i], states[j]), "%d and %d", i, j)
+		}
+	}
+}
+
+// TestWindowOfNoRunStaysSo, whatever run the span of the injector is in.
+func TestWindowOfNoRunStaysSo(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	r := request(1, 0)
+	r.Series.Run, r.Details = "run-1", everyDetail
+	r.Window = &aggregator.FaultWindow{Fault: "latency", StartUnixNano: 1, EndUnixNano: 2}
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
+	require.Equal(t, []string{"''"}, texts(t, o.Path, "SELECT quote(run_id) FROM fault_window"))
+}
+
+// TestOnlyObjectsAreConfigurations: the lowest text would win otherwise.
+func TestOnlyObjectsAreConfigurations(t *testing.T) {
+	for _, text := range []string{`[]`, `["a"]`, `5`, `"a"`, `null`, `{`} {
+		o := testOptions(t)
+		s := openStore(t, o)
+		r := request(1, 0)
+		r.Series.Run, r.RunFacts, r.Details = "run-1", aggregator.RunFacts{ConfigJSON: text, AttributesJSON: text}, everyDetail
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
+		require.Equal(t, []string{"NULLNULL"}, texts(t, o.Path, "SELECT quote(config_json) || quote(attributes) FROM run"), text)
+	}
 }
 
 // TestEvaluationsOfSpansWithoutIDs are never taken for each other.

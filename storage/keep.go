@@ -14,7 +14,9 @@ type keeper struct {
 	// resolved holds, by the index of the series in the delta, what it is kept
 	// as; nil where nobody asked.
 	resolved []*aggregator.Resolution
-	facts    factsOfRun // of the span before
+	facts    factsOfRun                // of the span before
+	circuits []aggregator.CircuitState // reused
+	judged   []aggregator.Evaluation   // reused
 	notes    aggregator.Note
 	err      error // the first one
 }

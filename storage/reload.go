@@ -17,7 +17,8 @@ func (w *writer) reload(ctx context.Context) error {
 	w.registry = aggregator.NewRegistry(w.options.Limits)
 	w.seen = map[aggregator.Category]bool{}
 	w.unsaved = map[aggregator.SeriesID]aggregator.NamedSeries{}
-	w.requests, w.knownFacts = newRequestRows(), map[factsOfRun]bool{}
+	w.requests.forget()
+	w.knownFacts = map[factsOfRun]bool{}
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries, w.loadDictionary,
 	} {

@@ -21,7 +21,17 @@ const (
 // has half of the columns.
 type requestRows struct {
 	shapes map[columnSet]*requestShape
-	row    requestRow // reused
+	// waiting holds the keys of the rows that have not been inserted. Rows of
+	// other columns overtake them: of two deliveries of a span the first counts.
+	waiting map[requestKey]struct{}
+	row     requestRow // reused
+}
+
+// requestKey is the key of a row of a span with ids.
+type requestKey struct {
+	start, kind, duration int64
+	span                  [8]byte
+	trace                 [16]byte
 }
 
 // requestShape is what waits of one set of columns.
@@ -31,6 +41,7 @@ type requestShape struct {
 	args      []any
 	rows      int
 	ids       []byte // what args refers to
+	keys      []requestKey
 }
 
 // requestRow is one row that is being put together.
@@ -50,7 +61,18 @@ func (r *requestRow) setIf(present bool, c requestColumn, value int64) {
 	}
 }
 
-func newRequestRows() *requestRows { return &requestRows{shapes: map[columnSet]*requestShape{}} }
+func newRequestRows() *requestRows {
+	return &requestRows{shapes: map[columnSet]*requestShape{}, waiting: map[requestKey]struct{}{}}
+}
+
+// forget drops the rows that wait. The shapes stay: their statements are
+// prepared.
+func (q *requestRows) forget() {
+	for _, s := range q.shapes {
+		s.empty()
+	}
+	clear(q.waiting)
+}
 
 func (q *requestRows) shape(columns columnSet) *requestShape {
 	if s, ok := q.shapes[columns]; ok {
@@ -100,7 +122,7 @@ func (s *requestShape) keep(id []byte) []byte {
 
 func (s *requestShape) empty() {
 	clear(s.args) // not to hold on to texts of the batch
-	s.args, s.ids, s.rows = s.args[:0], s.ids[:0], 0
+	s.args, s.ids, s.keys, s.rows = s.args[:0], s.ids[:0], s.keys[:0], 0
 }
 
 // insertRow inserts a row, soon or at once.
@@ -108,12 +130,24 @@ func (w *writer) insertRow(ctx context.Context, r *requestRow, ids *spanIDs) err
 	if ids.missing() {
 		return w.insertCopy(ctx, r, ids)
 	}
+	key := requestKey{span: ids.span, trace: ids.trace}
+	key.start, _ = r.values[columnStart].(int64)
+	key.kind, _ = r.values[columnKind].(int64)
+	key.duration, _ = r.values[columnDuration].(int64)
+	if _, known := w.requests.waiting[key]; known {
+		return nil
+	}
 	s := w.requests.shape(r.has)
 	s.add(r, ids)
+	s.keys = append(s.keys, key)
+	w.requests.waiting[key] = struct{}{}
 	if s.rows < rowsPerInsert {
 		return nil
 	}
 	err := w.exec(ctx, s.many, s.args...)
+	for _, key := range s.keys {
+		delete(w.requests.waiting, key)
+	}
 	s.empty()
 	if err != nil {
 		return fmt.Errorf("write request: %w", err)
@@ -140,8 +174,8 @@ func (w *writer) flushRequests(ctx context.Context) error {
 				return fmt.Errorf("write request: %w", err)
 			}
 		}
-		s.empty()
 	}
+	w.requests.forget()
 	return nil
 }
 

@@ -57,7 +57,7 @@ type pendingRows struct {
 func newWriter(o *Options) *writer {
 	finest := FinestWidths(o.Widths)
 	return &writer{
-		options: o, finest: finest, queue: newQueue(),
+		options: o, finest: finest, queue: newQueue(), requests: newRequestRows(),
 		merged: aggregator.NewDelta(finest), single: aggregator.NewDelta(finest),
 	}
 }
