@@ -145,35 +145,46 @@ func (c *attributeTargets) table() *attributeTable {
 
 // record holds the attribute values found on one span or resource.
 type record struct {
-	values     []pcommon.Value
-	ranks      []uint8 // 0: nothing found
+	values     [maxSlots]pcommon.Value
+	ranks      [maxSlots]uint8 // 0: nothing found
 	seen       fieldSet
 	attributes pcommon.Map
 	names      *attributeTable
 	first      *attributeTable // asked before names; may be nil
 }
 
-func newRecord(slots int) record {
-	return record{values: make([]pcommon.Value, slots), ranks: make([]uint8, slots)}
-}
+// maxSlots is what a slot can tell apart: no index into an array of so many can
+// be out of range.
+const maxSlots = 256
 
 // read takes what the attributes say of the fields. An attribute that stands
 // twice counts as its first usable value.
 func (r *record) read(attributes pcommon.Map, names, first *attributeTable) {
-	clear(r.ranks)
-	r.attributes, r.names, r.first = attributes, names, first
-	var seen fieldSet
+	clear(r.ranks[:])
+	r.attributes, r.names, r.first, r.seen = attributes, names, first, 0
+	if first != nil {
+		for name, value := range attributes.All() {
+			r.offer(value, r.targets(name))
+		}
+		return
+	}
 	for name, value := range attributes.All() {
-		targets := r.targets(name)
-		for _, t := range targets {
-			if found := r.ranks[t.slot]; found == 0 || t.rank < found {
-				seen |= 1 << (t.slot & 63)
-				r.ranks[t.slot] = t.rank
-				r.values[t.slot] = value
-			}
+		// What most attributes are: none of ours.
+		if at := names.names.find(name); at != nil {
+			r.offer(value, names.targets[at.from:at.to])
 		}
 	}
-	r.seen = seen
+}
+
+// offer gives a value to the fields that have none of a lower rank.
+func (r *record) offer(value pcommon.Value, targets []target) {
+	for _, t := range targets {
+		if found := r.ranks[t.slot]; found == 0 || t.rank < found {
+			r.seen |= 1 << (t.slot & 63)
+			r.ranks[t.slot] = t.rank
+			r.values[t.slot] = value
+		}
+	}
 }
 
 // targets returns what an attribute feeds.
@@ -188,8 +199,8 @@ func (r *record) targets(name string) []target {
 
 // release forgets everything that belongs to a batch.
 func (r *record) release() {
-	clear(r.values)
-	clear(r.ranks)
+	clear(r.values[:])
+	clear(r.ranks[:])
 	r.seen = 0
 	r.attributes = pcommon.Map{}
 }

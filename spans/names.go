@@ -14,8 +14,7 @@ type nameTable[V any] struct {
 	// index holds the position in places plus one in its lower bits, 0 where
 	// there is none, and bits of the hash above. It is kept apart, and small,
 	// so that misses touch nothing else.
-	index  []uint16
-	shift  uint // leaves the bits of a hash that choose a place in index
+	index  [nameTableSize]uint16
 	places []namePlace[V]
 }
 
@@ -25,6 +24,9 @@ type namePlace[V any] struct {
 }
 
 const (
+	// nameTableSize is several times what sources and MaxDimensions fill.
+	nameTableSize = 1 << nameTableBits
+	nameTableBits = 10
 	// maxNames is what the lower bits of an index entry can tell apart.
 	maxNames = 1<<placeBits - 1
 	// placeBits leaves six bits for the hash.
@@ -32,20 +34,16 @@ const (
 )
 
 // newNameTable returns a table of names, none of which may be empty or stand
-// twice, with room for all of them: at most maxNames.
+// twice: at most maxNames.
 func newNameTable[V any](names []string, value func(name string) V) *nameTable[V] {
-	bits := uint(6)
-	for 1<<bits < 4*len(names) {
-		bits++
-	}
-	t := &nameTable[V]{index: make([]uint16, 1<<bits), shift: 32 - bits}
+	t := &nameTable[V]{}
 	for _, name := range names {
 		t.places = append(t.places, namePlace[V]{name, value(name)})
-		slot, tag := t.slotOf(nameHash(name))
-		for t.index[slot] != 0 {
-			slot = (slot + 1) & uint32(len(t.index)-1)
+		slot, tag := slotOf(nameHash(name))
+		for t.index[slot%nameTableSize] != 0 {
+			slot++
 		}
-		t.index[slot] = uint16(len(t.places)) | tag
+		t.index[slot%nameTableSize] = uint16(len(t.places)) | tag
 	}
 	return t
 }
@@ -63,8 +61,8 @@ func nameHash(name string) uint32 {
 
 // slotOf returns where the search for a hash begins, and the bits that its
 // entries have above placeBits: those below the ones that choose the slot.
-func (t *nameTable[V]) slotOf(h uint32) (slot uint32, tag uint16) {
-	return h >> t.shift, uint16(h>>(t.shift-6)) << placeBits
+func slotOf(h uint32) (slot uint32, tag uint16) {
+	return h >> (32 - nameTableBits), uint16(h>>(32-nameTableBits-6)) << placeBits
 }
 
 // find returns the value of a name, nil for none. It is the table's own.
@@ -72,9 +70,9 @@ func (t *nameTable[V]) find(name string) *V {
 	if name == "" {
 		return nil
 	}
-	slot, tag := t.slotOf(nameHash(name))
+	slot, tag := slotOf(nameHash(name))
 	for {
-		entry := t.index[slot&uint32(len(t.index)-1)]
+		entry := t.index[slot%nameTableSize]
 		if entry == 0 {
 			return nil
 		}

@@ -134,7 +134,7 @@ func (w *walker) walk(batch ptrace.Traces, visit func(ptrace.Span) bool) {
 func (w *walker) readResource(resourceSpans ptrace.ResourceSpans) {
 	w.observation.Notes = 0
 	w.resource.read(resourceSpans.Resource().Attributes(), w.index.resource, nil)
-	for slot := range w.resource.ranks {
+	for slot := range w.index.slots {
 		if slot >= int(numFields) || !onlyOfRequests[slot] {
 			w.value(&w.resource, uint8(slot)) // what is noted here holds for every span
 		}

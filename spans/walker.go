@@ -42,8 +42,7 @@ type walker struct {
 
 func newWalker(r *Reader) *walker {
 	return &walker{
-		reader: r, span: newRecord(r.full.slots), resource: newRecord(r.full.slots), event: newRecord(r.full.slots),
-		joined: map[string]string{}, lowered: map[string]string{}, outcomes: map[failure]aggregator.Outcome{},
+		reader: r, joined: map[string]string{}, lowered: map[string]string{}, outcomes: map[failure]aggregator.Outcome{},
 		priced: map[string]*Price{}, dimensioned: map[string]dimensionText{},
 	}
 }
