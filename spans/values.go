@@ -34,9 +34,6 @@ func (w *walker) value(r *record, slot uint8) (pcommon.Value, pcommon.ValueType)
 // text reads a field that is a name. Numbers and truth values count as their
 // text.
 func (w *walker) text(r *record, f field) string {
-	if !r.has(f) { // here, since it takes no call
-		return ""
-	}
 	return w.textAt(r, uint8(f))
 }
 
