@@ -66,8 +66,8 @@ func asItIs(*Config) {}
 
 // TestStoryOfALatencyFault: a minute of calm with a call of 200 ms a second, a
 // fault of 30 s that holds calls up for 2 s and fails every third, 20 s in which
-// all calls fail, calm again. Calls of the fault end up to 1.7 s after it: only
-// from there on does after begin.
+// all calls fail, calm again. Calls of the fault end up to 1.7 s after it, which
+// is no reason to look away meanwhile.
 func TestStoryOfALatencyFault(t *testing.T) {
 	s := newStory()
 	for i := range 150 {
@@ -91,9 +91,63 @@ func TestStoryOfALatencyFault(t *testing.T) {
 		FROM fault_impact AS i JOIN fault_windows AS w USING (window_id) WHERE w.source = 'injector'`, row{
 		"requests_before": 60.0, "error_rate_before": 0.0, "p50_latency_ms_before": 200.0,
 		"requests_during": 30.0, "failed_during": 10.0, "avg_latency_ms_during": 2200.0, "avg_net_latency_ms_during": 200.0,
-		"requests_after": 58.0, "failed_after": 18.0, "straddling": 0.0, "edge_share": 0.0, "recovery_s": 20.0,
+		"requests_after": 60.0, "failed_after": 20.0, "straddling": 0.0, "edge_share": 0.0, "recovery_s": 20.0,
 		"requests": int64(30), "windows": int64(2),
 	})
+}
+
+// TestStoryOfAStraggler: a minute of calm, a fault of 30 s, and all calls fail
+// for 200 s after it. One call of the fault gives up after five minutes.
+func TestStoryOfAStraggler(t *testing.T) {
+	s := newStory()
+	for i := range 600 {
+		start := float64(i) + 0.5
+		switch {
+		case i >= 60 && i < 90:
+			s.chat(start, 0.4, "chaos.fault.type", "latency")
+		case i >= 90 && i < 290:
+			s.chat(start, 0.4, "error.type", "503")
+		default:
+			s.chat(start, 0.2)
+		}
+	}
+	s.chat(89, 300, "chaos.fault.type", "latency", "error.type", "timeout")
+	s.span(60, 30, map[string]any{"chaos.role": "injector", "chaos.fault.type": "latency"})
+	s.requireStory(t, asItIs, `SELECT requests_during, requests_after, round(error_rate_after * requests_after, 6) AS failed_after, recovery_s
+		FROM fault_impact WHERE window_id LIKE 'injector%'`, row{
+		"requests_during": 31.0, "requests_after": 510.0, "failed_after": 200.0, "recovery_s": 200.0,
+	})
+}
+
+// TestStoryOfTwoFaults: the second begins before the first has ended, and all
+// calls fail until it ends: when the first was over, nobody can say.
+func TestStoryOfTwoFaults(t *testing.T) {
+	s := newStory()
+	for i := range 200 {
+		if i >= 60 && i < 120 {
+			s.chat(float64(i)+0.5, 0.2, "error.type", "503")
+			continue
+		}
+		s.chat(float64(i)+0.5, 0.2)
+	}
+	s.span(60, 30, map[string]any{"chaos.role": "injector", "chaos.fault.type": "a"})
+	s.span(85, 35, map[string]any{"chaos.role": "injector", "chaos.fault.type": "b"})
+	s.requireStory(t, asItIs, `SELECT max(recovery_s) FILTER (WHERE fault = 'a') AS a, max(recovery_s) FILTER (WHERE fault = 'b') AS b,
+		min(requests_after) AS requests_after FROM fault_impact`, row{"a": nil, "b": 0.0, "requests_after": 80.0})
+}
+
+// TestStoryWithoutRequests: at a sampling ratio of 0 what a fault did to
+// requests is not known.
+func TestStoryWithoutRequests(t *testing.T) {
+	s := newStory()
+	for i := range 150 {
+		s.chat(float64(i)+0.5, 0.2)
+	}
+	s.span(60, 30, map[string]any{"chaos.role": "injector", "chaos.fault.type": "latency"})
+	s.requireStory(t, func(c *Config) { c.Requests.SamplingRatio = 0 },
+		"SELECT requests_before, requests_during, requests_after, straddling, edge_share, recovery_s FROM fault_impact", row{
+			"requests_before": nil, "requests_during": nil, "requests_after": nil, "straddling": nil, "edge_share": 0.0, "recovery_s": nil,
+		})
 }
 
 // TestStoryOfABreaker: a circuit breaker opens at 10 s, tries at 40 s, opens

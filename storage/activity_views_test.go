@@ -34,7 +34,7 @@ type activitySpan struct {
 	trace, span, parent                          uint64
 	kind, copy, kept, role                       int64
 	session, callID, decision                    string
-	target, experiment, circuit                  string
+	target, experiment, circuit, instance        string
 	input, output, cost, weight, delay           int64
 	marked                                       bool
 }
@@ -48,7 +48,7 @@ func (s *activitySpan) isToolPart() bool { return s.role >= 2 || s.category == "
 // change makes it another.
 func aSpan(change func(*activitySpan)) activitySpan {
 	s := activitySpan{
-		run: "r", service: "app", category: "llm", outcome: "success", duration: second, kind: 3, kept: 3,
+		run: "r", service: "app", category: "llm", outcome: "success", duration: second, kind: 3, kept: 7,
 		input: unstated, output: unstated, cost: unstated, weight: unstated, delay: unstated,
 	}
 	change(&s)
@@ -61,9 +61,9 @@ type statedWindow struct {
 }
 
 type circuitSighting struct {
-	run, service, circuit string
-	at                    int64
-	state, from           string
+	run, service, instance, circuit string
+	at                              int64
+	state, from                     string
 }
 
 type judgement struct {
@@ -167,10 +167,10 @@ func (a *activity) file(t *testing.T, r *rand.Rand) string {
 			parent = id8(s.parent)
 		}
 		insert(`request (start_ns, span_id, trace_id, kind, duration_ns, copy, series_id, kept, weight_micro, role, parent_span_id, session_id,
-			tool_call_id, decision, input_tokens, output_tokens, cost_nano_usd, marked, target, experiment, circuit, injected_delay_ns)`,
+			tool_call_id, decision, input_tokens, output_tokens, cost_nano_usd, marked, target, experiment, circuit, instance, injected_delay_ns)`,
 			at(s.start), id8(s.span), id16(s.trace), s.kind, s.duration, s.copy, series[key], s.kept, numberOrNull(s.weight), role, parent,
 			orNull(s.session), orNull(s.callID), word(s.decision), numberOrNull(s.input), numberOrNull(s.output), numberOrNull(s.cost), marked,
-			word(s.target), word(s.experiment), word(s.circuit), numberOrNull(s.delay))
+			word(s.target), word(s.experiment), word(s.circuit), word(s.instance), numberOrNull(s.delay))
 	}
 	for run, extent := range a.extents() {
 		insert("run (run_id, first_ns, last_ns, version)", run, at(extent.start), at(extent.end), 1)
@@ -180,7 +180,7 @@ func (a *activity) file(t *testing.T, r *rand.Rand) string {
 			output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, priced_count, cost_nano_usd, completed, injected, success, rate_limited,
 			capacity_error, server_error, client_error, connection_error, malformed, cancelled, circuit_open, other_error, latency_count, sum_latency_ns,
 			ttft_count, sum_ttft_ns)`,
-			append([]any{b.width, b.start, b.run, b.category}, slices.Repeat([]any{0}, 29)...)...)
+			append(append([]any{b.width, b.start, b.run, b.category, 1, 1}, slices.Repeat([]any{0}, 13)...), append([]any{1}, slices.Repeat([]any{0}, 13)...)...)...)
 	}
 	for _, i := range r.Perm(len(a.windows)) {
 		w := a.windows[i]
@@ -188,7 +188,7 @@ func (a *activity) file(t *testing.T, r *rand.Rand) string {
 	}
 	for _, i := range r.Perm(len(a.circuits)) {
 		c := a.circuits[i]
-		insert("circuit_state", c.run, c.service, c.circuit, at(c.at), c.state, c.from)
+		insert("circuit_state (run_id, service, instance, circuit, at_ns, state, from_state)", c.run, c.service, c.instance, c.circuit, at(c.at), c.state, c.from)
 	}
 	for _, i := range r.Perm(len(a.judged)) {
 		j := a.judged[i]
@@ -350,8 +350,8 @@ func randomActivity(r *rand.Rand, spans int) *activity {
 			outcome:  pick(r, "success", "success", "success", "server_error", "circuit_open"),
 			start:    r.Int64N(240) * second / 2, duration: pick(r, -1, 0, second/4, second/2, second, second+1, 3*second, 10*second),
 			trace: uint64(r.IntN(5)), span: uint64(r.IntN(14)), parent: uint64(r.IntN(14)),
-			kind: int64(1 + r.IntN(2)), kept: int64(1 + r.IntN(3)),
-			session: pick(r, "", "s1", "s2", "s3"), circuit: pick(r, "", "", "db", "x"),
+			kind: int64(1 + r.IntN(2)), kept: int64(1 + r.IntN(7)),
+			session: pick(r, "", "s1", "s2", "s3"), circuit: pick(r, "", "", "db", "x"), instance: pick(r, "", "", "i1"),
 			input: pick(r, unstated, int64(r.IntN(100))), output: pick(r, unstated, int64(r.IntN(100))), cost: pick(r, unstated, int64(r.IntN(1e9))),
 			weight: pick[int64](r, unstated, unstated, 1e6, 2_500_000, 7e6), delay: unstated,
 		}
@@ -385,9 +385,11 @@ func randomActivity(r *rand.Rand, spans int) *activity {
 			target: pick(r, "", "db"), experiment: pick(r, "", "e1"), start: start, end: start + pick(r, 0, second, 5*second, 12*second, 40*second),
 		})
 	}
-	for range r.IntN(40) {
+	for range r.IntN(60) {
 		state, from := pick(r, "closed", "open", "half_open"), pick(r, "", "", "closed", "open", "half_open")
-		a.circuits = append(a.circuits, circuitSighting{pick(r, "", "r1"), pick(r, "app", "gate"), pick(r, "db", "y"), r.Int64N(60) * second, state, from})
+		a.circuits = append(a.circuits, circuitSighting{
+			pick(r, "", "r1", "r1"), pick(r, "app", "app", "gate"), pick(r, "", "", "i1"), pick(r, "db", "y"), r.Int64N(60) * second, state, from,
+		})
 	}
 	for i := range r.IntN(20) {
 		a.judged = append(a.judged, judgement{pick(r, "", "r1"), "app", pick(r, "", "s1", "s2", "s9"), r.Int64N(60) * second, uint64(i), int64(r.IntN(3)) - 1})
@@ -425,7 +427,7 @@ func TestActivityAgreesInBothEngines(t *testing.T) {
 	r := seedtest.Rand(t)
 	a := randomActivity(r, 600)
 	a.windows = append(a.windows, window(10, 30))
-	a.circuits = append(a.circuits, circuitSighting{"r1", "app", "db", second, "open", ""})
+	a.circuits = append(a.circuits, circuitSighting{"r1", "app", "", "db", second, "open", ""})
 	a.judged = append(a.judged, judgement{"r1", "app", "s1", 0, 100, 1})
 	path := a.file(t, r)
 	for _, view := range activityViews {

@@ -11,24 +11,24 @@ import (
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
-type circuitName struct{ run, service, circuit string }
+type circuitName struct{ run, service, instance, circuit string }
 
 // wantedCircuits is what the sightings of a file amount to: the transitions,
 // and the totals of each circuit.
 func wantedCircuits(a *activity) (transitions, totals []row) {
 	seen, refused := map[circuitName][]circuitSighting{}, map[circuitName]int{}
 	for _, c := range a.circuits {
-		name := circuitName{c.run, c.service, c.circuit}
+		name := circuitName{c.run, c.service, c.instance, c.circuit}
 		if !slices.Contains(seen[name], c) {
 			seen[name] = append(seen[name], c)
 		}
 	}
 	for i := range a.spans {
 		s := &a.spans[i]
-		if s.kept&2 == 0 || s.circuit == "" || s.outcome != "circuit_open" {
+		if s.kept&4 == 0 || s.circuit == "" || s.outcome != "circuit_open" {
 			continue
 		}
-		name := circuitName{s.run, s.service, s.circuit}
+		name := circuitName{s.run, s.service, s.instance, s.circuit}
 		refused[name]++
 		seen[name] = append(seen[name], nil...)
 	}
@@ -38,7 +38,7 @@ func wantedCircuits(a *activity) (transitions, totals []row) {
 			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(order[a.from], order[b.from]), cmp.Compare(a.state, b.state))
 		})
 		total := row{
-			"run_id": name.run, "service": name.service, "circuit": name.circuit, "trips": 0, "reopened": 0,
+			"run_id": name.run, "service": name.service, "circuit": name.circuit, "instance": name.instance, "trips": 0, "reopened": 0,
 			"open_s": nil, "recovery_s": nil, "rejected": refused[name], "state": nil,
 		}
 		trips, reopened, open, closed, recoveries, recovery := 0, 0, 0.0, 0, 0, 0.0
@@ -53,7 +53,7 @@ func wantedCircuits(a *activity) (transitions, totals []row) {
 			if changed {
 				transitions = append(transitions, row{
 					"run_id": name.run, "circuit": name.circuit, "at_utc": utc(s.at), "at_ns": at(s.at),
-					"from_state": from, "to_state": s.state, "service": name.service,
+					"from_state": from, "to_state": s.state, "service": name.service, "instance": name.instance,
 				})
 			}
 			state = s.state
@@ -97,8 +97,9 @@ func spanWeight(s *activitySpan) float64 {
 func TestCircuits(t *testing.T) {
 	eachActivity(t, func(t *testing.T, a *activity, path string) {
 		transitions, totals := wantedCircuits(a)
-		requireView(t, path, "circuits", []string{"run_id", "service", "circuit", "at_ns", "from_state", "to_state"}, transitions)
-		requireView(t, path, "circuit_totals", []string{"run_id", "service", "circuit"}, totals)
+		// A circuit may change to and fro in an instant: no key tells that apart.
+		require.ElementsMatch(t, transitions, readView(t, path, "circuits"))
+		requireView(t, path, "circuit_totals", []string{"run_id", "service", "instance", "circuit"}, totals)
 	})
 }
 
@@ -108,13 +109,13 @@ func TestReopenedCircuit(t *testing.T) {
 	var a activity
 	for i, state := range []string{"closed", "open", "half_open", "open", "half_open", "closed"} {
 		for twice := range int64(2) {
-			a.circuits = append(a.circuits, circuitSighting{"r", "app", "db", int64(i)*12*second + twice, state, ""})
+			a.circuits = append(a.circuits, circuitSighting{"r", "app", "", "db", int64(i)*12*second + twice, state, ""})
 		}
 	}
 	a.spans = []activitySpan{
 		aSpan(func(s *activitySpan) { s.circuit, s.outcome, s.weight = "db", "circuit_open", 3e6 }),
 		aSpan(func(s *activitySpan) { s.circuit, s.outcome, s.span = "db", "server_error", 1 }),
-		aSpan(func(s *activitySpan) { s.circuit, s.outcome, s.kept, s.span = "db", "circuit_open", 2, 2 }),
+		aSpan(func(s *activitySpan) { s.circuit, s.outcome, s.kept, s.span = "db", "circuit_open", 4, 2 }),
 		aSpan(func(s *activitySpan) { s.circuit, s.outcome, s.span = "other", "circuit_open", 3 }),
 	}
 	path := a.file(t, seedtest.Rand(t))
@@ -125,11 +126,11 @@ func TestReopenedCircuit(t *testing.T) {
 	require.Equal(t, []string{"closed>open", "open>half_open", "half_open>open", "open>half_open", "half_open>closed"}, changes)
 	requireView(t, path, "circuit_totals", []string{"circuit"}, []row{
 		{
-			"run_id": "r", "service": "app", "circuit": "db", "trips": 1, "reopened": 1, "open_s": 24.0, "recovery_s": 48.0,
+			"run_id": "r", "service": "app", "circuit": "db", "instance": "", "trips": 1, "reopened": 1, "open_s": 24.0, "recovery_s": 48.0,
 			"rejected": 2, "state": "closed",
 		},
 		{
-			"run_id": "r", "service": "app", "circuit": "other", "trips": 0, "reopened": 0, "open_s": nil, "recovery_s": nil,
+			"run_id": "r", "service": "app", "circuit": "other", "instance": "", "trips": 0, "reopened": 0, "open_s": nil, "recovery_s": nil,
 			"rejected": 1, "state": nil,
 		},
 	})
@@ -137,10 +138,32 @@ func TestReopenedCircuit(t *testing.T) {
 
 // TestOpenWhenLastSeen: for how long is not known.
 func TestOpenWhenLastSeen(t *testing.T) {
-	a := activity{circuits: []circuitSighting{{"r", "app", "db", 0, "open", "closed"}}}
+	a := activity{circuits: []circuitSighting{{"r", "app", "", "db", 0, "open", "closed"}}}
 	requireView(t, a.file(t, seedtest.Rand(t)), "circuit_totals", []string{"circuit"}, []row{{
-		"run_id": "r", "service": "app", "circuit": "db", "trips": 1, "reopened": 0, "open_s": nil, "recovery_s": nil, "rejected": 0, "state": "open",
+		"run_id": "r", "service": "app", "circuit": "db", "instance": "", "trips": 1, "reopened": 0, "open_s": nil, "recovery_s": nil,
+		"rejected": 0, "state": "open",
 	}})
+}
+
+// TestCircuitsOfInstances: each has a breaker of its own, whose states do not
+// get mixed up.
+func TestCircuitsOfInstances(t *testing.T) {
+	a := activity{circuits: []circuitSighting{
+		{"r", "app", "a", "db", 10 * second, "open", ""}, {"r", "app", "b", "db", 11 * second, "closed", ""},
+		{"r", "app", "a", "db", 12 * second, "open", ""}, {"r", "app", "b", "db", 13 * second, "closed", ""},
+		{"r", "app", "a", "db", 20 * second, "closed", ""},
+	}, spans: []activitySpan{aSpan(func(s *activitySpan) { s.circuit, s.instance, s.outcome, s.kept = "db", "a", "circuit_open", 4 })}}
+	path := a.file(t, seedtest.Rand(t))
+	require.Len(t, readView(t, path, "circuits"), 2)
+	total := row{
+		"run_id": "r", "service": "app", "circuit": "db", "instance": "a", "trips": 1, "reopened": 0, "open_s": 10.0, "recovery_s": 10.0,
+		"rejected": 1, "state": "closed",
+	}
+	other := row{
+		"run_id": "r", "service": "app", "circuit": "db", "instance": "b", "trips": 0, "reopened": 0, "open_s": 0.0, "recovery_s": nil,
+		"rejected": 0, "state": "closed",
+	}
+	requireView(t, path, "circuit_totals", []string{"instance"}, []row{total, other})
 }
 
 func TestEvaluations(t *testing.T) {

@@ -34,10 +34,14 @@ func windowID(w statedWindow) string {
 }
 
 func markWeight(s *activitySpan) float64 {
-	if s.kept&2 != 0 {
+	switch {
+	case !s.isRequest():
+		return 0
+	case s.kept&4 != 0:
 		return 1
+	default:
+		return spanWeight(s)
 	}
-	return spanWeight(s)
 }
 
 // wantedWindows joins marked spans pair by pair until nothing is left to join.
@@ -81,7 +85,9 @@ func wantedWindows(a *activity) (found []faultWindow) {
 			continue
 		}
 		for j := range a.spans {
-			if s := &a.spans[j]; s.marked && w.start <= s.start && s.start <= w.end && (w.run == "" || w.run == s.run) {
+			s := &a.spans[j]
+			within := s.marked && w.start <= s.start && s.start < w.until() && (w.run == "" || w.run == s.run)
+			if within && (s.fault == w.fault || !slices.ContainsFunc(a.spans, func(m activitySpan) bool { return m.marked && m.fault == w.fault })) {
 				w.marked += markWeight(s)
 			}
 		}
@@ -94,7 +100,7 @@ func wantedWindows(a *activity) (found []faultWindow) {
 func appliedWindows(a *activity) (applied []faultWindow) {
 	extents := a.extents()
 	for _, w := range wantedWindows(a) {
-		if w.run != "" {
+		if w.run != "" || w.source == "requests" {
 			applied = append(applied, w)
 			continue
 		}
@@ -113,10 +119,12 @@ func appliedWindows(a *activity) (applied []faultWindow) {
 	return applied
 }
 
-// neighbours returns the other windows of the run.
+// neighbours returns the other windows of the run. What marks say of a fault
+// that was said to begin before is no other.
 func neighbours(all []faultWindow, w *faultWindow) (others []faultWindow) {
 	for _, o := range all {
-		if o.applied == w.applied && o.id != w.id {
+		same := w.source != "requests" && o.source == "requests" && w.start <= o.start && o.start < w.until()
+		if o.applied == w.applied && o.id != w.id && !same {
 			others = append(others, o)
 		}
 	}
@@ -243,10 +251,16 @@ func summary(spans []*activitySpan, phase string, into row) {
 	}
 }
 
-// wantedRecovery goes through the buckets after a window one by one.
-func wantedRecovery(w *faultWindow, before row, after []*activitySpan) any {
+// wantedRecovery goes through the buckets after a window one by one. What
+// another window hides is not known.
+func wantedRecovery(w *faultWindow, others []faultWindow, before row, after []*activitySpan) any {
 	if before["requests_before"] == 0.0 {
 		return nil
+	}
+	for i := range others {
+		if others[i].start < w.until() && others[i].until() > w.until() {
+			return nil
+		}
 	}
 	buckets := map[int64][]*activitySpan{}
 	for _, s := range after {
@@ -268,13 +282,32 @@ func wantedRecovery(w *faultWindow, before row, after []*activitySpan) any {
 	}
 	for i, start := range starts {
 		if good(i) && good(i+1) && good(i+2) {
-			if i == 0 {
-				return 0.0
-			}
-			return float64(start*second-at(w.end)) / 1e9
+			return float64(max(0, start*second-at(w.end))) / 1e9
 		}
 	}
 	return nil
+}
+
+// missesRequests says whether a bucket near a window counts requests of which
+// none is kept.
+func missesRequests(a *activity, w *faultWindow, others []faultWindow) bool {
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	for i := range others {
+		if o := &others[i]; o.until() <= w.start {
+			from = max(from, o.until())
+		} else if o.start >= w.until() {
+			to = min(to, o.start)
+		}
+	}
+	return slices.ContainsFunc(a.buckets(), func(b activityBucket) bool {
+		start := b.start*second - anInstant.UnixNano()
+		end := start + b.width*second
+		counts := b.category == "llm" || b.category == "embedding"
+		return b.width == seriesWidth && b.run == w.applied && counts && end > from && start < to &&
+			!slices.ContainsFunc(a.spans, func(s activitySpan) bool {
+				return s.run == b.run && s.kept&1 != 0 && s.isRequest() && start <= s.start && s.start < end
+			})
+	})
 }
 
 func wantedImpact(a *activity) (impact []row) {
@@ -290,7 +323,7 @@ func wantedImpact(a *activity) (impact []row) {
 			}
 			var phase string
 			switch {
-			case w.start <= s.start && s.start <= w.end:
+			case w.start <= s.start && (s.start < w.until() || w.source == "requests" && s.marked && s.start == w.end):
 				phase = "during"
 			case s.start < w.start && s.end() > w.start:
 				phase = "straddling"
@@ -311,7 +344,12 @@ func wantedImpact(a *activity) (impact []row) {
 		for _, s := range of["straddling"] {
 			one["straddling"] = one["straddling"].(float64) + spanWeight(s)
 		}
-		one["recovery_s"] = wantedRecovery(w, one, of["after"])
+		if len(of["before"])+len(of["during"])+len(of["after"])+len(of["straddling"]) == 0 && missesRequests(a, w, others) {
+			for _, column := range []string{"requests_before", "requests_during", "requests_after", "straddling"} {
+				one[column] = nil
+			}
+		}
+		one["recovery_s"] = wantedRecovery(w, others, one, of["after"])
 		edges, inside, seen := 0.0, 0.0, map[int64]bool{}
 		for _, b := range a.buckets() {
 			if b.width != seriesWidth || b.run != w.applied || seen[b.start] {
@@ -448,11 +486,10 @@ func TestNeighbours(t *testing.T) {
 		r := impactOf(t, &a, start)
 		return [3]float64{r["requests_before"].(float64), r["requests_during"].(float64), r["requests_after"].(float64)}
 	}
-	// A request that starts as a window ends counts as during.
-	require.Equal(t, [3]float64{50, 11, 30}, count(50))
-	require.Equal(t, [3]float64{50, 16, 29}, count(55))
-	require.Equal(t, [3]float64{30, 11, 0}, count(100), "the next one begins at its end")
-	require.Equal(t, [3]float64{0, 11, 79}, count(110))
+	require.Equal(t, [3]float64{50, 10, 30}, count(50))
+	require.Equal(t, [3]float64{50, 15, 30}, count(55))
+	require.Equal(t, [3]float64{30, 10, 0}, count(100), "the next one begins at its end")
+	require.Equal(t, [3]float64{0, 10, 80}, count(110))
 }
 
 // TestWindowOfNoRun applies to every run that was going on.
@@ -489,4 +526,122 @@ func TestLateMarkJoinsWindows(t *testing.T) {
 	require.Len(t, rows, 1)
 	require.Equal(t, at(12*second), rows[0]["end_ns"])
 	require.Equal(t, int64(3), rows[0]["requests"])
+}
+
+// TestStragglerHidesNothing: one call of the fault that lasts for minutes after
+// it says nothing of the others. The time after the window is after, and the
+// system was ill for 30 s of it.
+func TestStragglerHidesNothing(t *testing.T) {
+	sick := func(at int64) bool { return at >= 90 && at < 120 }
+	a := activity{spans: steady(0, 300, sick), windows: []statedWindow{window(60, 90)}}
+	for i := range a.spans {
+		s := &a.spans[i]
+		s.marked = s.start >= 60*second && s.start < 90*second
+	}
+	a.spans[89].duration = 180 * second
+	path := a.file(t, seedtest.Rand(t))
+	for _, r := range readView(t, path, "fault_impact") {
+		if r["fault"] == "latency" {
+			require.Equal(t, 30.0, r["recovery_s"])
+			require.Equal(t, 210.0, r["requests_after"])
+			continue
+		}
+		require.Equal(t, 60.0, r["requests_before"], "of what the marks say")
+		require.Equal(t, 31.0, r["requests_after"], "after the last of them")
+	}
+}
+
+// TestRecoveryBehindAnotherWindow: where another window goes on, or nobody
+// asks, nobody knows when it was over.
+func TestRecoveryBehindAnotherWindow(t *testing.T) {
+	sick := func(at int64) bool { return at >= 60 && at < 120 }
+	a := activity{spans: steady(0, 200, sick), windows: []statedWindow{window(60, 90), window(85, 120)}}
+	require.Nil(t, impactOf(t, &a, 60)["recovery_s"])
+	require.Equal(t, 0.0, impactOf(t, &a, 85)["recovery_s"])
+	a.windows[1] = window(90, 120)
+	require.Nil(t, impactOf(t, &a, 60)["recovery_s"], "the next one begins at its end")
+	a = activity{spans: append(steady(0, 90, sick), steady(140, 200, sick)...), windows: []statedWindow{window(60, 90)}}
+	require.Equal(t, 50.0, impactOf(t, &a, 60)["recovery_s"], "no request for 50 s")
+}
+
+// TestMarksOfNoRun concern the traffic of no run; what was said of no run
+// concerns all.
+func TestMarksOfNoRun(t *testing.T) {
+	spans := steady(0, 100, func(int64) bool { return false })
+	for i := range 10 {
+		spans = append(spans, aSpan(func(s *activitySpan) {
+			s.run, s.marked, s.fault, s.trace, s.span, s.start = "", true, "abort", 2, uint64(i+1), int64(50+i)*second
+		}))
+	}
+	runs := map[any]int{}
+	for _, r := range readView(t, (&activity{spans: spans}).file(t, seedtest.Rand(t)), "fault_impact") {
+		runs[r["run_id"]]++
+	}
+	require.Equal(t, map[any]int{"": 1}, runs)
+}
+
+// TestImpactWithoutRequests: where none is kept, how many there were is not
+// known. Where there were none, it is 0.
+func TestImpactWithoutRequests(t *testing.T) {
+	columns := []string{"requests_before", "requests_during", "requests_after", "straddling"}
+	a := activity{spans: steady(0, 200, func(int64) bool { return false }), windows: []statedWindow{window(60, 90)}}
+	for i := range a.spans {
+		a.spans[i].kept = 6
+	}
+	for _, column := range columns {
+		require.Nil(t, impactOf(t, &a, 60)[column], column)
+	}
+	a.spans = steady(0, 1, func(int64) bool { return false })
+	a.windows = []statedWindow{window(60, 90), window(30, 40), window(90, 100)}
+	for _, column := range columns {
+		require.Equal(t, 0.0, impactOf(t, &a, 60)[column], column)
+	}
+}
+
+// TestEndOfAWindow is no part of it, unless the last request with the fault
+// starts and ends there.
+func TestEndOfAWindow(t *testing.T) {
+	a := activity{spans: steady(0, 100, func(int64) bool { return false }), windows: []statedWindow{window(60, 90)}}
+	for i := range a.spans {
+		s := &a.spans[i]
+		s.marked = s.start >= 60*second && s.start <= 90*second
+		if s.start == 90*second {
+			s.duration = unstated
+		}
+	}
+	for _, r := range readView(t, a.file(t, seedtest.Rand(t)), "fault_windows AS w JOIN fault_impact AS i USING (window_id)") {
+		want := 31
+		if r["source"] == "injector" {
+			want = 30
+		}
+		require.EqualValues(t, want, r["requests"], r["source"])
+		require.EqualValues(t, want, r["requests_during"], r["source"])
+		require.EqualValues(t, 100-60-want, r["requests_after"], r["source"])
+	}
+}
+
+// TestRequestsOfAWindow: a call and the HTTP call in it are one request. A
+// window counts those of its fault, if the spans call it so at all.
+func TestRequestsOfAWindow(t *testing.T) {
+	var spans []activitySpan
+	for i := range 6 {
+		for _, category := range []string{"llm", "client"} {
+			spans = append(spans, aSpan(func(s *activitySpan) {
+				s.category, s.marked, s.fault, s.start, s.span = category, true, []string{"latency", "abort"}[i%2], int64(60+i)*second, uint64(len(spans)+1)
+			}))
+		}
+	}
+	other := window(60, 90)
+	other.fault = "pod_delete"
+	none := spans[1]
+	none.run, none.start = "other", 200*second
+	a := activity{spans: append(spans, none), windows: []statedWindow{window(60, 90), other}}
+	got := map[any]any{}
+	for _, r := range readView(t, a.file(t, seedtest.Rand(t)), "fault_windows") {
+		got[fmt.Sprint(r["source"], " ", r["fault"], " ", r["run_id"])] = r["requests"]
+	}
+	require.Equal(t, map[any]any{
+		"requests latency r": int64(3), "requests abort r": int64(3), "requests latency other": int64(0),
+		"injector latency r": int64(3), "injector pod_delete r": int64(6),
+	}, got)
 }

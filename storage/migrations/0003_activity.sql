@@ -248,14 +248,18 @@ SELECT c.run_id, c.service, c.session_id,
   c.input_tokens, c.output_tokens, c.cost_nano_usd / 1e9 AS cost_usd
 FROM counted AS c CROSS JOIN productivity_weights AS w;
 
--- Windows that were said, and windows made of marked requests: those that
--- start at most fault_gap_ns after all before them have ended are one.
+-- Windows that were said, and windows made of marked spans: those that start
+-- at most fault_gap_ns after all before them have ended are one. Only spans of
+-- the headline categories count: of a call and the HTTP call inside it, one.
 CREATE VIEW fault_windows AS
 WITH mark AS MATERIALIZED (
   SELECT s.run_id, s.fault, coalesce(t.value, '') AS target, coalesce(e.value, '') AS experiment_id,
     r.start_ns, r.start_ns + max(r.duration_ns, 0) AS end_ns,
     -- A row that is only a sample stands for several.
-    CASE WHEN r.kept & 2 THEN 1000000 ELSE coalesce(r.weight_micro, 1000000) END AS weight_micro
+    CASE WHEN s.category NOT IN (
+        SELECT value FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
+      ) THEN 0
+      WHEN r.kept & 4 THEN 1000000 ELSE coalesce(r.weight_micro, 1000000) END AS weight_micro
   FROM request AS r INDEXED BY request_marked
     JOIN series AS s ON s.series_id = r.series_id
     LEFT JOIN dictionary AS t ON t.id = r.target
@@ -272,8 +276,14 @@ numbered AS (
   SELECT *, sum(opens) OVER (PARTITION BY run_id, fault, target, experiment_id ORDER BY start_ns) AS number
   FROM opened
 ),
+known AS MATERIALIZED (SELECT DISTINCT fault FROM mark),
+headline AS MATERIALIZED (
+  SELECT series_id, run_id, fault FROM series WHERE category IN (
+    SELECT value FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
+  )
+),
 stated AS (
-  SELECT source, run_id, fault, target, experiment_id, start_ns, max(end_ns) AS end_ns
+  SELECT source, run_id, fault, target, experiment_id, start_ns, max(end_ns) AS end_ns, fault IN (SELECT fault FROM known) AS marks
   FROM fault_window GROUP BY source, run_id, fault, target, experiment_id, start_ns
 ),
 combined AS (
@@ -282,9 +292,11 @@ combined AS (
   FROM numbered GROUP BY run_id, fault, target, experiment_id, number
   UNION ALL
   SELECT source, run_id, fault, target, experiment_id, start_ns, end_ns, (
-    SELECT sum(CASE WHEN r.kept & 2 THEN 1000000 ELSE coalesce(r.weight_micro, 1000000) END)
-    FROM request AS r INDEXED BY request_marked JOIN series AS s ON s.series_id = r.series_id
-    WHERE r.marked = 1 AND r.start_ns BETWEEN stated.start_ns AND stated.end_ns AND (stated.run_id = '' OR s.run_id = stated.run_id)
+    SELECT sum(CASE WHEN r.kept & 4 THEN 1000000 ELSE coalesce(r.weight_micro, 1000000) END)
+    FROM request AS r INDEXED BY request_marked CROSS JOIN headline AS h
+    WHERE r.marked = 1 AND r.start_ns >= stated.start_ns AND r.start_ns < max(stated.end_ns, stated.start_ns + 1)
+      AND h.series_id = r.series_id AND (stated.run_id = '' OR h.run_id = stated.run_id)
+      AND (h.fault = stated.fault OR NOT stated.marks)
   )
   FROM stated
 )
@@ -301,39 +313,46 @@ FROM combined;
 
 -- What before and after a window mean in a run. Both keep clear of every
 -- other window of the run: they end where the next one on that side begins,
--- and begin beyond all that overlap this one. A window lasts a nanosecond at
--- least and does not contain its end. One of no run counts in each run whose
--- spans it met.
+-- and begin beyond all that overlap this one. Marked spans that begin within a
+-- window that was said are the same fault, seen from the other side: however
+-- late one of them ends, the time after the window is after. A window lasts a
+-- nanosecond at least and does not contain its end. One that was said of no run
+-- counts in each run whose spans it met.
 CREATE VIEW fault_periods AS
-WITH stated AS MATERIALIZED (
-  SELECT window_id, run_id, fault, target, start_ns, end_ns, max(end_ns, start_ns + 1) AS until_ns FROM fault_windows
+WITH found AS MATERIALIZED (
+  SELECT window_id, run_id, fault, target, start_ns, end_ns, max(end_ns, start_ns + 1) AS until_ns, source = 'requests' AS seen FROM fault_windows
 ),
 applied AS MATERIALIZED (
-  SELECT window_id, CASE WHEN s.run_id <> '' THEN s.run_id ELSE coalesce(r.run_id, '') END AS run_id, fault, target, start_ns, end_ns, until_ns
-  FROM stated AS s LEFT JOIN run AS r ON s.run_id = '' AND r.first_ns < s.until_ns AND r.last_ns >= s.start_ns
+  SELECT window_id, CASE WHEN f.run_id <> '' THEN f.run_id ELSE coalesce(r.run_id, '') END AS run_id, fault, target, start_ns, end_ns, until_ns, seen
+  FROM found AS f LEFT JOIN run AS r ON f.run_id = '' AND NOT f.seen AND r.first_ns < f.until_ns AND r.last_ns >= f.start_ns
 ),
-border (window_id, run_id, at_ns, opens, start_ns, until_ns) AS (
-  SELECT window_id, run_id, start_ns, 1, start_ns, until_ns FROM applied
+border (window_id, run_id, at_ns, opens, start_ns, until_ns, seen) AS (
+  SELECT window_id, run_id, start_ns, 1, start_ns, until_ns, seen FROM applied
   UNION ALL
-  SELECT window_id, run_id, until_ns, 0, start_ns, until_ns FROM applied
+  SELECT window_id, run_id, until_ns, 0, start_ns, until_ns, seen FROM applied
 ),
 reach AS (
-  SELECT window_id, run_id, opens,
+  SELECT window_id, run_id, opens, seen,
     max(CASE WHEN NOT opens THEN until_ns END) OVER (
       PARTITION BY run_id ORDER BY at_ns RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before_from_ns,
     min(CASE WHEN NOT opens THEN start_ns END) OVER (
       PARTITION BY run_id ORDER BY at_ns DESC RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_to_ns,
-    max(CASE WHEN opens THEN until_ns END) OVER (
-      PARTITION BY run_id ORDER BY at_ns RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS after_from_ns,
+    max(CASE WHEN opens THEN until_ns END) OVER earlier AS after_from_ns,
+    max(CASE WHEN opens AND NOT seen THEN until_ns END) OVER earlier AS after_said_ns,
+    max(CASE WHEN opens AND seen THEN until_ns END) OVER earlier AS after_seen_ns,
     min(CASE WHEN opens THEN start_ns END) OVER (
       PARTITION BY run_id ORDER BY at_ns DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS after_to_ns
   FROM border
+  WINDOW earlier AS (PARTITION BY run_id ORDER BY at_ns RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 limits AS MATERIALIZED (
   SELECT window_id, run_id,
     max(before_from_ns) FILTER (WHERE opens) AS before_from_ns, max(before_to_ns) FILTER (WHERE opens) AS before_to_ns,
-    max(after_from_ns) FILTER (WHERE NOT opens) AS after_from_ns, max(after_to_ns) FILTER (WHERE NOT opens) AS after_to_ns
-  FROM reach GROUP BY window_id, run_id
+    CASE WHEN seen THEN max(after_from_ns) FILTER (WHERE NOT opens)
+      -- Marked spans count if they began before the window.
+      ELSE max(max(after_said_ns) FILTER (WHERE NOT opens), coalesce(max(after_seen_ns) FILTER (WHERE opens), 0)) END AS after_from_ns,
+    max(after_to_ns) FILTER (WHERE NOT opens) AS after_to_ns
+  FROM reach GROUP BY window_id, run_id, seen
 )
 SELECT a.window_id, a.run_id, a.fault, a.target, a.start_ns, a.end_ns, a.until_ns,
   l.before_from_ns, l.before_to_ns, l.after_from_ns, l.after_to_ns
@@ -366,7 +385,9 @@ SELECT * FROM phased WHERE phase IS NOT NULL;
 -- From single requests of the headline categories, each with its weight. Sums
 -- of nanoseconds are kept in seconds and the rest: they might overflow.
 CREATE VIEW fault_impact AS
-WITH period AS MATERIALIZED (SELECT row_number() OVER (ORDER BY run_id, window_id) AS id, * FROM fault_periods),
+WITH period AS MATERIALIZED (
+  SELECT row_number() OVER (ORDER BY run_id, window_id) AS id, *, substr(window_id, 1, 9) = 'requests/' AS seen FROM fault_periods
+),
 headline AS MATERIALIZED (
   SELECT series_id, run_id, outcome <> 'success' AS failed FROM series WHERE category IN (
     SELECT value FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
@@ -389,7 +410,7 @@ longest AS MATERIALIZED (
 -- straddling.
 touched AS MATERIALIZED (
   SELECT p.id * 4 + CASE WHEN r.start_ns >= p.start_ns THEN
-        CASE WHEN r.start_ns <= p.end_ns THEN 1
+        CASE WHEN r.start_ns < p.until_ns OR p.seen AND r.marked = 1 AND r.start_ns = p.end_ns THEN 1
           WHEN r.start_ns >= p.after_from_ns AND r.start_ns < coalesce(p.after_to_ns, 9223372036854775807) THEN 2 END
       WHEN r.start_ns + max(r.duration_ns, 0) > p.start_ns THEN 3
       WHEN r.start_ns >= coalesce(p.before_from_ns, 0) AND r.start_ns < p.before_to_ns
@@ -453,12 +474,30 @@ bucket AS (
   GROUP BY b.id, t.slot
 ),
 lasting AS (
-  SELECT id, slot, good AND lead(good, 1, 1) OVER later AND lead(good, 2, 1) OVER later AS recovered, row_number() OVER later AS number
+  SELECT id, slot, good AND lead(good, 1, 1) OVER later AND lead(good, 2, 1) OVER later AS recovered
   FROM bucket WINDOW later AS (PARTITION BY id ORDER BY slot)
 ),
 recovery AS MATERIALIZED (
-  SELECT l.id, min(l.number) AS number, min(l.slot) * w.width_s AS bucket_start
+  SELECT l.id, min(l.slot) * w.width_s AS bucket_start
   FROM lasting AS l CROSS JOIN width AS w WHERE l.recovered GROUP BY l.id
+),
+-- Where of some bucket of these periods no request is kept that it counts, and
+-- of none other either, nothing is known.
+missed AS MATERIALIZED (
+  SELECT p.id FROM period AS p CROSS JOIN width AS w
+  WHERE p.id NOT IN (SELECT id FROM phase) AND EXISTS (
+    SELECT 1 FROM headline_bucket AS b
+    WHERE b.width_s = w.width_s AND b.run_id = p.run_id AND b.requests > 0 AND b.category IN (
+        SELECT value FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
+      )
+      AND b.bucket_start > coalesce(p.before_from_ns, 0) / 1000000000 - w.width_s
+      AND b.bucket_start <= (coalesce(p.after_to_ns, 9223372036854775807) - 1) / 1000000000
+      AND NOT EXISTS (
+        SELECT 1 FROM request AS r CROSS JOIN headline AS h
+        WHERE r.start_ns >= b.bucket_start * 1000000000 AND r.start_ns < (b.bucket_start + b.width_s) * 1000000000
+          AND r.kept & 1 AND h.series_id = r.series_id AND h.run_id = p.run_id
+      )
+  )
 ),
 cut AS MATERIALIZED (
   SELECT p.id, count(DISTINCT b.bucket_start) AS buckets,
@@ -471,7 +510,7 @@ cut AS MATERIALIZED (
 SELECT p.window_id, p.run_id, p.fault, p.target,
   strftime('%Y-%m-%dT%H:%M:%SZ', p.start_ns / 1000000000, 'unixepoch') AS start_utc,
   strftime('%Y-%m-%dT%H:%M:%SZ', p.end_ns / 1000000000, 'unixepoch') AS end_utc,
-  coalesce(max(requests) FILTER (WHERE x.phase = 0), 0.0) AS requests_before,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 0), CASE WHEN m.id IS NULL THEN 0.0 END) AS requests_before,
   max(error_rate) FILTER (WHERE x.phase = 0) AS error_rate_before,
   max(avg_latency_ms) FILTER (WHERE x.phase = 0) AS avg_latency_ms_before,
   max(p50_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p50_latency_ms_before,
@@ -480,7 +519,7 @@ SELECT p.window_id, p.run_id, p.fault, p.target,
   max(avg_net_latency_ms) FILTER (WHERE x.phase = 0) AS avg_net_latency_ms_before,
   max(net_p99_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p99_net_latency_ms_before,
   max(cost_usd) FILTER (WHERE x.phase = 0) AS cost_usd_before,
-  coalesce(max(requests) FILTER (WHERE x.phase = 1), 0.0) AS requests_during,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 1), CASE WHEN m.id IS NULL THEN 0.0 END) AS requests_during,
   max(error_rate) FILTER (WHERE x.phase = 1) AS error_rate_during,
   max(avg_latency_ms) FILTER (WHERE x.phase = 1) AS avg_latency_ms_during,
   max(p50_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p50_latency_ms_during,
@@ -489,7 +528,7 @@ SELECT p.window_id, p.run_id, p.fault, p.target,
   max(avg_net_latency_ms) FILTER (WHERE x.phase = 1) AS avg_net_latency_ms_during,
   max(net_p99_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p99_net_latency_ms_during,
   max(cost_usd) FILTER (WHERE x.phase = 1) AS cost_usd_during,
-  coalesce(max(requests) FILTER (WHERE x.phase = 2), 0.0) AS requests_after,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 2), CASE WHEN m.id IS NULL THEN 0.0 END) AS requests_after,
   max(error_rate) FILTER (WHERE x.phase = 2) AS error_rate_after,
   max(avg_latency_ms) FILTER (WHERE x.phase = 2) AS avg_latency_ms_after,
   max(p50_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p50_latency_ms_after,
@@ -498,12 +537,13 @@ SELECT p.window_id, p.run_id, p.fault, p.target,
   max(avg_net_latency_ms) FILTER (WHERE x.phase = 2) AS avg_net_latency_ms_after,
   max(net_p99_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p99_net_latency_ms_after,
   max(cost_usd) FILTER (WHERE x.phase = 2) AS cost_usd_after,
-  coalesce(max(x.requests) FILTER (WHERE x.phase = 3), 0.0) AS straddling,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 3), CASE WHEN m.id IS NULL THEN 0.0 END) AS straddling,
   c.edges * 1.0 / c.buckets AS edge_share,
-  CASE WHEN r.number = 1 THEN 0.0 ELSE max(r.bucket_start * 1000000000 - p.end_ns, 0) / 1e9 END AS recovery_s
+  CASE WHEN p.after_from_ns <= p.until_ns THEN max(r.bucket_start * 1000000000 - p.end_ns, 0) / 1e9 END AS recovery_s
 FROM period AS p LEFT JOIN phase AS x ON x.id = p.id
   LEFT JOIN recovery AS r ON r.id = p.id
   LEFT JOIN cut AS c ON c.id = p.id
+  LEFT JOIN missed AS m ON m.id = p.id
 GROUP BY p.id;
 
 -- Changes of state, in order of time; several of one instant in the order
@@ -511,7 +551,7 @@ GROUP BY p.id;
 CREATE VIEW circuits AS
 WITH sighting AS (
   SELECT *, coalesce(lag(state) OVER (
-    PARTITION BY run_id, service, circuit
+    PARTITION BY run_id, service, instance, circuit
     ORDER BY at_ns, CASE from_state WHEN 'closed' THEN 1 WHEN 'open' THEN 2 WHEN 'half_open' THEN 3 ELSE 4 END, state
   ), 'closed') AS earlier
   FROM circuit_state
@@ -521,50 +561,56 @@ SELECT run_id, circuit,
   at_ns,
   CASE WHEN from_state NOT IN ('', state) THEN from_state ELSE earlier END AS from_state,
   state AS to_state,
-  service
+  service, instance
 FROM sighting WHERE state <> earlier OR from_state NOT IN ('', state);
 
 CREATE VIEW circuit_totals AS
 WITH sighting AS (
-  SELECT *, coalesce(lag(state) OVER forth, 'closed') AS earlier, lead(at_ns) OVER forth AS next_ns,
-    row_number() OVER forth AS number, count(*) OVER (PARTITION BY run_id, service, circuit) AS sightings
-  FROM (
-    SELECT *, CASE from_state WHEN 'closed' THEN 1 WHEN 'open' THEN 2 WHEN 'half_open' THEN 3 ELSE 4 END AS rank FROM circuit_state
+  SELECT *, coalesce(lag(state) OVER forth, 'closed') AS earlier, lead(at_ns) OVER forth IS NULL AS is_last, row_number() OVER forth AS number
+  FROM circuit_state
+  WINDOW forth AS (
+    PARTITION BY run_id, service, instance, circuit
+    ORDER BY at_ns, CASE from_state WHEN 'closed' THEN 1 WHEN 'open' THEN 2 WHEN 'half_open' THEN 3 ELSE 4 END, state
   )
-  WINDOW forth AS (PARTITION BY run_id, service, circuit ORDER BY at_ns, rank, state)
+),
+-- Many say their state with every call: what remains is few.
+change AS MATERIALIZED (
+  SELECT *, CASE WHEN from_state NOT IN ('', state) THEN from_state WHEN state <> earlier THEN earlier END AS changed_from
+  FROM sighting WHERE state <> earlier OR from_state NOT IN ('', state) OR is_last
 ),
 looked_ahead AS (
-  SELECT *, CASE WHEN from_state NOT IN ('', state) THEN from_state WHEN state <> earlier THEN earlier END AS changed_from,
+  SELECT *, lead(at_ns) OVER (PARTITION BY run_id, service, instance, circuit ORDER BY number) AS next_ns,
     min(CASE WHEN state = 'closed' THEN at_ns END) OVER (
-      PARTITION BY run_id, service, circuit ORDER BY number DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      PARTITION BY run_id, service, instance, circuit ORDER BY number DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS closed_ns
-  FROM sighting
+  FROM change
 ),
 total AS (
-  SELECT run_id, service, circuit,
+  SELECT run_id, service, instance, circuit,
     count(*) FILTER (WHERE state = 'open' AND changed_from <> 'half_open') AS trips,
     count(*) FILTER (WHERE state = 'open' AND changed_from = 'half_open') AS reopened,
     -- Open when last seen: until when is not known.
     CASE WHEN sum(state = 'open') = 0 THEN 0.0 ELSE sum(next_ns - at_ns) FILTER (WHERE state = 'open') / 1e9 END AS open_s,
     sum(closed_ns - at_ns) FILTER (WHERE state = 'open' AND changed_from <> 'half_open') / 1e9
       / count(closed_ns) FILTER (WHERE state = 'open' AND changed_from <> 'half_open') AS recovery_s,
-    max(state) FILTER (WHERE number = sightings) AS state
-  FROM looked_ahead GROUP BY run_id, service, circuit
+    max(state) FILTER (WHERE is_last) AS state
+  FROM looked_ahead GROUP BY run_id, service, instance, circuit
 ),
 refused AS MATERIALIZED (
-  SELECT s.run_id, s.service, d.value AS circuit, count(*) AS rejected
+  SELECT s.run_id, s.service, coalesce(i.value, '') AS instance, d.value AS circuit, count(*) AS rejected
   FROM request AS r JOIN series AS s ON s.series_id = r.series_id JOIN dictionary AS d ON d.id = r.circuit
-  WHERE r.kept & 2 AND r.circuit IS NOT NULL AND s.outcome = 'circuit_open'
-  GROUP BY s.run_id, s.service, d.value
+    LEFT JOIN dictionary AS i ON i.id = r.instance
+  WHERE r.kept & 4 AND r.circuit IS NOT NULL AND s.outcome = 'circuit_open'
+  GROUP BY s.run_id, s.service, i.value, d.value
 ),
 named AS (
-  SELECT run_id, service, circuit FROM total UNION SELECT run_id, service, circuit FROM refused
+  SELECT run_id, service, instance, circuit FROM total UNION SELECT run_id, service, instance, circuit FROM refused
 )
-SELECT n.run_id, n.service, n.circuit, coalesce(t.trips, 0) AS trips, coalesce(t.reopened, 0) AS reopened,
+SELECT n.run_id, n.service, n.circuit, n.instance, coalesce(t.trips, 0) AS trips, coalesce(t.reopened, 0) AS reopened,
   t.open_s, t.recovery_s, coalesce(r.rejected, 0) AS rejected, t.state
 FROM named AS n
-  LEFT JOIN total AS t ON t.run_id = n.run_id AND t.service = n.service AND t.circuit = n.circuit
-  LEFT JOIN refused AS r ON r.run_id = n.run_id AND r.service = n.service AND r.circuit = n.circuit;
+  LEFT JOIN total AS t ON t.run_id = n.run_id AND t.service = n.service AND t.instance = n.instance AND t.circuit = n.circuit
+  LEFT JOIN refused AS r ON r.run_id = n.run_id AND r.service = n.service AND r.instance = n.instance AND r.circuit = n.circuit;
 
 CREATE VIEW evaluations AS
 SELECT run_id, at_ns, session_id, name, label, score, accepted, source,
