@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // FaultWindows is the answer to: when were faults injected?
@@ -31,6 +33,10 @@ type FaultWindow struct {
 
 // AskFaultWindows reads every fault window of the file.
 func AskFaultWindows(ctx context.Context, tx *sql.Tx) (*FaultWindows, error) {
+	const firstWithWindows = 3 // schema
+	if err := storage.CheckSchema(ctx, tx, firstWithWindows); err != nil {
+		return nil, fmt.Errorf("read fault windows: %w", err)
+	}
 	const query = `SELECT window_id, run_id, fault, target, start_utc, end_utc, start_ns, end_ns, source, experiment_id, requests
 		FROM fault_windows ORDER BY start_ns, end_ns, window_id`
 	rows, err := tx.QueryContext(ctx, query)

@@ -274,12 +274,47 @@ func TestImportBesideAWriter(t *testing.T) {
 	require.EqualValues(t, 51, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'folded'"))
 }
 
+// TestImportOfMany does not keep a collector from writing, and more are refused.
+func TestImportOfMany(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	windows := make([]aggregator.FaultWindow, MaxImportedWindows+1)
+	for i := range windows {
+		windows[i] = aggregator.FaultWindow{Fault: "latency", Target: fmt.Sprint(i % 7), StartUnixNano: int64(i), EndUnixNano: int64(i)}
+	}
+	_, err := ImportFaultWindows(t.Context(), o.Path, windows)
+	require.ErrorContains(t, err, "100001 are too many, must be at most 100000")
+	done := make(chan error, 1)
+	go func() {
+		n, err := ImportFaultWindows(t.Context(), o.Path, windows[1:])
+		if err == nil && n != MaxImportedWindows {
+			err = fmt.Errorf("%d windows are new", n)
+		}
+		done <- err
+	}()
+	for i, imported := 0, false; !imported; i++ {
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, request(byte(i), 0))))
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+			imported = true
+		default:
+		}
+	}
+	n, err := ImportFaultWindows(t.Context(), o.Path, windows[:windowsPerInsert+2])
+	require.NoError(t, err)
+	require.Equal(t, 1, n, "the first one is new")
+	require.EqualValues(t, len(windows), one[int64](t, o.Path, "SELECT count(*) FROM fault_window"))
+}
+
 func TestImportIsAllOrNothing(t *testing.T) {
 	o := testOptions(t)
 	require.NoError(t, openStore(t, o).Close())
 	_, err := ImportFaultWindows(t.Context(), o.Path, []aggregator.FaultWindow{{Fault: "a", EndUnixNano: 1}, {Fault: "b", StartUnixNano: 2, EndUnixNano: 1}})
 	require.ErrorIs(t, err, errWindowOrder)
 	require.ErrorContains(t, err, `fault window 2 ("b")`)
+	_, err = ImportFaultWindows(t.Context(), o.Path, []aggregator.FaultWindow{{Fault: "b", EndUnixNano: 1}, {Fault: "a", StartUnixNano: 2, EndUnixNano: 1}})
+	require.ErrorContains(t, err, `fault window 2 ("a")`, "counted as they are given")
 	require.Zero(t, one[int64](t, o.Path, "SELECT count(*) FROM fault_window"))
 }
 

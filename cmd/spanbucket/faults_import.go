@@ -16,8 +16,13 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// maxImportBytes bounds what is read at once: some hundred thousand windows.
-const maxImportBytes = 16 << 20
+const (
+	// maxImportBytes bounds what is read at once: more than
+	// storage.MaxImportedWindows, unless they have long names.
+	maxImportBytes = 16 << 20
+	// maxPrintedProblems bounds what is said of one file.
+	maxPrintedProblems = 100
+)
 
 var windowFormats = []string{"csv", "json"}
 
@@ -41,7 +46,8 @@ JSON object per line; - is standard input. The columns, in any order:
   run_id              the run it was injected into (optional; default: any)
   experiment_id       the experiment it belongs to (optional)
 
-A file with a row that is wrong is refused as a whole. A window that is there
+A file has at most 100,000 windows. One with a row that is wrong is refused as a
+whole. A window that is there
 already stays as it is. A collector may be writing to the file meanwhile.`,
 		Example: `  spanbucket faults import windows.csv --db spanbucket.db
   chaos-tool history | spanbucket faults import - --from json --db spanbucket.db`,
@@ -97,14 +103,20 @@ func (p *program) importFaults(ctx context.Context, name, from, db string) (*imp
 		return nil, err
 	}
 	windows, problems := parseWindows(text, format)
-	for _, problem := range problems {
+	for _, problem := range problems[:min(len(problems), maxPrintedProblems)] {
 		fmt.Fprintf(p.stderr, "%s\n", clean(name+":"+problem.String()))
+	}
+	if n := len(problems) - maxPrintedProblems; n > 0 {
+		fmt.Fprintf(p.stderr, "and %s more\n", count(int64(n)))
 	}
 	if n := int64(len(problems)); n > 0 {
 		return nil, usageError{fmt.Errorf("%s: %s %s, nothing was taken in", name, count(n), plural(n, "problem"))}
 	}
 	if len(windows) == 0 {
 		return nil, fmt.Errorf("%s: %w", name, errNoData)
+	}
+	if n := len(windows); n > storage.MaxImportedWindows {
+		return nil, usageError{fmt.Errorf("%s: %s windows, must be at most %s; split it", name, count(int64(n)), count(storage.MaxImportedWindows))}
 	}
 	different := distinct(windows)
 	added, err := storage.ImportFaultWindows(ctx, db, different)

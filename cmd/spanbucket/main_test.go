@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,9 @@ var update = flag.Bool("update", false, "write the outputs that the scripts expe
 
 // nowVariable sets the clock of the program under test.
 const nowVariable = "SPANBUCKET_TEST_NOW"
+
+// olderSchemas is where the steps of the schema are; scripts run elsewhere.
+var olderSchemas, _ = filepath.Abs("../../storage/migrations")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"spanbucket": scripted})
@@ -68,7 +72,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ESC", "\x1b")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage, "openfile": openFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage, "openfile": openFile,
+			"makeolder": makeOlder, "manywindows": manyWindows},
 	})
 }
 
@@ -106,4 +111,36 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 	defer db.Close()
 	_, err = db.Exec(args[1])
 	ts.Check(err)
+}
+
+// makeOlder is the command "makeolder FILE": an empty file of schema 1.
+func makeOlder(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: makeolder FILE")
+	}
+	first, err := os.ReadFile(filepath.Join(olderSchemas, "0001_initial.sql"))
+	ts.Check(err)
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec(string(first) + `; PRAGMA application_id = 1399865963; PRAGMA user_version = 1;
+		INSERT INTO meta (key, value) VALUES ('schema_version', '1'), ('version', '0'), ('histogram_precision_bits', '6'),
+			('settle_after_s', '60'), ('max_series', '5'), ('headline_category', 'client'), ('writer_id', 'x'),
+			('widths', '[{"width_s": 1, "retention_s": 0, "detail": "series"}]')`)
+	ts.Check(err)
+}
+
+// manyWindows is the command "manywindows FILE WINDOWS LINE": a CSV file with so
+// many windows, each of them LINE with its number in the place of N.
+func manyWindows(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: manywindows FILE WINDOWS LINE")
+	}
+	windows, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text := []byte("fault,start,end\n")
+	for i := range windows {
+		text = append(text, strings.ReplaceAll(args[2], "N", strconv.Itoa(i+1))+"\n"...)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
 }

@@ -62,7 +62,7 @@ func (d *windowDecoder) objects() error {
 			}
 			return nil
 		default:
-			return fmt.Errorf("%v: must be an array of objects, or one object per line", token)
+			return fmt.Errorf("%.40s: must be an array of objects, or one object per line", fmt.Sprint(token))
 		}
 	}
 }

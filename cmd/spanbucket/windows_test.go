@@ -89,6 +89,7 @@ func TestFaultsOfWindowsAreNamed(t *testing.T) {
 		{"another document", "json", "{\"windows\": []}\n", `1: "windows": is no column; must be one of fault, start, end, start_ns, end_ns, target, run_id, experiment_id` + "\n" +
 			`1: fault: "": must name the fault` + "\n1: start: none: must be given, either so or as start_ns\n1: end: none: must be given, either so or as end_ns"},
 		{"no object", "json", "[\n5]", "2: 5: must be an array of objects, or one object per line; nothing is read after it"},
+		{"a long text", "json", `"` + strings.Repeat("é", 5000) + `"`, "1: " + strings.Repeat("é", 40) + ": must be an array of objects, or one object per line; nothing is read after it"},
 		{"an array in an array", "json", "[[]]", "1: [: must be an array of objects, or one object per line; nothing is read after it"},
 		{"JSON that breaks off", "json", "[\n", "1: unexpected EOF; nothing is read after it"},
 		{"JSON that goes on", "json", "[]\n]", "2: the file must end with the array; nothing is read after it"},
