@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -173,6 +174,9 @@ func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, k
 	}
 }
 
+// decisions are those on a tool call that the file admits.
+var decisions = [...]string{"accept", "reject", "auto", "modify"}
+
 // setSessionColumns sets what says how a span belongs to a session or a tool
 // call.
 func (k *keeper) setSessionColumns(r *aggregator.Request) {
@@ -184,7 +188,9 @@ func (k *keeper) setSessionColumns(r *aggregator.Request) {
 	if r.ToolCallID != "" {
 		row.set(columnToolCallID, k.clean(r.ToolCallID))
 	}
-	k.text(columnDecision, r.Decision)
+	if slices.Contains(decisions[:], r.Decision) {
+		k.text(columnDecision, r.Decision)
+	}
 	k.text(columnDecisionSource, r.DecisionSource)
 }
 

@@ -51,21 +51,32 @@ func Relations(ctx context.Context, q Querier) (relations []Relation, err error)
 
 // EmbeddedRelations returns the relations of a file that this program would
 // write.
-func EmbeddedRelations(ctx context.Context) (_ []Relation, err error) {
+func EmbeddedRelations(ctx context.Context) (relations []Relation, err error) {
+	err = withEmptyFile(ctx, SchemaVersion, func(db *sql.DB) (err error) {
+		relations, err = Relations(ctx, db)
+		return err
+	})
+	return relations, err
+}
+
+// withEmptyFile calls read with a database in memory of the given schema.
+func withEmptyFile(ctx context.Context, schema int64, read func(*sql.DB) error) error {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
-		return nil, fmt.Errorf("read schema: %w", err)
+		return fmt.Errorf("read schema: %w", err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1) // every connection would have its own database
-	for version := int64(1); version <= SchemaVersion; version++ {
-		step, err := migrationStep(version)
-		if err != nil {
-			return nil, fmt.Errorf("read schema: %w", err)
+	for version := int64(1); version <= schema && err == nil; version++ {
+		var step string
+		if step, err = migrationStep(version); err == nil {
+			_, err = db.ExecContext(ctx, step)
 		}
-		if _, err := db.ExecContext(ctx, step); err != nil {
-			return nil, fmt.Errorf("read schema: step %d: %w", version, err)
+		if err != nil {
+			err = fmt.Errorf("read schema: step %d: %w", version, err)
 		}
 	}
-	return Relations(ctx, db)
+	if err == nil {
+		err = read(db)
+	}
+	return errors.Join(err, db.Close())
 }

@@ -460,6 +460,21 @@ func TestStatementsDoNotGrow(t *testing.T) {
 	require.EqualValues(t, n, one[int64](t, o.Path, "SELECT count(*) FROM request"))
 }
 
+// TestOnlyDecisionsAreDecisions: nothing else is stored as one.
+func TestOnlyDecisionsAreDecisions(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	var requests []aggregator.Request
+	for i, decision := range []string{"accept", "reject", "auto", "modify", "Accept", "perhaps"} {
+		r := request(byte(i), 0)
+		r.Decision, r.Details = decision, everyDetail
+		requests = append(requests, r)
+	}
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
+	require.Equal(t, []string{"accept", "reject", "auto", "modify", "none", "none"},
+		texts(t, o.Path, "SELECT coalesce(decision, 'none') FROM requests ORDER BY span_id"))
+}
+
 // TestZeroIsNotNone: a span that says 0 differs from one that does not say.
 func TestZeroIsNotNone(t *testing.T) {
 	o := testOptions(t)

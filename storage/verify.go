@@ -99,7 +99,7 @@ func (v *verifier) verify(ctx context.Context) error {
 		relation string
 		run      func(context.Context) error
 	}{
-		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"meta", v.checkMeta}, {"run", v.checkRuns},
+		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"sqlite", v.checkSchema}, {"meta", v.checkMeta}, {"run", v.checkRuns},
 		{"series", v.checkSeries}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
 		{"ledger", v.checkLedger}, {"request", v.checkRequests},
 	} {
@@ -125,6 +125,7 @@ const (
 	ruleReadable   = "can be read"
 	ruleIntegrity  = "SQLite's integrity check finds nothing"
 	ruleReference  = "refers to a row that exists"
+	ruleSchema     = "is there as in every file of its schema"
 	ruleMeta       = "says what a reader must know"
 	ruleVersion    = "is a version from 1 to that in meta"
 	ruleKnown      = "is a known name"
@@ -154,6 +155,13 @@ const (
 	ruleIDBytes     = "is an id of as many bytes as it should have"
 	ruleCopy        = "tells spans without ids apart"
 	ruleKept        = "says what the row is kept for"
+	ruleKeptFaults  = "has 4 where a fault touched the span or it names a circuit, and only there"
+	ruleSessionOnly = "is NULL where the span is kept neither as a request nor for sessions"
+	ruleCircuitOnly = "is NULL where the span is not kept as a request and names no circuit"
+	ruleTooLong     = "is not more than 24 h"
+	ruleStart       = "is after 1970 began"
+	ruleNotEmpty    = "is not empty"
+	ruleCounted     = "a bucket counts at least the rows that lie in it"
 	ruleMarked      = "says whether a fault touched the span"
 	ruleSeriesKind  = "is that of the series"
 	ruleRequestOnly = "is NULL where the span is not kept as a request"

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -55,6 +57,9 @@ func idRule(column string, size int) rowRule {
 	return rowRule{column, ruleIDBytes, fmt.Sprintf("length(%s) <> %d", column, size), strconv.Itoa(size) + " bytes"}
 }
 
+// maxDurationNano is the longest usable duration.
+const maxDurationNano = 24 * int64(time.Hour)
+
 // requestRules are the rules for rows of request.
 var requestRules = func() *tableRules {
 	t := &tableRules{
@@ -66,14 +71,23 @@ var requestRules = func() *tableRules {
 			{"series_id", ruleReference, "NOT known", "a row in series"},
 			idRule("span_id", 8), idRule("trace_id", 16), idRule("parent_span_id", 8),
 			{"kind", ruleKnown, fmt.Sprintf("kind NOT BETWEEN 0 AND %d", aggregator.NumKinds-1), "a kind"},
+			{"start_ns", ruleStart, "start_ns <= 0", "more than 0"},
 			{"duration_ns", rulePositive, "duration_ns < -1", "0 or more, or -1"},
+			{"duration_ns", ruleTooLong, fmt.Sprintf("duration_ns > %d", maxDurationNano), "86400000000000 or less"},
+			{"ttft_ns", ruleTooLong, fmt.Sprintf("ttft_ns > %d", maxDurationNano), "86400000000000 or less"},
 			{"copy", ruleCopy, "copy < 0 OR (copy > 0) <> (span_id = zeroblob(8) OR trace_id = zeroblob(16))",
 				"0, or a number from 1 on for a span without ids"},
 			{"kept", ruleKept, "kept NOT BETWEEN 1 AND 7", "1 to 7"},
 			{"role", ruleKnown, fmt.Sprintf("role NOT BETWEEN 1 AND %d", aggregator.RoleToolWait), "a role"},
 			{"marked", ruleMarked, fmt.Sprintf("marked <> 1 OR coalesce(marked, 0) <> (fault <> '' AND category <> '%s') AND fault <> '%s'",
 				aggregator.CategoryFault, aggregator.Overflow), "1 for spans with a fault that are not of its injector, else NULL"},
+			{"kept", ruleKeptFaults, "(kept & 4 <> 0) <> (marked IS NOT NULL OR circuit IS NOT NULL)", "the sum with 4, or without"},
 			{"kind", ruleSeriesKind, kindBroken(), "the kind of the series"},
+			{"decision", ruleKnown, "decision IS NOT NULL AND (SELECT value FROM dictionary AS d WHERE d.id = decision) NOT IN ('" +
+				strings.Join(decisions[:], "', '") + "')", strings.Join(decisions[:], ", ")},
+			{"instance", ruleCircuitOnly, "kept & 1 = 0 AND circuit IS NULL AND instance IS NOT NULL", "NULL"},
+			{"session_id", ruleNotEmpty, "session_id = ''", "a text or NULL"},
+			{"tool_call_id", ruleNotEmpty, "tool_call_id = ''", "a text or NULL"},
 		},
 	}
 	for _, c := range []requestColumn{
@@ -90,6 +104,10 @@ var requestRules = func() *tableRules {
 			name, ruleReference,
 			name + " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM dictionary AS d WHERE d.id = " + name + ")", "a row in dictionary",
 		})
+	}
+	for _, c := range []requestColumn{columnRole, columnSession, columnToolCallID, columnDecision, columnDecisionSource} {
+		name := requestColumnNames[c]
+		t.rules = append(t.rules, rowRule{name, ruleSessionOnly, "kept & 3 = 0 AND " + name + " IS NOT NULL", "NULL"})
 	}
 	for c := firstRequestOnly; c < numRequestColumns; c++ {
 		name := requestColumnNames[c]
@@ -109,8 +127,13 @@ func kindBroken() string {
 	return "series_kind IN (SELECT column2 FROM " + all + ") AND (kind, series_kind) NOT IN " + all
 }
 
-// eventRules are the rules for what spans tell besides.
+// eventRules are the rules for what spans tell besides. Names of faults,
+// circuits and evaluations may be empty: the span does not say.
 var eventRules = []*tableRules{
+	{
+		table: "dictionary", from: "dictionary", row: "'id=' || id",
+		rules: []rowRule{{"value", ruleNotEmpty, "value = ''", "a text"}},
+	},
 	{
 		table: "fault_window", from: "fault_window", row: "'source=' || source || ' start_ns=' || start_ns",
 		rules: []rowRule{
@@ -236,10 +259,44 @@ func (v *verifier) checkRequestCounts(ctx context.Context) error {
 			Stored: fmt.Sprintf("%d rows", have), Expected: fmt.Sprintf("%d or less", spans),
 		})
 	})
-	if err != nil || over || rows <= folded || v.broken["ledger"] {
+	if err != nil || over {
+		return err
+	}
+	if err := v.checkRowsOfBuckets(ctx); err != nil || rows <= folded || v.broken["ledger"] {
 		return err
 	}
 	return v.report(Problem{
 		Relation: "request", Rule: ruleOneRow, Stored: fmt.Sprintf("%d rows", rows), Expected: fmt.Sprintf("%d or less", folded),
 	})
+}
+
+// checkRowsOfBuckets: what a bucket of the finest width with series counts are
+// the requests in it, and those that were not kept.
+func (v *verifier) checkRowsOfBuckets(ctx context.Context) error {
+	i := slices.IndexFunc(v.meta.Widths, func(w Width) bool { return w.Detail == DetailSeries })
+	if i < 0 || v.broken[seriesTable.name] {
+		return nil
+	}
+	w := v.meta.Widths[i]
+	var newest sql.NullInt64
+	if err := v.tx.QueryRowContext(ctx, "SELECT max(bucket_start) FROM headline_bucket").Scan(&newest); err != nil {
+		return err
+	}
+	const query = `SELECT r.series_id, r.bucket_start, r.n, coalesce(b.requests, 0)
+		FROM (
+			SELECT series_id, start_ns / 1000000000 / ?1 * ?1 AS bucket_start, count(*) AS n FROM request
+			WHERE kept & 1 GROUP BY 1, 2
+		) AS r
+			LEFT JOIN series_bucket AS b ON b.width_s = ?1 AND b.bucket_start = r.bucket_start AND b.series_id = r.series_id
+		WHERE r.n > coalesce(b.requests, 0) AND r.bucket_start >= ?2`
+	return eachRow(ctx, v.tx, query, func(rows *sql.Rows) error {
+		var series, start, n, requests int64
+		if err := rows.Scan(&series, &start, &n, &requests); err != nil {
+			return err
+		}
+		return v.report(Problem{
+			Relation: seriesTable.name, Row: fmt.Sprintf("width_s=%d bucket_start=%d series_id=%d", w.Seconds, start, series),
+			Column: "requests", Rule: ruleCounted, Stored: fmt.Sprint(requests), Expected: fmt.Sprintf("%d or more", n),
+		})
+	}, w.Seconds, keptFrom(w, newest.Int64))
 }

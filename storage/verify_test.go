@@ -81,6 +81,7 @@ func detailedRequest(o aggregator.Observation, n int) aggregator.Request {
 		r.ToolCallID, r.Decision = fmt.Sprint("call-", n), "accept"
 	}
 	if n%100 == 1 {
+		r.Circuit, r.Instance = "payments", "pod-1"
 		r.Circuits = []aggregator.CircuitState{{Circuit: "payments", AtUnixNano: o.StartUnixNano, State: aggregator.CircuitOpen}}
 		r.Evaluations = []aggregator.Evaluation{{AtUnixNano: o.StartUnixNano, Name: "helpful", Verdict: aggregator.VerdictAccepted}}
 	}
@@ -161,6 +162,38 @@ func TestVerifyNamesEachProblem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestVerifyLetsTheLimitsThrough: what lies just inside of them is fine.
+func TestVerifyLetsTheLimitsThrough(t *testing.T) {
+	for _, p := range verify(t, copyOfGood(t,
+		"UPDATE request SET duration_ns = 86400000000000, ttft_ns = 86400000000000 WHERE "+aRequest("marked IS NULL"),
+		"UPDATE request SET duration_ns = 0 WHERE "+aRequest("duration_ns > 0 AND marked = 1"),
+		"UPDATE request SET duration_ns = -1 WHERE "+aRequest("duration_ns > 0 AND copy = 1"),
+		"UPDATE request SET start_ns = 1, kept = 2 | (kept & 4), ttft_ns = NULL, span_name = NULL, status_code = NULL WHERE "+aRequest("kept = 3"),
+		"UPDATE request SET weight_micro = 1, message_count = 0, cost_nano_usd = 0, resend_count = 0, role = 4 WHERE "+aRequest("kept = 1"),
+		"UPDATE evaluation SET at_ns = 1, name = '', score = -1e300",
+		"UPDATE circuit_state SET circuit = '', from_state = 'half_open' WHERE at_ns = (SELECT min(at_ns) FROM circuit_state)",
+		"UPDATE fault_window SET end_ns = start_ns, fault = ''",
+		"UPDATE run SET config_json = '{}', attributes = NULL, pinned = 1",
+		"UPDATE meta SET value = '0' WHERE key = 'fault_gap_ns'",
+		"CREATE VIEW of_my_own AS SELECT 1 AS one",
+		"DELETE FROM request WHERE kept = 7",
+	)) {
+		t.Error(p)
+	}
+}
+
+// TestVerifyWithoutATable names it, and does not fail for what follows.
+func TestVerifyWithoutATable(t *testing.T) {
+	for _, table := range []string{"request", "evaluation", "fault_window", "ledger", "meta", "series_bucket"} {
+		problems := verify(t, copyOfGood(t, "DROP TABLE "+table))
+		if !slices.ContainsFunc(problems, func(p storage.Problem) bool {
+			return p.Relation == table && p.String() == table+": is there as in every file of its schema: stored none, expected the table of schema 3"
+		}) {
+			t.Errorf("%s: got %v", table, problems)
+		}
 	}
 }
 
