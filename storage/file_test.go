@@ -20,7 +20,7 @@ func TestMigrationsArePinned(t *testing.T) {
 	pinned := map[string]string{
 		"0001_initial.sql":  "4db82e065b1a9ce89b7daa087d7564b33915e28f9fec90813cc16185fc49474f",
 		"0002_requests.sql": "45e0dafa45157881c2a8831d5da2254c1a533449ebefe39703d4eb66e2563f66",
-		"0003_activity.sql": "7d77c320abfd96edbbbf2ee6a9d8c0570a9792c0ebd02b97479ce0fc42e78d0d",
+		"0003_activity.sql": "deeda642fa3f16b7fb8c5e95ecacf54875ac4033fbd39a19286e017545529304",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)

@@ -142,17 +142,24 @@ WITH span AS MATERIALIZED (
   SELECT run_id, service, session_id, min(coalesce(trace_id, '')), min(start_ns), min(start_ns), 0, 0, 0, 1
   FROM tool_call_spans WHERE session_id <> '' GROUP BY run_id, service, session_id, call_id
 ),
+-- The sessions with agents; most have none.
+led AS MATERIALIZED (SELECT DISTINCT run_id, service, session_id FROM span WHERE turns),
 opened AS (
-  SELECT *, turns AND coalesce(start_ns >= max(CASE WHEN turns THEN end_ns END) OVER (
-    PARTITION BY run_id, service, session_id ORDER BY start_ns, turns DESC, end_ns DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  SELECT *, coalesce(start_ns >= max(end_ns) OVER (
+    PARTITION BY run_id, service, session_id ORDER BY start_ns, end_ns DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
   ), 1) AS opens
-  FROM span
+  FROM span WHERE turns
 ),
 numbered AS (
   SELECT *, sum(opens) OVER (PARTITION BY run_id, service, session_id ORDER BY start_ns, turns DESC, end_ns DESC) AS turn
-  FROM opened
+  FROM (
+    SELECT * FROM opened
+    UNION ALL
+    SELECT s.*, 0 FROM span AS s CROSS JOIN led AS l
+    WHERE l.run_id = s.run_id AND l.service = s.service AND l.session_id = s.session_id AND NOT s.turns AND (s.requests OR s.calls)
+  )
 ),
-of_agents AS MATERIALIZED (
+of_agents AS (
   SELECT run_id, service, session_id, '' AS trace_id,
     min(start_ns) FILTER (WHERE turns) AS start_ns, max(end_ns) FILTER (WHERE turns) AS end_ns,
     sum(requests) AS requests, sum(calls) AS tool_calls
@@ -164,9 +171,8 @@ of_traces AS (
     sum(requests) AS requests, sum(calls) AS tool_calls
   FROM (
     SELECT s.*
-    FROM span AS s LEFT JOIN (SELECT DISTINCT run_id, service, session_id FROM of_agents) AS a
-      ON a.run_id = s.run_id AND a.service = s.service AND a.session_id = s.session_id
-    WHERE a.session_id IS NULL
+    FROM span AS s LEFT JOIN led AS l ON l.run_id = s.run_id AND l.service = s.service AND l.session_id = s.session_id
+    WHERE l.session_id IS NULL
   )
   GROUP BY run_id, service, session_id, trace_id HAVING max(works)
 ),
@@ -193,17 +199,20 @@ SELECT 50.0 AS base, 25.0 AS tool_success, 15.0 AS tool_failure, 10.0 AS accepta
 
 CREATE VIEW sessions AS
 WITH session AS MATERIALIZED (
-  SELECT s.run_id, s.service, r.session_id,
-    min(r.start_ns) AS first_ns, max(r.start_ns + max(r.duration_ns, 0)) AS last_ns,
-    sum(h.category IS NOT NULL) AS requests,
-    sum(h.category IS NOT NULL AND s.outcome <> 'success') AS errors,
-    sum(r.input_tokens) AS input_tokens, sum(r.output_tokens) AS output_tokens, sum(r.cost_nano_usd) AS cost_nano_usd
-  FROM request AS r JOIN series AS s ON s.series_id = r.series_id
+  SELECT s.run_id, s.service, p.session_id, min(p.first_ns) AS first_ns, max(p.last_ns) AS last_ns,
+    sum(p.spans * (h.category IS NOT NULL)) AS requests,
+    sum(p.spans * (h.category IS NOT NULL AND s.outcome <> 'success')) AS errors,
+    sum(p.input_tokens) AS input_tokens, sum(p.output_tokens) AS output_tokens, sum(p.cost_nano_usd) AS cost_nano_usd
+  FROM (
+      -- Series are few: looked up once for all spans of one in a session.
+      SELECT series_id, session_id, count(*) AS spans, min(start_ns) AS first_ns, max(start_ns + max(duration_ns, 0)) AS last_ns,
+        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_nano_usd) AS cost_nano_usd
+      FROM request WHERE kept & 2 AND session_id <> '' GROUP BY series_id, session_id
+    ) AS p CROSS JOIN series AS s ON s.series_id = p.series_id
     LEFT JOIN (
       SELECT value AS category FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
     ) AS h ON h.category = s.category
-  WHERE r.kept & 2 AND r.session_id <> ''
-  GROUP BY s.run_id, s.service, r.session_id
+  GROUP BY s.run_id, s.service, p.session_id
 ),
 call AS MATERIALIZED (
   SELECT m.run_id, m.service, m.session_id, count(*) AS calls, sum(c.error) AS errors,
