@@ -10,8 +10,10 @@ type Request struct {
 	Known        Fact
 	ParentSpanID [8]byte
 	Role         Role
-	Instance     string // service instance, or host and process
-	SpanName     string
+	// Instance is the service instance, or host and process. Circuit breakers
+	// are its own.
+	Instance string
+	SpanName string
 	// ResponseModel is the model that answered.
 	ResponseModel string
 	Deployment    string
@@ -21,7 +23,8 @@ type Request struct {
 	StatusCode    int64
 	MessageCount  int64 // messages of the prompt
 	ToolCallID    string
-	// Decision on a tool call: accept, reject, auto or modify.
+	// Decision on a tool call: accept, reject, auto or modify. Others are not
+	// stored.
 	Decision       string
 	DecisionSource string
 	// InjectedDelayNano is how long an injected fault held the span up.
@@ -33,7 +36,7 @@ type Request struct {
 	Circuit string
 
 	// What the span tells besides; the slices are valid as long as the
-	// Request.
+	// Request. Their order does not matter.
 	Circuits    []CircuitState
 	Evaluations []Evaluation
 	Window      *FaultWindow // set on a span of a fault injector
