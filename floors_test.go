@@ -50,11 +50,16 @@ var floors = []floor{
 		why: "the error bound and the laws of merging are provable only of a value that stands alone",
 	},
 	{
+		room: "aggregator/dedup", banned: noClock,
+		why:     "a set of numbers that can be compared with a map: when it forgets, and where it is kept, others decide",
+		modules: map[string]string{"github.com/dchest/siphash": "SipHash-2-4"},
+	},
+	{
 		room: "aggregator", rooms: []string{"aggregator/histogram"}, banned: noClock,
 		why: "buckets, series and deltas are tested without a collector, a file or a clock",
 	},
 	{
-		room: "spans", rooms: []string{"aggregator"},
+		room: "spans", rooms: []string{"aggregator", "aggregator/dedup"},
 		why: "the only room that knows how instrumentation names things",
 		modules: map[string]string{
 			pdataPath:                    "what it reads",
@@ -63,7 +68,7 @@ var floors = []floor{
 		banned: map[string]string{"database/sql": "no SQL", "os": "no files", "net/http": "no network"},
 	},
 	{
-		room: "storage", rooms: []string{"aggregator", "aggregator/histogram"},
+		room: "storage", rooms: []string{"aggregator", "aggregator/dedup", "aggregator/histogram"},
 		why: "the only room that knows SQL, file paths and fsync; the command line uses it without a collector",
 		modules: map[string]string{
 			"modernc.org/sqlite":     "the engine, in Go",
@@ -204,6 +209,7 @@ func TestFloorsCanFail(t *testing.T) {
 	}
 	for room, names := range map[string][]string{
 		"aggregator/histogram": {"time", "go.uber.org/zap", modulePath + "/aggregator"},
+		"aggregator/dedup":     {"time", "database/sql", modulePath + "/storage"},
 		"aggregator":           {"time", "database/sql", pdataPath + "ptrace", modulePath + "/spans"},
 		"spans":                {"database/sql", "modernc.org/sqlite", collectorPath + "component", modulePath + "/storage"},
 		"storage":              {pdataPath + "ptrace", collectorPath + "component", "go.uber.org/zap", modulePath + "/spans", modulePath},

@@ -3,6 +3,7 @@ module github.com/spanbucket/spanbucketexporter
 go 1.26.0
 
 require (
+	github.com/dchest/siphash v1.2.3
 	github.com/gofrs/flock v0.13.0
 	github.com/google/go-cmp v0.7.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling v0.159.0
