@@ -12,7 +12,10 @@ import (
 // apply adds a group of batches to the rows in memory: as one delta; where a sum
 // might overflow, batch by batch; and of a batch where one might, span by span,
 // so that only the spans that do not fit are rejected.
-func (w *writer) apply(ctx context.Context, group []*waiting) error {
+func (w *writer) apply(ctx context.Context, group []*Batch) error {
+	if len(group) == 0 {
+		return nil
+	}
 	delta, err := w.merge(group)
 	if err == nil {
 		err = w.applyDelta(ctx, delta)
@@ -35,7 +38,7 @@ func (w *writer) apply(ctx context.Context, group []*waiting) error {
 }
 
 // applyBatch adds one batch of a group that does not fit as a whole.
-func (w *writer) applyBatch(ctx context.Context, b *waiting) error {
+func (w *writer) applyBatch(ctx context.Context, b *Batch) error {
 	err := w.applyDelta(ctx, b.Delta)
 	if err == nil {
 		return w.keepRequests(ctx, b)
@@ -46,7 +49,7 @@ func (w *writer) applyBatch(ctx context.Context, b *waiting) error {
 	return err
 }
 
-func (w *writer) merge(group []*waiting) (*aggregator.Delta, error) {
+func (w *writer) merge(group []*Batch) (*aggregator.Delta, error) {
 	if len(group) == 1 {
 		return group[0].Delta, nil
 	}
@@ -59,7 +62,7 @@ func (w *writer) merge(group []*waiting) (*aggregator.Delta, error) {
 	return w.merged, nil
 }
 
-func (w *writer) applySpans(ctx context.Context, b *waiting) error {
+func (w *writer) applySpans(ctx context.Context, b *Batch) error {
 	if !w.needsRequests(b) {
 		for o := range b.Observations {
 			if _, err := w.applySpan(ctx, o); err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrOtherWidths is returned by Open for a file with spans in buckets of other
@@ -46,11 +47,16 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 		{"max_series", strconv.Itoa(o.Limits.MaxSeries)},
 		{"fault_gap_ns", strconv.FormatInt(int64(o.FaultGap), 10)},
 		{"keep_requests", map[bool]string{true: "0", false: "1"}[o.DropRequests]},
+		{"dedup_window_s", strconv.FormatInt(int64(o.DedupWindow/time.Second), 10)},
+		{"dedup_max_spans", strconv.Itoa(o.DedupMaxSpans)},
 		{"writer_version", o.WriterVersion},
 	} {
 		if err := setMeta(ctx, conn, row[0], row[1]); err != nil {
 			return err
 		}
+	}
+	if err := describeFingerprints(ctx, conn, o); err != nil {
+		return err
 	}
 	if err := replaceConfiguredWindows(ctx, conn, o.FaultWindows); err != nil {
 		return err

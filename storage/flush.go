@@ -12,7 +12,7 @@ import (
 // flush writes what the transaction changed.
 func (w *writer) flush(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		w.flushRuns, w.flushFacts, w.flushSeries, w.flushBuckets, w.flushRequests, w.flushLedger, w.flushMeta,
+		w.flushRuns, w.flushFacts, w.flushSeries, w.flushBuckets, w.flushRequests, w.flushFingerprints, w.flushLedger, w.flushMeta,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -88,7 +88,9 @@ func (w *writer) flushLedger(ctx context.Context) error {
 		ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans`
 	received := int64(0)
 	for reason, spans := range w.pending.ledger {
-		received += spans
+		if received += spans; spans == 0 {
+			continue
+		}
 		if err := w.exec(ctx, addLedger, reason, spans); err != nil {
 			return fmt.Errorf("write ledger: %w", err)
 		}

@@ -23,7 +23,7 @@ type keeper struct {
 }
 
 // needsRequests tells whether the spans of a batch have to be read in full.
-func (w *writer) needsRequests(b *waiting) bool {
+func (w *writer) needsRequests(b *Batch) bool {
 	if b.Requests == nil {
 		return false
 	}
@@ -33,7 +33,7 @@ func (w *writer) needsRequests(b *waiting) bool {
 }
 
 // keepRequests keeps the spans that the delta of a batch folded.
-func (w *writer) keepRequests(ctx context.Context, b *waiting) error {
+func (w *writer) keepRequests(ctx context.Context, b *Batch) error {
 	if !w.needsRequests(b) {
 		return nil
 	}

@@ -80,6 +80,15 @@ type Options struct {
 	// FaultGap joins requests that a fault touched to one window where no more
 	// lies between them.
 	FaultGap time.Duration
+	// DedupWindow is how long a span is remembered after it arrived, so that a
+	// second delivery of it is not counted, and DedupMaxSpans how many spans
+	// are; 0 of either: none.
+	DedupWindow   time.Duration
+	DedupMaxSpans int
+	// DedupSecret makes the key of the fingerprints; empty: the key is random.
+	DedupSecret string
+	// MaxLetters bounds the dead letters; 0 means 1,000.
+	MaxLetters int
 	// WriterVersion is the version of the program, for meta.
 	WriterVersion string
 	// Now reads the clock; nil means time.Now.
@@ -87,6 +96,9 @@ type Options struct {
 	// OnCommit is called by the writer after every commit, in its goroutine;
 	// it must return soon. nil: nobody is told.
 	OnCommit func(Commit)
+	// OnLettersDue is called like OnCommit, about once a second, as long as
+	// dead letters are to be tried again. nil: nobody is told.
+	OnLettersDue func()
 }
 
 // Commit describes one successful commit.
@@ -99,6 +111,10 @@ type Commit struct {
 	// begin.
 	QueueWaits []time.Duration
 	LiveSeries int
+	// Remembered is how many spans the deduplication window holds, and Reach
+	// how far back a second delivery is noticed at the present rate.
+	Remembered int
+	Reach      time.Duration
 }
 
 // FinestWidths returns the widths that deltas for a file of these widths fold
@@ -119,6 +135,9 @@ func FinestWidths(widths []Width) aggregator.Widths {
 func (o *Options) setDefaults() {
 	if o.FileMode == 0 {
 		o.FileMode = 0o600
+	}
+	if o.MaxLetters == 0 {
+		o.MaxLetters = 1000
 	}
 	if o.Now == nil {
 		o.Now = time.Now

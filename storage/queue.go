@@ -3,38 +3,40 @@ package storage
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
 // ErrClosed is returned for a batch that came after Close.
 var ErrClosed = errors.New("store is closed")
 
-// Batch is what one caller wants to make durable.
-type Batch struct {
-	// Delta is what the batch adds, folded into FinestWidths. It belongs to
-	// the store until Write returns, and is not changed.
-	Delta *aggregator.Delta
-	// Observations are the spans of the delta, in the order they were folded.
-	// The writer iterates them only where it must fold anew, before Write
-	// returns.
-	Observations iter.Seq[*aggregator.Observation]
-	// Requests are the same spans in the same order, in full. The writer
-	// iterates them, before Write returns, where rows of their own are to be
-	// kept.
-	Requests iter.Seq[*aggregator.Request]
-}
-
-// waiting is a batch in the queue.
+// waiting is what a caller wants the writer to do in a transaction: to make a
+// batch durable or, where it is set, a task.
 type waiting struct {
 	Batch
+	task  func(context.Context, *writer) error
 	since time.Time
-	done  chan error // buffered: the writer never waits for a caller
+	done  chan error    // buffered: the writer never waits for a caller
+	free  chan struct{} // closed when the caller may leave: see stage
+
+	// Guarded by the mutex of the queue.
+	stage   stage
+	leaving bool // the caller's context has ended
+	left    bool // the caller has gone; nobody reads done, and Batch is not to be touched
 }
+
+// stage says how far the writer is with what waits.
+type stage uint8
+
+// What waits in the queue can be withdrawn. While the writer reads the batch,
+// its caller has to stay: the batch is the caller's. Once it is read the caller
+// may go, not knowing what becomes of it.
+const (
+	stageQueued stage = iota
+	stageTaken
+	stageRead
+)
 
 // maxGroupCells bounds one commit, so that nobody waits for an endless one and
 // its memory is bounded: a cell takes about 1 KiB here, and more as rows.
@@ -60,14 +62,14 @@ func (q *queue) signal() {
 	}
 }
 
-// submit queues a batch and waits for its commit. Where ctx ends first the
-// batch is withdrawn, unless the writer has already taken it: then what becomes
-// of it is known soon, and only then is it answered.
-func (q *queue) submit(ctx context.Context, b Batch) error {
-	w := &waiting{Batch: b, since: time.Now(), done: make(chan error, 1)}
+// submit queues what is to be done and waits until it is durable. Where ctx
+// ends first it is withdrawn; where the writer was quicker, it is not known
+// whether it will be done.
+func (q *queue) submit(ctx context.Context, w *waiting) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	w.since, w.done, w.free = time.Now(), make(chan error, 1), make(chan struct{})
 	q.mu.Lock()
 	if !q.closedAt.IsZero() {
 		q.mu.Unlock()
@@ -80,44 +82,110 @@ func (q *queue) submit(ctx context.Context, b Batch) error {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
-		if q.withdraw(w) {
-			return ctx.Err()
-		}
-		return <-w.done
+	}
+	q.leave(w)
+	select {
+	case err := <-w.done:
+		return err
+	case <-w.free:
+		return ctx.Err()
 	}
 }
 
-func (q *queue) withdraw(w *waiting) bool {
+// leave withdraws what waits, or asks the writer to let its caller go.
+func (q *queue) leave(w *waiting) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.Index(q.batches, w)
-	if i < 0 {
-		return false
+	switch w.stage {
+	case stageQueued:
+		i := slices.Index(q.batches, w)
+		q.batches = slices.Delete(q.batches, i, i+1)
+		w.left = true
+	case stageTaken:
+		w.leaving = true
+		return
+	case stageRead:
+		w.left = true
 	}
-	q.batches = slices.Delete(q.batches, i, i+1)
-	return true
+	close(w.free)
 }
 
-// take waits for batches and returns those that are to be committed together,
-// in the order they came; false once the queue is closed and empty.
-func (q *queue) take() ([]*waiting, bool) {
+// allRead says that the writer has read the batches of a group: their callers
+// may leave.
+func (q *queue) allRead(group []*waiting) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range group {
+		w.stage = stageRead
+		if w.leaving && !w.left {
+			w.left = true
+			close(w.free)
+		}
+	}
+}
+
+// takeAgain returns those of a group whose callers have not left: the writer
+// may read their batches once more.
+func (q *queue) takeAgain(group []*waiting) (stayed []*waiting) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range group {
+		if !w.left {
+			w.stage = stageTaken
+			stayed = append(stayed, w)
+		}
+	}
+	return stayed
+}
+
+// wait waits until something is to be done, at most so long. open is false once
+// the queue is closed and empty.
+func (q *queue) wait(most time.Duration) (work, open bool) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
 	for {
 		q.mu.Lock()
-		n, cells := 0, 0
-		for n < len(q.batches) && (n == 0 || cells < maxGroupCells) {
-			d := q.batches[n].Delta
-			cells += len(d.SeriesCells()) + len(d.HeadlineCells())
-			n++
-		}
-		group := slices.Clone(q.batches[:n])
-		q.batches = slices.Delete(q.batches, 0, n)
-		closed := !q.closedAt.IsZero()
+		work, open = len(q.batches) > 0, q.closedAt.IsZero()
 		q.mu.Unlock()
-		if n > 0 || closed {
-			return group, n > 0
+		if work || !open {
+			return work, open || work
 		}
-		<-q.ready
+		select {
+		case <-q.ready:
+		case <-timer.C:
+			return false, true
+		}
 	}
+}
+
+// take returns what is to be committed together, in the order it came; nothing
+// where every caller has withdrawn.
+func (q *queue) take() []*waiting {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, cells := 0, 0
+	for n < len(q.batches) && (n == 0 || cells < maxGroupCells) {
+		if d := q.batches[n].Delta; d != nil {
+			cells += len(d.SeriesCells()) + len(d.HeadlineCells())
+		}
+		q.batches[n].stage = stageTaken
+		n++
+	}
+	group := slices.Clone(q.batches[:n])
+	q.batches = slices.Delete(q.batches, 0, n)
+	return group
+}
+
+// takeAll returns everything that waits.
+func (q *queue) takeAll() []*waiting {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.batches
+	q.batches = nil
+	for _, w := range all {
+		w.stage = stageTaken
+	}
+	return all
 }
 
 func (q *queue) close() {

@@ -21,6 +21,7 @@ func (w *writer) reload(ctx context.Context) error {
 	w.knownFacts = map[factsOfRun]bool{}
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries, w.loadDictionary,
+		w.loadBasis, w.loadFingerprints, w.loadDue,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("reload: %w", err)

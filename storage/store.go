@@ -10,8 +10,6 @@ import (
 	"sync"
 
 	"github.com/gofrs/flock"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Store is a file that is being written. It is safe for concurrent use. Create
@@ -132,8 +130,13 @@ func syncFolder(path string) error {
 // before the writer took the batch, it is withdrawn and ctx.Err returned.
 // After another error it is not known whether the batch is in the file.
 func (s *Store) Write(ctx context.Context, b Batch) error {
-	return s.writer.queue.submit(ctx, b)
+	return s.writer.queue.submit(ctx, &waiting{Batch: b})
 }
+
+// Basis returns what batches are to be folded on. It changes when somebody
+// opens a run, or puts another file in the place of the present one; a batch
+// that was folded on the basis before is folded anew.
+func (s *Store) Basis() Basis { return *s.writer.basis.Load() }
 
 // Path returns the absolute path of the file.
 func (s *Store) Path() string { return s.writer.options.Path }
@@ -176,18 +179,4 @@ func (w *writer) checkpoint() error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil
-}
-
-// primaryCode returns SQLite's primary result code, 0 for another error.
-func primaryCode(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		return e.Code() & 0xff
-	}
-	return 0
-}
-
-func isBusy(err error) bool {
-	code := primaryCode(err)
-	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -15,7 +17,7 @@ import (
 // lockPatience is how long a commit waits for another process that writes,
 // such as a command-line verb. It is shorter than the collector's default
 // timeout, so that the caller hears the reason.
-const lockPatience = 4 * time.Second
+const lockPatience = 3 * time.Second
 
 // writer owns the connection that writes. Only its own goroutine touches it.
 type writer struct {
@@ -40,9 +42,17 @@ type writer struct {
 	knownFacts map[factsOfRun]bool // in the file
 	pending    pendingRows
 	requests   *requestRows
+	// fingerprints are those of the deduplication window.
+	fingerprints fingerprints
+	basis        atomic.Pointer[Basis] // of the file; callers read it
+	lettersDue   bool                  // the file has dead letters that are to be tried again
+	// stale: a transaction was rolled back after it changed what the writer
+	// remembers.
+	stale bool
 
-	merged *aggregator.Delta // reused by every group of more than one batch
-	single *aggregator.Delta // reused where spans are folded one by one
+	merged  *aggregator.Delta   // reused by every group of more than one batch
+	single  *aggregator.Delta   // reused where spans are folded one by one
+	refolds []*aggregator.Delta // reused by batches without their duplicates
 }
 
 // pendingRows are rows of the small tables that the transaction will write.
@@ -56,10 +66,12 @@ type pendingRows struct {
 
 func newWriter(o *Options) *writer {
 	finest := FinestWidths(o.Widths)
-	return &writer{
+	w := &writer{
 		options: o, finest: finest, queue: newQueue(), requests: newRequestRows(),
 		merged: aggregator.NewDelta(finest), single: aggregator.NewDelta(finest),
 	}
+	w.basis.Store(&Basis{Run: o.RunID})
+	return w
 }
 
 // connect opens the connection. prepare must follow once the file is migrated.
@@ -111,45 +123,87 @@ func (w *writer) disconnect() error {
 	if w.db != nil {
 		errs = append(errs, w.db.Close())
 	}
-	w.statements, w.prepared, w.conn, w.db = nil, nil, nil, nil
+	w.statements, w.prepared, w.conn, w.db, w.stale = nil, nil, nil, nil, false
+	w.fingerprints.forget()
 	return errors.Join(errs...)
 }
 
-// run commits groups of batches until the queue is closed and empty.
+// run commits what waits until the queue is closed and empty.
 func (w *writer) run() {
+	// Transactions have a context of their own: a caller who gives up must not
+	// undo what others wait for.
+	ctx := context.Background()
 	for {
-		group, more := w.queue.take()
-		if !more {
+		work, open := w.queue.wait(idleInterval)
+		switch {
+		case !open:
 			return
-		}
-		// The transaction has its own context: a caller who gives up must not
-		// undo what others wait for.
-		err := w.commitGroup(context.Background(), group)
-		for _, b := range group {
-			b.done <- err
-		}
-		// Only now: nobody has to wait for housekeeping.
-		if err == nil {
-			w.live.shrink()
-			for _, d := range []**aggregator.Delta{&w.merged, &w.single} {
-				if (*d).Oversized() {
-					*d = aggregator.NewDelta(w.finest)
-				}
-			}
+		case work:
+			w.turn(ctx)
+		default:
+			w.idle(ctx)
 		}
 	}
 }
 
-// commitGroup makes a group durable in one transaction. After an error the
-// writer has forgotten everything and starts anew with the next group.
+// turn commits the next group. The group is taken only once a transaction has
+// begun: until then callers can withdraw.
+func (w *writer) turn(ctx context.Context) {
+	if err := w.begin(ctx); err != nil {
+		answer(w.queue.takeAll(), fmt.Errorf("commit: %w", err))
+		return
+	}
+	group := w.queue.take()
+	if len(group) == 0 {
+		w.abort(ctx)
+		return
+	}
+	err := w.commitGroup(ctx, group)
+	if len(group) > 1 && isOfBatch(err) {
+		w.commitOneByOne(ctx, w.queue.takeAgain(group))
+		return
+	}
+	answer(group, err)
+	// Only now: nobody has to wait for housekeeping.
+	if err == nil {
+		w.shrink()
+	}
+}
+
+// commitOneByOne is for a group that failed for what one of its batches holds:
+// the others must not suffer.
+func (w *writer) commitOneByOne(ctx context.Context, group []*waiting) {
+	for i := range group {
+		if err := w.begin(ctx); err != nil {
+			answer(group[i:], fmt.Errorf("commit: %w", err))
+			return
+		}
+		answer(group[i:i+1], w.commitGroup(ctx, group[i:i+1]))
+	}
+}
+
+func answer(group []*waiting, err error) {
+	for _, b := range group {
+		b.done <- err
+	}
+}
+
+// commitGroup makes a group durable in the transaction that has begun.
 func (w *writer) commitGroup(ctx context.Context, group []*waiting) error {
 	began := time.Now()
-	err := w.transaction(ctx, group)
-	if err != nil {
-		return errors.Join(fmt.Errorf("commit: %w", err), w.disconnect())
+	err := recovered(func() error { return w.fill(ctx, group) })
+	if err == nil {
+		err = w.exec(ctx, "COMMIT")
 	}
+	if err != nil {
+		return fmt.Errorf("commit: %w", w.undo(ctx, &batchError{err}))
+	}
+	w.fingerprints.committed()
 	if w.options.OnCommit != nil {
-		c := Commit{Duration: time.Since(began), Spans: w.pending.ledger, LiveSeries: w.registry.LiveSeries()}
+		c := Commit{
+			Duration: time.Since(began), Spans: w.pending.ledger, LiveSeries: w.registry.LiveSeries(),
+			Remembered: w.fingerprints.window.Len(), Reach: w.reach(),
+		}
 		for _, b := range group {
 			c.QueueWaits = append(c.QueueWaits, began.Sub(b.since))
 		}
@@ -158,53 +212,57 @@ func (w *writer) commitGroup(ctx context.Context, group []*waiting) error {
 	return nil
 }
 
-func (w *writer) transaction(ctx context.Context, group []*waiting) error {
-	if w.conn == nil {
-		if err := w.connect(ctx); err != nil {
-			return err
-		}
-		if err := w.prepare(ctx); err != nil {
-			return err
-		}
-	}
-	if err := w.begin(ctx); err != nil {
+// fill writes what a group adds.
+func (w *writer) fill(ctx context.Context, group []*waiting) error {
+	if err := w.apply(ctx, w.admit(group)); err != nil {
 		return err
 	}
-	if err := w.apply(ctx, group); err != nil {
-		return errors.Join(err, w.rollback(ctx))
+	for _, t := range group {
+		if t.task == nil {
+			continue
+		}
+		if err := t.task(ctx, w); err != nil {
+			return err
+		}
 	}
-	if err := w.flush(ctx); err != nil {
-		return errors.Join(err, w.rollback(ctx))
+	w.queue.allRead(group)
+	return w.flush(ctx)
+}
+
+// recovered calls f, and returns a panic of it as a PanicError.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// isOfBatch tells whether a group failed for what a batch of it holds.
+func isOfBatch(err error) bool {
+	if err == nil {
+		return false
 	}
-	if err := w.exec(ctx, "COMMIT"); err != nil {
-		return errors.Join(err, w.rollback(ctx))
-	}
-	return nil
+	f := FailureOf(err)
+	return f == FailurePoison || f == FailureUnknown
 }
 
 // begin starts a transaction that may write, waiting for others at most
-// lockPatience, and forgets what it remembers if another connection changed
-// the file.
+// lockPatience. It connects where it must, and reads the file again where
+// another connection changed it. After an error there is no transaction.
 func (w *writer) begin(ctx context.Context) error {
-	began := time.Now()
-	for {
-		err := w.exec(ctx, "BEGIN IMMEDIATE")
-		if err == nil {
-			break
-		}
-		if !isBusy(err) || w.queue.patience(began) <= 0 {
-			return fmt.Errorf("begin: %w", err)
-		}
+	if err := recovered(func() error { return w.connected(ctx) }); err != nil {
+		return w.undo(ctx, err)
 	}
-	var dataVersion int64
-	err := w.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&dataVersion)
-	if err == nil && dataVersion != w.dataVersion {
-		if err = w.reload(ctx); err == nil {
-			w.dataVersion = dataVersion
+	if err := w.beginImmediate(ctx); err != nil {
+		if isBusy(err) {
+			return err // nothing has happened
 		}
+		return w.undo(ctx, err)
 	}
-	if err != nil {
-		return errors.Join(err, w.rollback(ctx))
+	if err := recovered(func() error { return w.catchUp(ctx) }); err != nil {
+		return w.undo(ctx, err)
 	}
 	w.now = w.options.Now().Unix()
 	w.version++
@@ -214,6 +272,66 @@ func (w *writer) begin(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) rollback(ctx context.Context) error {
-	return w.exec(ctx, "ROLLBACK")
+func (w *writer) connected(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	return w.prepare(ctx)
+}
+
+func (w *writer) beginImmediate(ctx context.Context) error {
+	began := time.Now()
+	for {
+		err := w.exec(ctx, "BEGIN IMMEDIATE")
+		if err == nil {
+			return nil
+		}
+		if !isBusy(err) || w.queue.patience(began) <= 0 {
+			return fmt.Errorf("begin: %w", err)
+		}
+	}
+}
+
+// catchUp reads the file again where it, or what is remembered of it, changed.
+func (w *writer) catchUp(ctx context.Context) error {
+	var dataVersion int64
+	if err := w.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&dataVersion); err != nil {
+		return err
+	}
+	if dataVersion == w.dataVersion && !w.stale {
+		return nil
+	}
+	if dataVersion != w.dataVersion {
+		w.fingerprints.forget()
+	}
+	if err := w.reload(ctx); err != nil {
+		return err
+	}
+	w.dataVersion, w.stale = dataVersion, false
+	return nil
+}
+
+// abort ends a transaction that has changed nothing.
+func (w *writer) abort(ctx context.Context) {
+	w.version--
+	if err := w.exec(ctx, "ROLLBACK"); err != nil {
+		_ = w.disconnect() // starts anew with the next transaction
+	}
+}
+
+// undo takes back a transaction that failed, and returns why it did. Where only
+// a value was refused, memory is read again from the file, but for the
+// fingerprints. After anything else it is not known what the file holds or the
+// connection is worth: the writer forgets everything and starts anew with the
+// next transaction.
+func (w *writer) undo(ctx context.Context, cause error) error {
+	if isPoison(cause) && isOfBatch(cause) && w.exec(ctx, "ROLLBACK") == nil {
+		w.fingerprints.rollback()
+		w.stale = true
+		return cause
+	}
+	return errors.Join(cause, w.disconnect())
 }

@@ -1,0 +1,45 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// idleInterval is how often the writer looks after the file while nothing waits.
+const idleInterval = time.Second
+
+// idle looks after the file while nothing waits: another connection may have
+// asked for something.
+func (w *writer) idle(ctx context.Context) {
+	if w.conn == nil {
+		return
+	}
+	var dataVersion int64
+	err := w.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&dataVersion)
+	if err == nil && dataVersion != w.dataVersion && w.begin(ctx) == nil {
+		w.abort(ctx)
+	}
+	if w.conn != nil && w.lettersDue && w.options.OnLettersDue != nil {
+		w.options.OnLettersDue()
+	}
+}
+
+// shrink gives up memory that one large commit needed.
+func (w *writer) shrink() {
+	w.live.shrink()
+	for _, d := range append([]**aggregator.Delta{&w.merged, &w.single}, pointers(w.refolds)...) {
+		if (*d).Oversized() {
+			*d = aggregator.NewDelta(w.finest)
+		}
+	}
+}
+
+func pointers[T any](all []T) []*T {
+	out := make([]*T, len(all))
+	for i := range all {
+		out[i] = &all[i]
+	}
+	return out
+}
