@@ -99,6 +99,12 @@ type Options struct {
 	// OnLettersDue is called like OnCommit, about once a second, as long as
 	// dead letters are to be tried again. nil: nobody is told.
 	OnLettersDue func()
+	// Holder says who writes the file, to others that want to: such as
+	// "exporter spanbucket/two". The process and its host are named besides.
+	Holder string
+	// OnEvent is told of what happens to the file, in the goroutine of Open or
+	// of the writer; it must return soon. nil: nobody is told.
+	OnEvent func(Event)
 }
 
 // Commit describes one successful commit.
