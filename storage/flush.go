@@ -84,14 +84,19 @@ func (w *writer) flushBuckets(ctx context.Context) error {
 func (w *writer) flushLedger(ctx context.Context) error {
 	const addLedger = `INSERT INTO ledger (reason, spans) VALUES (?, ?)
 		ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans`
+	// What became of a span can change: a dead letter is folded after all.
+	const takeLedger = "UPDATE ledger SET spans = spans + ?2 WHERE reason = ?1"
 	const addNote = `INSERT INTO notes (reason, spans) VALUES (?, ?)
 		ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans`
 	received := int64(0)
 	for reason, spans := range w.pending.ledger {
+		statement := addLedger
 		if received += spans; spans == 0 {
 			continue
+		} else if spans < 0 {
+			statement = takeLedger
 		}
-		if err := w.exec(ctx, addLedger, reason, spans); err != nil {
+		if err := w.exec(ctx, statement, reason, spans); err != nil {
 			return fmt.Errorf("write ledger: %w", err)
 		}
 	}
