@@ -49,6 +49,10 @@ type Config struct {
 	Prices []PriceConfig `mapstructure:"prices"`
 	// Faults says when faults were, or will be, injected.
 	Faults FaultsConfig `mapstructure:"faults"`
+	// Dedup bounds the window in which a second delivery of a span is noticed.
+	Dedup DedupConfig `mapstructure:"dedup"`
+	// DeadLetters says what becomes of spans that cannot be stored.
+	DeadLetters DeadLettersConfig `mapstructure:"dead_letters"`
 	// Run is the test run of spans that name none.
 	Run RunConfig `mapstructure:"run"`
 	// Synchronous says whether a commit survives a power cut.
@@ -113,6 +117,7 @@ var (
 	_ confmap.Unmarshaler           = (*PriceConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultsConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultWindowConfig)(nil)
+	_ confmap.Unmarshaler           = (*DedupConfig)(nil)
 	_ interface{ Validate() error } = (*Config)(nil)
 )
 
@@ -135,6 +140,8 @@ func createDefaultConfig() component.Config {
 		MaxSeries:   10_000,
 		Requests:    RequestsConfig{SamplingRatio: 1, Sessions: true},
 		Faults:      FaultsConfig{Gap: 5 * time.Second},
+		Dedup:       DedupConfig{Window: defaultDedupWindow, MaxSpans: defaultDedupSpans},
+		DeadLetters: DeadLettersConfig{MaxAttempts: defaultMaxAttempts, MaxRows: defaultDeadLetters},
 	}
 }
 

@@ -3,8 +3,10 @@ package spanbucketexporter
 import (
 	"context"
 	"fmt"
-	"io/fs"
+	"iter"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -17,18 +19,16 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-const (
-	// maxRuns bounds the test runs of a file; spans of later ones are kept
-	// under the run __overflow__.
-	maxRuns = 10_000
-	// maxOverflowSeries bounds the overflow series that keep their service.
-	maxOverflowSeries = 1_000
-)
-
 // store is what the exporter needs of a *storage.Store. Tests put faults
 // between.
 type store interface {
+	Basis() storage.Basis
 	Write(ctx context.Context, b storage.Batch) error
+	WriteLetter(ctx context.Context, l *storage.Letter) error
+	CountAttempt(ctx context.Context, batchKey int64) (attempts int64, err error)
+	NextDueLetter(ctx context.Context, after int64) (l storage.DueLetter, found bool, err error)
+	WriteAgain(ctx context.Context, id int64, b storage.Batch) error
+	FailedAgain(ctx context.Context, id int64, failure storage.Failure, reason string) error
 	Sizes() (file, wal int64)
 	Close() error
 }
@@ -38,32 +38,49 @@ type store interface {
 type tracesExporter struct {
 	config *Config
 	set    exporter.Settings
-	reader *spans.Reader
+	reader atomic.Pointer[runReader]
 	deltas sync.Pool // of *aggregator.Delta
 	now    func() time.Time
 	open   func(context.Context, storage.Options) (store, error)
+	read   func(spans.Options) spanReader
 
 	// Set by start.
 	store     store
 	telemetry *telemetry
+	health    *health
+	letters   *letterRetrier
+}
+
+// spanReader is what the exporter needs of a *spans.Reader. Tests put spans
+// between that cannot be read.
+type spanReader interface {
+	Observations(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Observation]
+	Requests(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Request]
+	Redact(batch ptrace.Traces) ptrace.Traces
+}
+
+// runReader reads spans that name no run as those of a run.
+type runReader struct {
+	run string
+	spanReader
 }
 
 func newTracesExporter(config *Config, set exporter.Settings) *tracesExporter {
 	e := &tracesExporter{
 		config: config,
 		set:    set,
-		reader: spans.NewReader(config.readerOptions()),
 		now:    time.Now,
 		open: func(ctx context.Context, o storage.Options) (store, error) {
 			return storage.Open(ctx, o)
 		},
+		read: func(o spans.Options) spanReader { return withoutRedaction{spans.NewReader(o)} },
 	}
 	finest := storage.FinestWidths(config.widths())
 	e.deltas.New = func() any { return aggregator.NewDelta(finest) }
 	return e
 }
 
-func (e *tracesExporter) start(ctx context.Context, _ component.Host) error {
+func (e *tracesExporter) start(ctx context.Context, host component.Host) error {
 	if queue := e.config.Queue.Get(); queue != nil && e.config.Queue.HasValue() && queue.StorageID == nil && !queue.WaitForResult {
 		e.set.Logger.Warn("sending_queue without storage acknowledges spans before they are stored: " +
 			"what it holds is lost when the collector dies; name a storage extension, or leave the queue out")
@@ -72,9 +89,12 @@ func (e *tracesExporter) start(ctx context.Context, _ component.Host) error {
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
+	e.health = newHealth(host, e.set.Logger, telemetry)
+	e.letters = newLetterRetrier(e)
 	options := e.config.storageOptions()
 	options.WriterVersion = e.set.BuildInfo.Version
 	options.OnCommit = telemetry.recordCommit
+	options.OnLettersDue = e.letters.wake
 	options.Now = e.now
 	store, err := e.open(ctx, options)
 	if err != nil {
@@ -83,31 +103,88 @@ func (e *tracesExporter) start(ctx context.Context, _ component.Host) error {
 	}
 	e.store, e.telemetry = store, telemetry
 	telemetry.observeSizes(store.Sizes)
+	e.letters.start()
 	e.set.Logger.Info("file is open", zap.String("path", options.Path))
 	return nil
 }
 
-// consume folds a batch and returns nil once it is durable. Any other answer is
-// an error that may be retried.
+// consume returns nil once a batch is durable. Any other answer is an error
+// that may be retried.
 func (e *tracesExporter) consume(ctx context.Context, batch ptrace.Traces) error {
 	if batch.SpanCount() == 0 {
 		return nil
 	}
+	return e.health.answer(e.write(ctx, batch))
+}
+
+// try folds a batch and returns nil once it is durable.
+func (e *tracesExporter) try(ctx context.Context, batch ptrace.Traces) (storage.Failure, error) {
 	delta := e.deltas.Get().(*aggregator.Delta)
 	defer func() {
 		if delta.Reset(); !delta.Oversized() {
 			e.deltas.Put(delta)
 		}
 	}()
-	now := e.now()
-	observations := e.reader.Observations(batch, now)
+	folded, err := e.fold(batch, e.store.Basis(), delta)
+	if err != nil {
+		return storage.FailurePoison, err
+	}
+	if err := e.store.Write(ctx, folded); err != nil {
+		return storage.FailureOf(err), err
+	}
+	return 0, nil
+}
+
+// fold folds a batch into a delta, which is empty. The error is a panic.
+func (e *tracesExporter) fold(batch ptrace.Traces, basis storage.Basis, delta *aggregator.Delta) (b storage.Batch, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &storage.PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return e.mustFold(batch, basis, delta), nil
+}
+
+func (e *tracesExporter) mustFold(batch ptrace.Traces, basis storage.Basis, delta *aggregator.Delta) storage.Batch {
+	now, reader := e.now(), e.readerOf(basis.Run)
+	observations := reader.Observations(batch, now)
 	for o := range observations {
 		delta.Fold(o)
 	}
 	delta.Settle()
-	return e.store.Write(ctx, storage.Batch{
-		Delta: delta, Observations: observations, Requests: e.reader.Requests(batch, now),
-	})
+	return storage.Batch{
+		Delta: delta, Observations: observations, Requests: reader.Requests(batch, now),
+		Fingerprints: e.fingerprints(batch, basis), Basis: basis,
+		Refold: func(basis storage.Basis) storage.Batch {
+			return e.mustFold(batch, basis, aggregator.NewDelta(delta.Widths()))
+		},
+	}
+}
+
+// readerOf returns the reader for spans of which those that name no run belong
+// to the given one. It changes hardly ever.
+func (e *tracesExporter) readerOf(run string) spanReader {
+	if r := e.reader.Load(); r != nil && r.run == run {
+		return r.spanReader
+	}
+	options := e.config.readerOptions()
+	options.Run = run
+	r := &runReader{run, e.read(options)}
+	e.reader.Store(r)
+	return r.spanReader
+}
+
+// fingerprints returns one for every span of a batch, nil where none is asked
+// for.
+func (e *tracesExporter) fingerprints(batch ptrace.Traces, basis storage.Basis) []uint64 {
+	if !e.config.Dedup.enabled() {
+		return nil
+	}
+	all := make([]uint64, 0, batch.SpanCount())
+	for id := range spans.Identities(batch) {
+		all = append(all, basis.Key.Fingerprint(id))
+	}
+	return all
 }
 
 // shutdown commits what is waiting and closes the file. The collector has
@@ -116,58 +193,7 @@ func (e *tracesExporter) shutdown(context.Context) error {
 	if e.store == nil {
 		return nil
 	}
+	e.letters.stop()
 	e.telemetry.shutdown()
 	return e.store.Close()
-}
-
-func (c *Config) widths() []storage.Width {
-	widths := make([]storage.Width, len(c.Buckets))
-	for i, b := range c.Buckets {
-		widths[i] = storage.Width{
-			Seconds:   int64(b.Width / time.Second),
-			Retention: time.Duration(b.Retention),
-			Detail:    storage.Detail(b.Detail),
-		}
-	}
-	return widths
-}
-
-func (c *Config) readerOptions() spans.Options {
-	o := spans.Options{Run: c.Run.ID, Fields: c.Fields, Outcomes: map[string]aggregator.Outcome{}}
-	for _, d := range c.Dimensions {
-		o.Dimensions = append(o.Dimensions, spans.Dimension{Name: d.Name, Default: d.Default})
-	}
-	for errorType, outcome := range c.Outcomes {
-		o.Outcomes[errorType] = aggregator.Outcome(outcome)
-	}
-	for i := range c.Prices {
-		o.Prices = append(o.Prices, c.Prices[i].price())
-	}
-	return o
-}
-
-func (c *Config) storageOptions() storage.Options {
-	limits := aggregator.Limits{MaxSeries: c.MaxSeries, MaxRuns: maxRuns, MaxOverflowSeries: maxOverflowSeries}
-	for _, d := range c.Dimensions {
-		limits.Dimensions = append(limits.Dimensions, aggregator.DimensionLimit{Name: d.Name, MaxValues: d.MaxValues})
-	}
-	windows := make([]aggregator.FaultWindow, len(c.Faults.Windows))
-	for i := range c.Faults.Windows {
-		windows[i] = c.Faults.Windows[i].window()
-	}
-	return storage.Options{
-		Path:         c.Path,
-		FileMode:     fs.FileMode(c.FileMode),
-		Widths:       c.widths(),
-		SettleAfter:  c.SettleAfter,
-		Limits:       limits,
-		Synchronous:  storage.Synchronous(c.Synchronous),
-		RunID:        c.Run.ID,
-		RunName:      c.Run.Name,
-		RunPinned:    c.Run.Pinned,
-		DropRequests: c.Requests.SamplingRatio == 0,
-		DropSessions: !c.Requests.Sessions,
-		FaultWindows: windows,
-		FaultGap:     c.Faults.Gap,
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/otel/attribute"
@@ -18,6 +19,8 @@ import (
 type telemetry struct {
 	builder    *metadata.TelemetryBuilder
 	liveSeries atomic.Int64
+	remembered atomic.Int64 // spans in the deduplication window; -1: unknown
+	reach      atomic.Int64 // of the window, nanoseconds
 	sizes      atomic.Pointer[func() (file, wal int64)]
 }
 
@@ -28,10 +31,23 @@ func newTelemetry(settings component.TelemetrySettings) (*telemetry, error) {
 	}
 	t := &telemetry{builder: builder}
 	t.liveSeries.Store(-1) // unknown before the first commit
+	t.remembered.Store(-1)
 	err = errors.Join(
 		builder.RegisterExporterSpanbucketLiveSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
 			if series := t.liveSeries.Load(); series >= 0 {
 				o.Observe(series)
+			}
+			return nil
+		}),
+		builder.RegisterExporterSpanbucketDedupSpansCallback(func(_ context.Context, o metric.Int64Observer) error {
+			if spans := t.remembered.Load(); spans >= 0 {
+				o.Observe(spans)
+			}
+			return nil
+		}),
+		builder.RegisterExporterSpanbucketDedupReachCallback(func(_ context.Context, o metric.Float64Observer) error {
+			if t.remembered.Load() >= 0 {
+				o.Observe(time.Duration(t.reach.Load()).Seconds())
 			}
 			return nil
 		}),
@@ -66,8 +82,8 @@ func (t *telemetry) recordCommit(c storage.Commit) {
 	ctx := context.Background()
 	total := int64(0)
 	for result, spans := range c.Spans {
-		if spans == 0 {
-			continue
+		if spans <= 0 {
+			continue // a dead letter that became a number is no longer one
 		}
 		total += spans
 		t.builder.ExporterSpanbucketSpans.Add(ctx, spans, metric.WithAttributes(attribute.String("result", result)))
@@ -78,4 +94,12 @@ func (t *telemetry) recordCommit(c storage.Commit) {
 		t.builder.ExporterSpanbucketQueueWaitDuration.Record(ctx, wait.Seconds())
 	}
 	t.liveSeries.Store(int64(c.LiveSeries))
+	t.reach.Store(int64(c.Reach))
+	t.remembered.Store(int64(c.Remembered))
+}
+
+// recordFailure counts a batch that was refused.
+func (t *telemetry) recordFailure(failure storage.Failure) {
+	t.builder.ExporterSpanbucketFailures.Add(context.Background(), 1,
+		metric.WithAttributes(attribute.String("failure", failure.String())))
 }

@@ -46,6 +46,7 @@ func (c *Config) Validate() error {
 	c.validatePrices(fault)
 	c.validateFaults(fault)
 	c.validateRun(fault)
+	c.validateReliability(fault)
 	return errors.Join(faults...)
 }
 

@@ -30,6 +30,9 @@ type TelemetryBuilder struct {
 	registrations                       []metric.Registration
 	ExporterSpanbucketCommitDuration    metric.Float64Histogram
 	ExporterSpanbucketCommitSpans       metric.Int64Histogram
+	ExporterSpanbucketDedupReach        metric.Float64ObservableGauge
+	ExporterSpanbucketDedupSpans        metric.Int64ObservableGauge
+	ExporterSpanbucketFailures          metric.Int64Counter
 	ExporterSpanbucketFileSize          metric.Int64ObservableGauge
 	ExporterSpanbucketLiveSeries        metric.Int64ObservableGauge
 	ExporterSpanbucketQueueWaitDuration metric.Float64Histogram
@@ -46,6 +49,36 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterExporterSpanbucketDedupReachCallback sets callback for observable ExporterSpanbucketDedupReach metric.
+func (builder *TelemetryBuilder) RegisterExporterSpanbucketDedupReachCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ExporterSpanbucketDedupReach, obs: o})
+		return nil
+	}, builder.ExporterSpanbucketDedupReach)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterSpanbucketDedupSpansCallback sets callback for observable ExporterSpanbucketDedupSpans metric.
+func (builder *TelemetryBuilder) RegisterExporterSpanbucketDedupSpansCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterSpanbucketDedupSpans, obs: o})
+		return nil
+	}, builder.ExporterSpanbucketDedupSpans)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterExporterSpanbucketFileSizeCallback sets callback for observable ExporterSpanbucketFileSize metric.
@@ -103,6 +136,16 @@ func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
 }
 
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
+}
+
 // Shutdown unregister all registered callbacks for async instruments.
 func (builder *TelemetryBuilder) Shutdown() {
 	builder.mu.Lock()
@@ -133,6 +176,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Spans made durable by one commit. [Alpha]"),
 		metric.WithUnit("{span}"),
 		metric.WithExplicitBucketBoundaries([]float64{1, 10, 100, 1000, 10000, 100000, 1e+06}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterSpanbucketDedupReach, err = builder.meter.Float64ObservableGauge(
+		"otelcol_exporter_spanbucket_dedup_reach",
+		metric.WithDescription("How far back a second delivery of a span is noticed, at the rate of the last minute that had spans. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterSpanbucketDedupSpans, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_spanbucket_dedup_spans",
+		metric.WithDescription("Spans in the deduplication window. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterSpanbucketFailures, err = builder.meter.Int64Counter(
+		"otelcol_exporter_spanbucket_failures",
+		metric.WithDescription("Batches that were refused with an error that may be retried. [Alpha]"),
+		metric.WithUnit("{batch}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterSpanbucketFileSize, err = builder.meter.Int64ObservableGauge(

@@ -20,6 +20,14 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterExporterSpanbucketDedupReachCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterExporterSpanbucketDedupSpansCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExporterSpanbucketFileSizeCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -34,6 +42,7 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ExporterSpanbucketCommitDuration.Record(context.Background(), 1)
 	tb.ExporterSpanbucketCommitSpans.Record(context.Background(), 1)
+	tb.ExporterSpanbucketFailures.Add(context.Background(), 1)
 	tb.ExporterSpanbucketQueueWaitDuration.Record(context.Background(), 1)
 	tb.ExporterSpanbucketSpans.Add(context.Background(), 1)
 	AssertEqualExporterSpanbucketCommitDuration(t, testTel,
@@ -41,6 +50,15 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterSpanbucketCommitSpans(t, testTel,
 		[]metricdata.HistogramDataPoint[int64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterSpanbucketDedupReach(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterSpanbucketDedupSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterSpanbucketFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterSpanbucketFileSize(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},

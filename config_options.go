@@ -1,0 +1,77 @@
+package spanbucketexporter
+
+import (
+	"io/fs"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/spans"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+const (
+	// maxRuns bounds the test runs of a file; spans of later ones are kept
+	// under the run __overflow__.
+	maxRuns = 10_000
+	// maxOverflowSeries bounds the overflow series that keep their service.
+	maxOverflowSeries = 1_000
+)
+
+func (c *Config) widths() []storage.Width {
+	widths := make([]storage.Width, len(c.Buckets))
+	for i, b := range c.Buckets {
+		widths[i] = storage.Width{
+			Seconds:   int64(b.Width / time.Second),
+			Retention: time.Duration(b.Retention),
+			Detail:    storage.Detail(b.Detail),
+		}
+	}
+	return widths
+}
+
+func (c *Config) readerOptions() spans.Options {
+	o := spans.Options{Run: c.Run.ID, Fields: c.Fields, Outcomes: map[string]aggregator.Outcome{}}
+	for _, d := range c.Dimensions {
+		o.Dimensions = append(o.Dimensions, spans.Dimension{Name: d.Name, Default: d.Default})
+	}
+	for errorType, outcome := range c.Outcomes {
+		o.Outcomes[errorType] = aggregator.Outcome(outcome)
+	}
+	for i := range c.Prices {
+		o.Prices = append(o.Prices, c.Prices[i].price())
+	}
+	return o
+}
+
+func (c *Config) storageOptions() storage.Options {
+	limits := aggregator.Limits{MaxSeries: c.MaxSeries, MaxRuns: maxRuns, MaxOverflowSeries: maxOverflowSeries}
+	for _, d := range c.Dimensions {
+		limits.Dimensions = append(limits.Dimensions, aggregator.DimensionLimit{Name: d.Name, MaxValues: d.MaxValues})
+	}
+	windows := make([]aggregator.FaultWindow, len(c.Faults.Windows))
+	for i := range c.Faults.Windows {
+		windows[i] = c.Faults.Windows[i].window()
+	}
+	return storage.Options{
+		Path:          c.Path,
+		FileMode:      fs.FileMode(c.FileMode),
+		Widths:        c.widths(),
+		SettleAfter:   c.SettleAfter,
+		Limits:        limits,
+		Synchronous:   storage.Synchronous(c.Synchronous),
+		RunID:         c.Run.ID,
+		RunName:       c.Run.Name,
+		RunPinned:     c.Run.Pinned,
+		DropRequests:  c.Requests.SamplingRatio == 0,
+		DropSessions:  !c.Requests.Sessions,
+		FaultWindows:  windows,
+		FaultGap:      c.Faults.Gap,
+		DedupWindow:   c.Dedup.Window,
+		DedupMaxSpans: c.Dedup.MaxSpans,
+		DedupSecret:   string(c.Dedup.Secret),
+		MaxLetters:    c.DeadLetters.MaxRows,
+	}
+}
+
+// enabled tells whether spans are remembered at all.
+func (d *DedupConfig) enabled() bool { return d.Window > 0 && d.MaxSpans > 0 }

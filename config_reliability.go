@@ -1,0 +1,80 @@
+package spanbucketexporter
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// DedupConfig bounds the window in which a second delivery of a span is noticed
+// and not counted.
+type DedupConfig struct {
+	// Window is how long a span is remembered after it arrived; 0: not at all.
+	Window time.Duration `mapstructure:"window"`
+	// MaxSpans is how many spans are remembered; 0: none.
+	MaxSpans int `mapstructure:"max_spans"`
+	// Secret makes the fingerprints of several files comparable; empty: every
+	// file has a random one.
+	Secret configopaque.String `mapstructure:"secret"`
+
+	_ struct{}
+}
+
+// DeadLettersConfig says what becomes of spans that cannot be stored.
+type DeadLettersConfig struct {
+	// MaxAttempts is how often a batch is refused that fails for an unknown
+	// reason, before it becomes a dead letter.
+	MaxAttempts int `mapstructure:"max_attempts"`
+	// MaxRows bounds the dead letters of a file; the oldest go first.
+	MaxRows int `mapstructure:"max_rows"`
+
+	_ struct{}
+}
+
+const (
+	minDedupSpans       = 1_000
+	maxDedupSpans       = 100_000_000
+	maxDedupWindow      = 366 * 24 * time.Hour
+	minSecretLength     = 16
+	maxSecretLength     = 1_024
+	maxMaxAttempts      = 1_000
+	maxDeadLetters      = 1_000_000
+	defaultDedupSpans   = 4_000_000
+	defaultDedupWindow  = 24 * time.Hour
+	defaultMaxAttempts  = 3
+	defaultDeadLetters  = 1_000
+	noDeduplicationHint = "; 0 of either key switches deduplication off"
+)
+
+// Unmarshal reads the block. A bare number would pass for nanoseconds.
+func (d *DedupConfig) Unmarshal(conf *confmap.Conf) error {
+	var bare error
+	switch window := conf.Get("window").(type) {
+	case nil, string, time.Duration:
+	default:
+		bare = fmt.Errorf("window: %v: must be a duration such as 24h", window)
+	}
+	return errors.Join(bare, conf.Unmarshal(d))
+}
+
+func (c *Config) validateReliability(fault faultFunc) {
+	d := &c.Dedup
+	if d.Window != 0 && (d.Window < time.Minute || d.Window > maxDedupWindow || d.Window%time.Second != 0) {
+		fault("dedup::window", d.Window, "must be whole seconds, from %v to %v, or 0s%s", time.Minute, maxDedupWindow, noDeduplicationHint)
+	}
+	if d.MaxSpans != 0 && (d.MaxSpans < minDedupSpans || d.MaxSpans > maxDedupSpans) {
+		fault("dedup::max_spans", d.MaxSpans, "must be from %d to %d, or 0%s", minDedupSpans, maxDedupSpans, noDeduplicationHint)
+	}
+	if n := len(d.Secret); n != 0 && (n < minSecretLength || n > maxSecretLength) {
+		fault("dedup::secret", fmt.Sprintf("%d bytes", n), "must be from %d to %d bytes", minSecretLength, maxSecretLength)
+	}
+	if n := c.DeadLetters.MaxAttempts; n < 1 || n > maxMaxAttempts {
+		fault("dead_letters::max_attempts", n, "must be from 1 to %d", maxMaxAttempts)
+	}
+	if n := c.DeadLetters.MaxRows; n < 1 || n > maxDeadLetters {
+		fault("dead_letters::max_rows", n, "must be from 1 to %d", maxDeadLetters)
+	}
+}
