@@ -40,6 +40,15 @@ race: ## run the packages with goroutines under the race detector
 	@tools/need.sh gcc gcc libc6-dev
 	CGO_ENABLED=1 go test -race -timeout 30m -skip '$(ALONE)' . ./storage/... ./internal/demo/...
 
+# Both run in their folder, so that go test shows the figures of tests that pass.
+.PHONY: torture
+torture: ## run the long tiers of the fault tests (about an hour); prints what they measured
+	SPANBUCKET_TIER=long go -C internal/reliabilitytest test -count=1 -timeout 6h -skip '^TestSoak$$'
+
+.PHONY: soak
+soak: ## run a collector for 20 minutes, with a fault every minute; prints what came of it
+	SPANBUCKET_SOAK=$${SPANBUCKET_SOAK:-20m} go -C internal/reliabilitytest test -count=1 -timeout 3h -run '^TestSoak$$'
+
 .PHONY: vet
 vet: ## go vet in every module
 	@status=0; for module in . $(MODULES); do echo "go vet: $$module"; \

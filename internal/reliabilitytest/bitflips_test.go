@@ -179,6 +179,7 @@ func collect(t *testing.T, sent *traffic, path, hit string, suffixes ...string) 
 // TestBitFlips: no flipped bit makes the exporter, a reader or verify panic, and
 // no file is deleted for one. How many are noticed is a figure, not a promise.
 func TestBitFlips(t *testing.T) {
+	beside(t)
 	r := seedtest.Rand(t)
 	flips := tier().flips
 	s := newTraffic(r.Uint64N(1 << 20))

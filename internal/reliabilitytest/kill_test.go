@@ -58,7 +58,7 @@ func (k *killing) run(t *testing.T, between func()) {
 		if k.r.IntN(5) > 0 {
 			c.await("ready", patience)
 		}
-		time.Sleep(time.Duration(k.r.Int64N(int64(250 * time.Millisecond))))
+		time.Sleep(time.Duration(k.r.Int64N(int64(200 * time.Millisecond))))
 		c.kill()
 		// A reader that has the file alone does the recovery that otherwise
 		// the next collector does: both must happen.
@@ -89,6 +89,7 @@ func (k *killing) lostAndTwice(t *testing.T) (lost, twice int64) {
 // TestKillAtRandom: whatever was acknowledged outlives the process, and is
 // counted once however often it is delivered.
 func TestKillAtRandom(t *testing.T) {
+	beside(t)
 	size := tier()
 	var cycles int
 	var acked, lost, twice int64
@@ -131,6 +132,7 @@ func requireBetween(t *testing.T, k *killing) {
 
 // TestKillWithoutDeduplicationCountsTwice is the control of "nothing twice".
 func TestKillWithoutDeduplicationCountsTwice(t *testing.T) {
+	beside(t)
 	k := newKilling(t, seedtest.Rand(t), tier().controlCycles)
 	k.settings = k.settings.withoutDeduplication()
 	k.run(t, nil)
@@ -144,6 +146,7 @@ func TestKillWithoutDeduplicationCountsTwice(t *testing.T) {
 
 // TestAcknowledgingEarlyLoses is the control of "nothing lost".
 func TestAcknowledgingEarlyLoses(t *testing.T) {
+	beside(t)
 	k := newKilling(t, seedtest.Rand(t), tier().controlCycles)
 	k.early, k.forgetful = true, true
 	k.run(t, nil)

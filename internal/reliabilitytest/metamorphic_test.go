@@ -29,7 +29,7 @@ type way struct {
 // anyWay draws a way, and options that must not matter.
 func anyWay(r *rand.Rand) way {
 	w := way{
-		goroutines: 1 + r.IntN(8), processors: pick(r, 1, 2, 4), restarts: r.IntN(3), again: pick(r, 0, 0.3, 1),
+		goroutines: pick(r, 1, 4, 16), processors: pick(r, 1, 2, 4), restarts: r.IntN(3), again: pick(r, 0, 0.3, 1),
 		most: 1 << r.IntN(14), shuffled: r.IntN(4) > 0,
 		options: settings{
 			"synchronous":  pick(r, "full", "normal"),
@@ -41,8 +41,8 @@ func anyWay(r *rand.Rand) way {
 	if r.IntN(3) == 0 {
 		w.options["sending_queue"] = map[string]any{"enabled": true, "num_consumers": 1 + r.IntN(8)}
 	}
-	if w.most < 16 {
-		w.goroutines = 8 // small batches are slow one by one
+	if w.most <= 64 {
+		w.goroutines = 64 // a commit for each of so small batches takes long
 	}
 	return w
 }

@@ -3,9 +3,13 @@ package reliabilitytest
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +62,7 @@ func soakTime(t *testing.T) (time.Duration, bool) {
 // of the time it is also killed; from then on one process lives through all
 // other faults, and its memory is watched.
 func TestSoak(t *testing.T) {
+	beside(t)
 	lasts, real := soakTime(t)
 	s := newSoak(t)
 	every := time.Minute
@@ -183,6 +188,9 @@ func (s *soak) judge(t *testing.T, lasts, settled time.Duration, real bool) {
 	require.Empty(t, problemsOf(t, s.path))
 	require.Positive(t, ledger["duplicate"])
 	require.Greater(t, tried, int64(lasts.Seconds()*soakSpansPerSecond*0.8), "the load was not what it should be")
+	if runtime.GOOS == "linux" {
+		require.Positive(t, first)
+	}
 	require.LessOrEqual(t, most, int64(150<<10), "KiB")
 	if real {
 		require.LessOrEqual(t, last-first, int64(5<<10), "KiB from %v to %v", settled, lasts)
@@ -203,4 +211,20 @@ func (s *soak) median(at, around time.Duration) int64 {
 	}
 	slices.Sort(kib)
 	return kib[len(kib)/2]
+}
+
+// residentKiB is the memory of a process that is in RAM; 0 where the system does
+// not say.
+func residentKiB(process int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", process))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+			return kib
+		}
+	}
+	return 0
 }

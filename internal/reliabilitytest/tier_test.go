@@ -2,6 +2,7 @@ package reliabilitytest
 
 import (
 	"os"
+	"testing"
 	"time"
 )
 
@@ -11,6 +12,14 @@ const tierVariable = "SPANBUCKET_TIER"
 // long tells whether the tests run for as long as the promised figures ask for.
 // Otherwise the same code runs for less time.
 func long() bool { return os.Getenv(tierVariable) == "long" }
+
+// beside lets a test of the quick tier run beside others of its kind: those
+// whose faults happen in processes and files of their own.
+func beside(t *testing.T) {
+	if !long() && os.Getenv(soakVariable) == "" {
+		t.Parallel()
+	}
+}
 
 // soakVariable says how long the soak lasts, such as 20m.
 const soakVariable = "SPANBUCKET_SOAK"
