@@ -180,10 +180,13 @@ func TestBlocksSurviveMarshalling(t *testing.T) {
 	config, err := configFromYAML(t, `
 prices: [{model: "m*", input: 0.075, cache_read: 0}]
 faults: {windows: [{fault: x, start: 2026-01-30T12:00:00.5Z, end: "@1769774460"}]}
+dedup: {secret: of the fleet and long}
 `)
 	require.NoError(t, err)
 	conf := confmap.New()
 	require.NoError(t, conf.Marshal(config))
+	require.Equal(t, "[REDACTED]", conf.Get("dedup::secret"))
+	conf.Delete("dedup::secret")
 	again, err := configFrom(confmap.NewFromStringMap(conf.ToStringMap()))
 	require.NoError(t, err)
 	require.Equal(t, config.Prices, again.Prices)

@@ -52,6 +52,7 @@ func TestViewsAgreeInBothEngines(t *testing.T) {
 	// Far in the past, so that no bucket settles between the two readings.
 	sendAll(t, e, r, randomSpans(r, 2000, time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC), 2*time.Minute), 4)
 	sendGoldens(t, e) // sessions, tools, faults, circuits, evaluations
+	sendRefused(t, e, path)
 
 	reader := openReader(t, path)
 	objects := query(t, reader, `SELECT name FROM sqlite_schema WHERE type IN ('view', 'table') AND name NOT LIKE 'sqlite_%'`)
@@ -147,7 +148,7 @@ func TestSchemaIsPinned(t *testing.T) {
 	require.NoError(t, e.start(t.Context(), nil))
 	require.NoError(t, e.shutdown(t.Context()))
 	for pragma, want := range map[string]string{
-		"application_id": "1399865963", "user_version": "3", "auto_vacuum": "2", "journal_mode": `"wal"`,
+		"application_id": "1399865963", "user_version": "4", "auto_vacuum": "2", "journal_mode": `"wal"`,
 	} {
 		rows := shell(t, path, "PRAGMA "+pragma)
 		value, err := json.Marshal(rows[0][pragma])

@@ -73,7 +73,7 @@ func newTracesExporter(config *Config, set exporter.Settings) *tracesExporter {
 		open: func(ctx context.Context, o storage.Options) (store, error) {
 			return storage.Open(ctx, o)
 		},
-		read: func(o spans.Options) spanReader { return withoutRedaction{spans.NewReader(o)} },
+		read: func(o spans.Options) spanReader { return spans.NewReader(o) },
 	}
 	finest := storage.FinestWidths(config.widths())
 	e.deltas.New = func() any { return aggregator.NewDelta(finest) }

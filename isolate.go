@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -51,7 +52,7 @@ func (i *isolation) write(batch ptrace.Traces) error {
 func (i *isolation) isolate(batch ptrace.Traces, cause error) error {
 	n := batch.SpanCount()
 	if n == 1 || i.letters >= maxLettersPerBatch {
-		return i.bury(batch, &storage.Letter{Failure: storage.FailurePoison, Error: cause.Error(), Attempts: 1}, cause)
+		return i.bury(batch, storage.Letter{Failure: storage.FailurePoison, Error: cause.Error(), Attempts: 1}, cause)
 	}
 	for _, half := range []ptrace.Traces{spans.Part(batch, 0, n/2), spans.Part(batch, n/2, n)} {
 		if err := i.write(half); err != nil {
@@ -73,17 +74,25 @@ func (i *isolation) countAttempt(batch ptrace.Traces, cause error) error {
 	if attempts < int64(i.exporter.config.DeadLetters.MaxAttempts) {
 		return fmt.Errorf("attempt %d of %d: %w", attempts, i.exporter.config.DeadLetters.MaxAttempts, cause)
 	}
-	letter := &storage.Letter{Failure: storage.FailureUnknown, Error: cause.Error(), Attempts: attempts, BatchKey: key}
+	letter := storage.Letter{Failure: storage.FailureUnknown, Error: cause.Error(), Attempts: attempts, BatchKey: key}
 	return i.bury(batch, letter, cause)
 }
 
-// bury makes a dead letter of a batch.
-func (i *isolation) bury(batch ptrace.Traces, l *storage.Letter, cause error) error {
-	e := i.exporter
-	l.Spans = batch.SpanCount()
+// bury makes a dead letter of a batch; several, where it is too large for one.
+func (i *isolation) bury(batch ptrace.Traces, l storage.Letter, cause error) error {
+	e, n := i.exporter, batch.SpanCount()
+	if _, err := e.redacted(batch); err != nil && n > 1 {
+		for _, half := range []ptrace.Traces{spans.Part(batch, 0, n/2), spans.Part(batch, n/2, n)} {
+			if err := i.bury(half, l, cause); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	l.Spans = n
 	l.Fingerprints = func(basis storage.Basis) []uint64 { return e.fingerprints(batch, basis) }
 	l.Payload = func(without func(span int) bool) []byte { return e.payload(remaining(batch, without)) }
-	if err := e.store.WriteLetter(i.ctx, l); err != nil {
+	if err := e.store.WriteLetter(i.ctx, &l); err != nil {
 		return fmt.Errorf("write dead letter: %w", err)
 	}
 	i.letters++
@@ -115,17 +124,21 @@ func remaining(batch ptrace.Traces, without func(span int) bool) ptrace.Traces {
 
 // payload returns a batch as OTLP without content attributes. Where the spans
 // are such that not even this can be done, it holds what identifies them.
-func (e *tracesExporter) payload(batch ptrace.Traces) (payload []byte) {
-	defer func() {
-		if recover() != nil {
-			payload = identitiesPayload(batch)
-		}
-	}()
-	payload, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(e.readerOf(e.store.Basis().Run).Redact(batch))
+func (e *tracesExporter) payload(batch ptrace.Traces) []byte {
+	payload, err := e.redacted(batch)
 	if err != nil {
 		return identitiesPayload(batch)
 	}
 	return payload
+}
+
+func (e *tracesExporter) redacted(batch ptrace.Traces) (payload []byte, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &storage.PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return spans.MarshalLetter(e.readerOf(e.store.Basis().Run).Redact(batch))
 }
 
 // identitiesPayload returns spans that have nothing but ids, kind and times.

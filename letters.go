@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"github.com/spanbucket/spanbucketexporter/spans"
 	"go.uber.org/zap"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -73,7 +73,7 @@ func (l *letterRetrier) retryAll() error {
 func (l *letterRetrier) retry(letter *storage.DueLetter) error {
 	e := l.exporter
 	failure := storage.FailurePoison
-	batch, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(letter.Payload)
+	batch, err := spans.UnmarshalLetter(letter.Payload)
 	if err == nil {
 		var folded storage.Batch
 		basis := e.store.Basis()

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -126,126 +125,6 @@ func (w *writer) disconnect() error {
 	w.statements, w.prepared, w.conn, w.db, w.stale = nil, nil, nil, nil, false
 	w.fingerprints.forget()
 	return errors.Join(errs...)
-}
-
-// run commits what waits until the queue is closed and empty.
-func (w *writer) run() {
-	// Transactions have a context of their own: a caller who gives up must not
-	// undo what others wait for.
-	ctx := context.Background()
-	for {
-		work, open := w.queue.wait(idleInterval)
-		switch {
-		case !open:
-			return
-		case work:
-			w.turn(ctx)
-		default:
-			w.idle(ctx)
-		}
-	}
-}
-
-// turn commits the next group. The group is taken only once a transaction has
-// begun: until then callers can withdraw.
-func (w *writer) turn(ctx context.Context) {
-	if err := w.begin(ctx); err != nil {
-		answer(w.queue.takeAll(), fmt.Errorf("commit: %w", err))
-		return
-	}
-	group := w.queue.take()
-	if len(group) == 0 {
-		w.abort(ctx)
-		return
-	}
-	err := w.commitGroup(ctx, group)
-	if len(group) > 1 && isOfBatch(err) {
-		w.commitOneByOne(ctx, w.queue.takeAgain(group))
-		return
-	}
-	answer(group, err)
-	// Only now: nobody has to wait for housekeeping.
-	if err == nil {
-		w.shrink()
-	}
-}
-
-// commitOneByOne is for a group that failed for what one of its batches holds:
-// the others must not suffer.
-func (w *writer) commitOneByOne(ctx context.Context, group []*waiting) {
-	for i := range group {
-		if err := w.begin(ctx); err != nil {
-			answer(group[i:], fmt.Errorf("commit: %w", err))
-			return
-		}
-		answer(group[i:i+1], w.commitGroup(ctx, group[i:i+1]))
-	}
-}
-
-func answer(group []*waiting, err error) {
-	for _, b := range group {
-		b.done <- err
-	}
-}
-
-// commitGroup makes a group durable in the transaction that has begun.
-func (w *writer) commitGroup(ctx context.Context, group []*waiting) error {
-	began := time.Now()
-	err := recovered(func() error { return w.fill(ctx, group) })
-	if err == nil {
-		err = w.exec(ctx, "COMMIT")
-	}
-	if err != nil {
-		return fmt.Errorf("commit: %w", w.undo(ctx, &batchError{err}))
-	}
-	w.fingerprints.committed()
-	if w.options.OnCommit != nil {
-		c := Commit{
-			Duration: time.Since(began), Spans: w.pending.ledger, LiveSeries: w.registry.LiveSeries(),
-			Remembered: w.fingerprints.window.Len(), Reach: w.reach(),
-		}
-		for _, b := range group {
-			c.QueueWaits = append(c.QueueWaits, began.Sub(b.since))
-		}
-		w.options.OnCommit(c)
-	}
-	return nil
-}
-
-// fill writes what a group adds.
-func (w *writer) fill(ctx context.Context, group []*waiting) error {
-	if err := w.apply(ctx, w.admit(group)); err != nil {
-		return err
-	}
-	for _, t := range group {
-		if t.task == nil {
-			continue
-		}
-		if err := t.task(ctx, w); err != nil {
-			return err
-		}
-	}
-	w.queue.allRead(group)
-	return w.flush(ctx)
-}
-
-// recovered calls f, and returns a panic of it as a PanicError.
-func recovered(f func() error) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &PanicError{Value: value, Stack: debug.Stack()}
-		}
-	}()
-	return f()
-}
-
-// isOfBatch tells whether a group failed for what a batch of it holds.
-func isOfBatch(err error) bool {
-	if err == nil {
-		return false
-	}
-	f := FailureOf(err)
-	return f == FailurePoison || f == FailureUnknown
 }
 
 // begin starts a transaction that may write, waiting for others at most
