@@ -33,7 +33,7 @@ test: ## run all tests of all modules
 
 # Tests that send from one goroutine: the detector has nothing to find in them, and
 # makes SQLite in Go twenty times slower.
-ALONE := TestNoColumnIsConstant|TestContentIsNotStored|TestStory|TestUnlisted|TestGolden|TestLateWindow|OfThePages|TestViewsAgree
+ALONE := TestNoColumnIsConstant|TestContentIsNotStored|TestStory|TestUnlisted|TestGolden|TestLateWindow|OfThePages|TestViewsAgree|TestImportOfMany|TestRows|TestArrivalDoesNotShow|TestActivityNeedsNoRequests|TestSchemaPage|TestOfTwoDeliveriesTheFirstCounts|TestBytesOfFingerprints
 
 .PHONY: race
 race: ## run the packages with goroutines under the race detector
