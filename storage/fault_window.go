@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -157,24 +156,13 @@ func ImportFaultWindows(ctx context.Context, path string, windows []aggregator.F
 	if err != nil {
 		return 0, fmt.Errorf("import fault windows: %w", err)
 	}
-	path, err = existingFile(ctx, path)
+	err = maintain(ctx, path, func(ctx context.Context, u *upkeep) (err error) {
+		added, err = insertWindows(ctx, u.conn, inserts)
+		u.changed += int64(added)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("import fault windows: %w", err)
-	}
-	db, err := sql.Open("sqlite", writerDSN(path, SynchronousFull))
-	if err != nil {
-		return 0, fmt.Errorf("import fault windows: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("import fault windows: open %s: %w", path, err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	added, err = importWindows(ctx, conn, inserts)
-	if err != nil {
-		return 0, fmt.Errorf("import fault windows: %s: %w", path, err)
 	}
 	return added, nil
 }
@@ -215,40 +203,4 @@ func (id identity) checkPresent() error {
 		return fmt.Errorf("schema %d, needed %d: %w", id.schema, SchemaVersion, ErrOlder)
 	}
 	return id.check()
-}
-
-// importWindows is one transaction.
-func importWindows(ctx context.Context, conn *sql.Conn, inserts [][]any) (added int, err error) {
-	if err := beginImmediate(ctx, conn); err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err != nil {
-			_, rollback := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			err = errors.Join(err, rollback)
-		}
-	}()
-	id, err := readIdentity(ctx, conn)
-	if err != nil {
-		return 0, err
-	}
-	if err := id.checkPresent(); err != nil {
-		return 0, err
-	}
-	if added, err = insertWindows(ctx, conn, inserts); err != nil {
-		return 0, err
-	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
-	return added, err
-}
-
-// beginImmediate waits for other writers at most lockPatience.
-func beginImmediate(ctx context.Context, conn *sql.Conn) error {
-	began := time.Now()
-	for {
-		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-		if err == nil || !isBusy(err) || time.Since(began) > lockPatience {
-			return err
-		}
-	}
 }

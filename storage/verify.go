@@ -37,7 +37,7 @@ func (p Problem) String() string {
 // Verify checks that the file is whole and that the numbers in it agree with
 // each other, and yields every problem it finds. It reads the file once, in one
 // snapshot, and keeps in memory what one bucket of each width holds, besides
-// the series and runs. Rules between rows are not checked for rows that already
+// the series, the runs and the deduplication window. Rules between rows are not checked for rows that already
 // break one of their own. An error ends it.
 func (r *Reader) Verify(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
@@ -101,7 +101,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	}{
 		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"sqlite", v.checkSchema}, {"meta", v.checkMeta}, {"run", v.checkRuns},
 		{"series", v.checkSeries}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
-		{"ledger", v.checkLedger}, {"request", v.checkRequests},
+		{"ledger", v.checkLedger}, {"request", v.checkRequests}, {"fingerprint", v.checkReliability},
 	} {
 		err := check.run(ctx)
 		if errors.Is(err, errNoMeta) {
@@ -149,7 +149,7 @@ const (
 	ruleTotal      = "all requests add up to the spans of the run and category"
 	ruleCompleted  = "as many spans completed as have a duration"
 	ruleConserved  = "received is the sum of all other rows"
-	ruleFolded     = "folded is the sum of the spans of all runs"
+	ruleFolded     = "folded is the sum of the spans of all runs, and of those that were purged"
 	ruleHeadline   = "follows from the categories of the file"
 
 	ruleIDBytes     = "is an id of as many bytes as it should have"

@@ -244,6 +244,10 @@ func (v *verifier) checkLedger(ctx context.Context) error {
 			return err
 		}
 	}
+	var err error
+	if ofRuns, err = v.purged(ctx); err != nil {
+		return err
+	}
 	for key, t := range v.totals {
 		if key.width == 0 {
 			ofRuns += t.requests
@@ -256,4 +260,10 @@ func (v *verifier) checkLedger(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// purged returns the spans of runs that are no longer there.
+func (v *verifier) purged(ctx context.Context) (spans int64, err error) {
+	err = v.tx.QueryRowContext(ctx, "SELECT coalesce(sum(spans), 0) FROM notes WHERE reason = ?", notePurged).Scan(&spans)
+	return spans, err
 }

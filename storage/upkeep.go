@@ -1,0 +1,144 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// upkeep is a transaction of somebody who is not the writer of the file.
+type upkeep struct {
+	conn    *sql.Conn
+	version int64 // of the rows it changes
+	changed int64 // rows
+}
+
+// maintain changes the file at path, which must exist and be of the present
+// schema, in one transaction. A collector may be writing it meanwhile: it waits,
+// and reads the file again. A transaction that changes no row leaves no trace.
+// Errors are ErrForeign, ErrNewer and ErrOlder for files that must not be
+// touched, those of do, and those of SQLite.
+func maintain(ctx context.Context, path string, do func(context.Context, *upkeep) error) (err error) {
+	path, err = existingFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", writerDSN(path, SynchronousFull))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	// With each row that goes SQLite would read a whole table for rows that
+	// refer to it: there are no indexes for that. What goes here goes with them.
+	if _, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := (&upkeep{conn: conn}).run(ctx, do); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// run is the transaction.
+func (u *upkeep) run(ctx context.Context, do func(context.Context, *upkeep) error) (err error) {
+	if err := u.begin(ctx); err != nil {
+		return err
+	}
+	end := "ROLLBACK"
+	defer func() {
+		if end != "" {
+			_, rollback := u.conn.ExecContext(context.WithoutCancel(ctx), end)
+			err = errors.Join(err, rollback)
+		}
+	}()
+	id, err := readIdentity(ctx, u.conn)
+	if err == nil {
+		err = id.checkPresent()
+	}
+	if err != nil {
+		return err
+	}
+	const next = "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'version' RETURNING value"
+	var version string
+	if err := u.conn.QueryRowContext(ctx, next).Scan(&version); err != nil {
+		return fmt.Errorf("meta version: %w", err)
+	}
+	if u.version, err = strconv.ParseInt(version, 10, 64); err != nil {
+		return fmt.Errorf("meta version: %w", err)
+	}
+	if err := do(ctx, u); err != nil || u.changed == 0 {
+		return err
+	}
+	if _, err := u.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	end = ""
+	return nil
+}
+
+const (
+	// upkeepPatience is how long a verb waits for its turn. A collector that
+	// has much to write leaves few gaps.
+	upkeepPatience = 30 * time.Second
+	// upkeepPause is between two attempts. SQLite's own busy handler sleeps for
+	// up to 100 ms, and so misses nearly all gaps, which are much shorter.
+	upkeepPause = 100 * time.Microsecond
+)
+
+// begin begins the transaction as soon as the collector is between two of its
+// own.
+func (u *upkeep) begin(ctx context.Context) (err error) {
+	if _, err := u.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
+	defer func() {
+		_, restored := u.conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA "+busyTimeout)
+		err = errors.Join(err, restored)
+	}()
+	began := time.Now()
+	pause := time.NewTicker(upkeepPause)
+	defer pause.Stop()
+	for {
+		_, err := u.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		if err == nil || !isBusy(err) || time.Since(began) > upkeepPatience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-pause.C:
+		}
+	}
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (u *upkeep) exec(ctx context.Context, statement string, args ...any) (rows int64, err error) {
+	result, err := u.conn.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	rows, err = result.RowsAffected()
+	u.changed += rows
+	return rows, err
+}
+
+// addNote adds spans to a row of notes.
+func (u *upkeep) addNote(ctx context.Context, reason string, spans int64) error {
+	if spans == 0 {
+		return nil
+	}
+	const add = "INSERT INTO notes (reason, spans) VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans"
+	if _, err := u.exec(ctx, add, reason, spans); err != nil {
+		return fmt.Errorf("write notes: %w", err)
+	}
+	return nil
+}
