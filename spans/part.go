@@ -4,7 +4,7 @@ import "go.opentelemetry.io/collector/pdata/ptrace"
 
 // Part returns a copy of the spans from one position up to, not including,
 // another one, in the order of Reader.Observations, with the resources and
-// scopes that they lie in. It shares no memory with the batch. Positions
+// scopes that they lie in. Changing one leaves the other as it is. Positions
 // outside the batch have no spans: what is left of the range is returned.
 func Part(batch ptrace.Traces, from, to int) ptrace.Traces {
 	part := ptrace.NewTraces()
