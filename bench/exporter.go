@@ -35,12 +35,16 @@ func newKeeping(what kept) func(context.Context, string) (subject, error) {
 }
 
 // kept says which spans are kept row by row, besides the buckets.
-type kept struct{ sessions, requests bool }
+type kept struct {
+	sessions, requests bool
+	repeats            bool // a second delivery counts as well
+}
 
 var (
 	bucketsOnly  = kept{}
 	withSessions = kept{sessions: true}
 	everyRequest = kept{sessions: true, requests: true}
+	withRepeats  = kept{repeats: true}
 )
 
 // newExporterOf starts an exporter on a new file in dir, with the given bucket
@@ -75,8 +79,13 @@ func exporterConfig(path string, what kept, widths []int) map[string]any {
 	if what.requests {
 		ratio = 1
 	}
+	window := "24h"
+	if what.repeats {
+		window = "0s"
+	}
 	return map[string]any{
-		"path": path, "buckets": buckets,
+		"dedup": map[string]any{"window": window},
+		"path":  path, "buckets": buckets,
 		"requests": map[string]any{"sampling_ratio": ratio, "sessions": what.sessions},
 	}
 }

@@ -24,6 +24,7 @@ type options struct {
 	each       int      // batches of a caller that is alone, per round
 	shared     int      // batches of each of several callers, per round
 	growth     int      // spans sent to one bucket; 0: none
+	volume     int      // spans whose bytes are counted, for each size of batches; 0: none
 	rows       []string // keys; none: all
 	dir        string   // for database files
 	results    string   // folder for the table; empty: none
@@ -111,6 +112,7 @@ func parse(args []string, talk io.Writer) (options, error) {
 	flags.Uint64Var(&o.seed, "seed", 1, "of the traffic")
 	flags.IntVar(&o.rounds, "rounds", 12, "rounds of every row, at least 8")
 	flags.IntVar(&o.growth, "growth", 10_000_000, "`spans` sent to one bucket, 0 for none")
+	flags.IntVar(&o.volume, "volume", 65_536, "`spans` whose bytes are counted for each size of batches, 0 for none")
 	flags.StringVar(&o.dir, "dir", ".tmp", "`folder` for database files, on a disk")
 	flags.StringVar(&o.results, "results", "results", "`folder` for the table")
 	flags.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile to `file`")
@@ -126,7 +128,7 @@ func parse(args []string, talk io.Writer) (options, error) {
 	o.spans, o.warm, o.each, o.shared = 8192, 2, 8, 3
 	if quick {
 		o.spans, o.rounds, o.warm, o.each, o.shared, o.results = 512, 2, 1, 2, 1, ""
-		o.growth = min(o.growth, 100_000)
+		o.growth, o.volume = min(o.growth, 100_000), min(o.volume, 8_192)
 		return o, nil
 	}
 	if o.rounds < 8 {

@@ -63,6 +63,7 @@ var rows = []row{
 	{key: "fold", title: "spanbucket, folding", callers: 1, build: newFold, peer: "peer", limits: foldLimits},
 	{key: "prices", title: "  with prices and two dimensions", callers: 1, build: newPricedFold, peer: "peer", limits: foldLimits},
 	{key: "consume", title: "spanbucket, committed", callers: 1, build: newExporter, peer: "peer", limits: consumeLimits},
+	{key: "repeats", title: "  without deduplication", callers: 1, build: newKeeping(withRepeats), peer: "peer"},
 	{key: "sessions", title: "  and sessions kept", callers: 1, build: newKeeping(withSessions), peer: "peer"},
 	{key: "requests", title: "  and every request kept", callers: 1, build: newKeeping(everyRequest), peer: "peer", limits: requestLimits},
 	{key: "stamp16", title: "stamping (in the rows below)", callers: manyCallers, build: newNothing, peer: "peer16"},

@@ -19,6 +19,7 @@ type report struct {
 	machine machine
 	results []result
 	growth  []growth
+	volumes []volume
 }
 
 // result is one row of one profile.
@@ -67,6 +68,15 @@ func run(ctx context.Context, o options, talk io.Writer) (*report, error) {
 				return nil, fmt.Errorf("growth, profile %s: %w", profile.Name, err)
 			}
 			r.growth = append(r.growth, g)
+		}
+	}
+	if o.volume > 0 {
+		for _, profile := range profiles {
+			v, err := runVolume(ctx, o, profile, start, dir, talk)
+			if err != nil {
+				return nil, fmt.Errorf("bytes, profile %s: %w", profile.Name, err)
+			}
+			r.volumes = append(r.volumes, v...)
 		}
 	}
 	return r, nil

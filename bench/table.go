@@ -26,6 +26,9 @@ func (r *report) writeTable(w io.Writer) error {
 			return err
 		}
 	}
+	if err := r.writeVolume(w); err != nil {
+		return err
+	}
 	return r.writeGrowth(w)
 }
 
