@@ -39,7 +39,7 @@ type tracesExporter struct {
 	config *Config
 	set    exporter.Settings
 	reader atomic.Pointer[runReader]
-	deltas sync.Pool // of *aggregator.Delta
+	spaces sync.Pool // of *space
 	now    func() time.Time
 	open   func(context.Context, storage.Options) (store, error)
 	read   func(spans.Options) spanReader
@@ -75,8 +75,7 @@ func newTracesExporter(config *Config, set exporter.Settings) *tracesExporter {
 		},
 		read: func(o spans.Options) spanReader { return spans.NewReader(o) },
 	}
-	finest := storage.FinestWidths(config.widths())
-	e.deltas.New = func() any { return aggregator.NewDelta(finest) }
+	e.spaces.New = func() any { return e.newSpace() }
 	return e
 }
 
@@ -119,13 +118,13 @@ func (e *tracesExporter) consume(ctx context.Context, batch ptrace.Traces) error
 
 // try folds a batch and returns nil once it is durable.
 func (e *tracesExporter) try(ctx context.Context, batch ptrace.Traces) (storage.Failure, error) {
-	delta := e.deltas.Get().(*aggregator.Delta)
+	s := e.spaces.Get().(*space)
 	defer func() {
-		if delta.Reset(); !delta.Oversized() {
-			e.deltas.Put(delta)
+		if s.delta.Reset(); !s.delta.Oversized() && cap(s.fingerprints) <= maxKeptFingerprints {
+			e.spaces.Put(s)
 		}
 	}()
-	folded, err := e.fold(batch, e.store.Basis(), delta)
+	folded, err := e.fold(batch, e.store.Basis(), s)
 	if err != nil {
 		return storage.FailurePoison, err
 	}
@@ -135,28 +134,42 @@ func (e *tracesExporter) try(ctx context.Context, batch ptrace.Traces) (storage.
 	return 0, nil
 }
 
-// fold folds a batch into a delta, which is empty. The error is a panic.
-func (e *tracesExporter) fold(batch ptrace.Traces, basis storage.Basis, delta *aggregator.Delta) (b storage.Batch, err error) {
+// space is the memory that folding a batch takes. It is reused.
+type space struct {
+	delta        *aggregator.Delta
+	fingerprints []uint64
+}
+
+// maxKeptFingerprints is how many are worth keeping room for.
+const maxKeptFingerprints = 1 << 16
+
+func (e *tracesExporter) newSpace() *space {
+	return &space{delta: aggregator.NewDelta(storage.FinestWidths(e.config.widths()))}
+}
+
+// fold folds a batch into a space, which is empty. The error is a panic.
+func (e *tracesExporter) fold(batch ptrace.Traces, basis storage.Basis, s *space) (b storage.Batch, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = &storage.PanicError{Value: value, Stack: debug.Stack()}
 		}
 	}()
-	return e.mustFold(batch, basis, delta), nil
+	return e.mustFold(batch, basis, s), nil
 }
 
-func (e *tracesExporter) mustFold(batch ptrace.Traces, basis storage.Basis, delta *aggregator.Delta) storage.Batch {
+func (e *tracesExporter) mustFold(batch ptrace.Traces, basis storage.Basis, s *space) storage.Batch {
 	now, reader := e.now(), e.readerOf(basis.Run)
 	observations := reader.Observations(batch, now)
 	for o := range observations {
-		delta.Fold(o)
+		s.delta.Fold(o)
 	}
-	delta.Settle()
+	s.delta.Settle()
+	s.fingerprints = e.fingerprints(batch, basis, s.fingerprints[:0])
 	return storage.Batch{
-		Delta: delta, Observations: observations, Requests: reader.Requests(batch, now),
-		Fingerprints: e.fingerprints(batch, basis), Basis: basis,
+		Delta: s.delta, Observations: observations, Requests: reader.Requests(batch, now),
+		Fingerprints: s.fingerprints, Basis: basis,
 		Refold: func(basis storage.Basis) storage.Batch {
-			return e.mustFold(batch, basis, aggregator.NewDelta(delta.Widths()))
+			return e.mustFold(batch, basis, e.newSpace())
 		},
 	}
 }
@@ -174,17 +187,15 @@ func (e *tracesExporter) readerOf(run string) spanReader {
 	return r.spanReader
 }
 
-// fingerprints returns one for every span of a batch, nil where none is asked
-// for.
-func (e *tracesExporter) fingerprints(batch ptrace.Traces, basis storage.Basis) []uint64 {
-	if !e.config.Dedup.enabled() {
-		return nil
+// fingerprints appends one of every span of a batch, nothing where none is
+// asked for.
+func (e *tracesExporter) fingerprints(batch ptrace.Traces, basis storage.Basis, to []uint64) []uint64 {
+	if e.config.Dedup.enabled() {
+		for id := range spans.Identities(batch) {
+			to = append(to, basis.Key.Fingerprint(id))
+		}
 	}
-	all := make([]uint64, 0, batch.SpanCount())
-	for id := range spans.Identities(batch) {
-		all = append(all, basis.Key.Fingerprint(id))
-	}
-	return all
+	return to
 }
 
 // shutdown commits what is waiting and closes the file. The collector has

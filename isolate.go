@@ -90,7 +90,7 @@ func (i *isolation) bury(batch ptrace.Traces, l storage.Letter, cause error) err
 		return nil
 	}
 	l.Spans = n
-	l.Fingerprints = func(basis storage.Basis) []uint64 { return e.fingerprints(batch, basis) }
+	l.Fingerprints = func(basis storage.Basis) []uint64 { return e.fingerprints(batch, basis, nil) }
 	l.Payload = func(without func(span int) bool) []byte { return e.payload(remaining(batch, without)) }
 	if err := e.store.WriteLetter(i.ctx, &l); err != nil {
 		return fmt.Errorf("write dead letter: %w", err)

@@ -8,7 +8,6 @@ import (
 	"github.com/spanbucket/spanbucketexporter/spans"
 	"go.uber.org/zap"
 
-	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -77,7 +76,7 @@ func (l *letterRetrier) retry(letter *storage.DueLetter) error {
 	if err == nil {
 		var folded storage.Batch
 		basis := e.store.Basis()
-		if folded, err = e.fold(batch, basis, aggregator.NewDelta(storage.FinestWidths(e.config.widths()))); err == nil {
+		if folded, err = e.fold(batch, basis, e.newSpace()); err == nil {
 			err = e.store.WriteAgain(l.ctx, letter.ID, folded)
 			failure = storage.FailureOf(err)
 		}

@@ -2,11 +2,10 @@ package storage
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -19,6 +18,8 @@ const (
 	fingerprintsPerRow = 504
 	// maxRowAgeSeconds is how long a row grows: rows expire as a whole.
 	maxRowAgeSeconds = 60
+	// warmedAtOnce is how many fingerprints are looked up together.
+	warmedAtOnce = 64
 	// minRowsExpired is how many rows a commit may always expire. What is over
 	// goes with the next ones, so that none takes long.
 	minRowsExpired = 64
@@ -48,8 +49,11 @@ func (f *fingerprints) forget() {
 // committed makes what the transaction changed last.
 func (f *fingerprints) committed() {
 	f.window.Commit()
-	for _, fingerprint := range f.expired {
-		f.window.Remove(fingerprint)
+	for some := range slices.Chunk(f.expired, warmedAtOnce) {
+		f.window.Warm(some)
+		for _, fingerprint := range some {
+			f.window.Remove(fingerprint)
+		}
 	}
 	f.expired = f.expired[:0]
 }
@@ -64,15 +68,19 @@ func (f *fingerprints) rollback() {
 // probe adds fingerprints to the window and returns which were in it already,
 // and how many.
 func (f *fingerprints) probe(all []uint64) (known spanSet, n int) {
-	for i, fingerprint := range all {
-		if fingerprint == 0 || f.window.Add(fingerprint) {
-			continue
+	for from := 0; from < len(all); from += warmedAtOnce {
+		some := all[from:min(from+warmedAtOnce, len(all))]
+		f.window.Warm(some)
+		for i, fingerprint := range some {
+			if f.window.Add(fingerprint) {
+				continue
+			}
+			if known == nil {
+				known = make(spanSet, len(all))
+			}
+			known[from+i] = true
+			n++
 		}
-		if known == nil {
-			known = make(spanSet, len(all))
-		}
-		known[i] = true
-		n++
 	}
 	return known, n
 }
@@ -193,7 +201,14 @@ func (w *writer) loadFingerprints(ctx context.Context) error {
 		return nil
 	}
 	content := "fingerprints"
-	if f.loaded {
+	if !f.loaded {
+		var bytes int
+		err := w.conn.QueryRowContext(ctx, "SELECT coalesce(sum(length(fingerprints)), 0) FROM fingerprint").Scan(&bytes)
+		if err != nil {
+			return fmt.Errorf("fingerprint: %w", err)
+		}
+		f.window.Reserve(bytes / fingerprintBytes)
+	} else {
 		content = "CASE WHEN id = (SELECT max(id) FROM fingerprint) THEN fingerprints END"
 	}
 	query := "SELECT id, first_arrival_s, last_arrival_s, length(fingerprints), " + content + " FROM fingerprint ORDER BY id"
@@ -233,61 +248,4 @@ func (w *writer) reach() time.Duration {
 	}
 	seconds := float64(w.options.DedupMaxSpans) * 60 / float64(recent)
 	return min(w.options.DedupWindow, time.Duration(min(seconds, w.options.DedupWindow.Seconds())*float64(time.Second)))
-}
-
-// ErrOtherSecret is returned by Open for a file whose fingerprints were made
-// with another secret: they would say nothing of what comes. It is left
-// untouched.
-var ErrOtherSecret = errors.New("file has fingerprints of another secret")
-
-// describeFingerprints writes the key of the fingerprints where it is missing,
-// and takes the fingerprints away where they are not wanted.
-func describeFingerprints(ctx context.Context, conn *sql.Conn, o *Options) error {
-	if !o.dedups() {
-		if _, err := conn.ExecContext(ctx, "DELETE FROM fingerprint"); err != nil {
-			return fmt.Errorf("delete fingerprint: %w", err)
-		}
-	}
-	var key []byte
-	var used bool
-	err := conn.QueryRowContext(ctx, "SELECT key, EXISTS (SELECT 1 FROM fingerprint) FROM fingerprint_key").Scan(&key, &used)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("read fingerprint_key: %w", err)
-	}
-	var wanted dedup.Key
-	switch {
-	case o.DedupSecret != "":
-		wanted = dedup.KeyFromSecret(o.DedupSecret)
-	case key != nil:
-		return nil
-	default:
-		if _, err := rand.Read(wanted[:]); err != nil {
-			return err
-		}
-	}
-	if used && dedup.Key(key) != wanted {
-		return fmt.Errorf("dedup.secret: must stay as it was when the file was begun, or path must name a new one: %w", ErrOtherSecret)
-	}
-	const upsert = `INSERT INTO fingerprint_key (id, key, configured) VALUES (1, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET key = excluded.key, configured = excluded.configured`
-	_, err = conn.ExecContext(ctx, upsert, wanted[:], o.DedupSecret != "")
-	return err
-}
-
-// loadBasis reads what callers must know to fold.
-func (w *writer) loadBasis(ctx context.Context) error {
-	basis := Basis{Run: w.options.RunID}
-	err := w.conn.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'open_run'").Scan(&basis.Run)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("meta open_run: %w", err)
-	}
-	var key []byte
-	if err := w.conn.QueryRowContext(ctx, "SELECT key FROM fingerprint_key").Scan(&key); err != nil {
-		return fmt.Errorf("fingerprint_key: %w", err)
-	}
-	if copy(basis.Key[:], key) != len(basis.Key) {
-		return fmt.Errorf("fingerprint_key: %d bytes, want %d", len(key), len(basis.Key))
-	}
-	w.basis.Store(&basis)
-	return nil
 }

@@ -80,6 +80,19 @@ func (w *Window) Has(fingerprint uint64) bool {
 	return found
 }
 
+// Warm brings the slots of fingerprints that will be asked for into the caches
+// of the processor, all of them at once: one after another each would be waited
+// for. What it returns means nothing.
+func (w *Window) Warm(fingerprints []uint64) (sum uint64) {
+	if len(w.slots) == 0 {
+		return 0
+	}
+	for _, fingerprint := range fingerprints {
+		sum ^= w.slots[w.home(fingerprint)]
+	}
+	return sum
+}
+
 // Reserve makes room for a number of fingerprints in all, so that Load need
 // not grow the window step by step.
 func (w *Window) Reserve(fingerprints int) {

@@ -293,7 +293,7 @@ func FuzzWindow(f *testing.F) {
 // BenchmarkAdd adds to a window of 4 million and takes the oldest out, as a
 // full window does.
 func BenchmarkAdd(b *testing.B) {
-	const size, transaction = 4_000_000, 1_000
+	const size, transaction, warmed = 4_000_000, 1_000, 64
 	arrivals := func(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 2)) }
 	oldest, newest := arrivals(1), arrivals(1)
 	var window dedup.Window
@@ -317,6 +317,26 @@ func BenchmarkAdd(b *testing.B) {
 		}
 		window.Commit()
 		b.ReportMetric(float64(window.Bytes())/float64(window.Len()), "B/entry")
+	})
+	b.Run("new, warmed", func(b *testing.B) {
+		b.ReportAllocs()
+		next := make([]uint64, transaction)
+		for n := 0; b.Loop(); n++ {
+			if n%transaction == 0 {
+				b.StopTimer()
+				window.Commit()
+				for i := range next {
+					window.Remove(oldest.Uint64())
+					next[i] = newest.Uint64()
+				}
+				b.StartTimer()
+			}
+			if at := n % transaction; at%warmed == 0 {
+				window.Warm(next[at:min(at+warmed, transaction)])
+			}
+			window.Add(next[n%transaction])
+		}
+		window.Commit()
 	})
 	b.Run("duplicate", func(b *testing.B) {
 		again := arrivals(3)
