@@ -23,6 +23,9 @@ type Overview struct {
 	// Total sums up the headline categories; nil where they have no spans.
 	Total  *CategoryRow   `json:"headline"`
 	Widths []WidthSummary `json:"widths"`
+	// Deduplication and DeadLetters are nil for a file of a schema without.
+	Deduplication *Deduplication `json:"deduplication"`
+	DeadLetters   *Waiting       `json:"dead_letters"`
 }
 
 // File describes the file itself.
@@ -105,7 +108,7 @@ func AskOverview(ctx context.Context, tx *sql.Tx, q Query) (*Overview, error) {
 		Scope: r.scope, Runs: []Run{}, Ledger: []Count{}, Notes: []Count{}, Rows: []CategoryRow{}, Widths: []WidthSummary{},
 	}
 	for _, step := range []func(context.Context, *sql.Tx, *Overview) error{
-		r.readFile, r.readRuns, readCounts, r.readWidths, r.readCategories,
+		r.readFile, r.readRuns, readCounts, r.readWidths, r.readDeliveries, r.readCategories,
 	} {
 		if err := step(ctx, tx, answer); err != nil {
 			return nil, fmt.Errorf("overview: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -45,7 +46,7 @@ func askedFor(ids []int64) any {
 // ErrOlder for files that it must not touch.
 func RequestRetry(ctx context.Context, path string, ids []int64) (due int, err error) {
 	err = maintain(ctx, path, func(ctx context.Context, u *upkeep) error {
-		if err := checkLetters(ctx, u.conn, ids); err != nil {
+		if _, err := ReadLetterStates(ctx, u.conn, ids); err != nil {
 			return err
 		}
 		if _, err := u.exec(ctx, "UPDATE dead_letter SET due = 1 WHERE due = 0 AND "+asked, askedFor(ids)); err != nil {
@@ -65,7 +66,7 @@ func RequestRetry(ctx context.Context, path string, ids []int64) (due int, err e
 // those of RequestRetry.
 func PurgeDeadLetters(ctx context.Context, path string, ids []int64) (letters int, spans int64, err error) {
 	err = maintain(ctx, path, func(ctx context.Context, u *upkeep) error {
-		if err := checkLetters(ctx, u.conn, ids); err != nil {
+		if _, err := ReadLetterStates(ctx, u.conn, ids); err != nil {
 			return err
 		}
 		const sum = "SELECT count(*), coalesce(sum(spans), 0) FROM dead_letter WHERE " + asked
@@ -86,27 +87,6 @@ func PurgeDeadLetters(ctx context.Context, path string, ids []int64) (letters in
 // noteLettersPurged counts the spans of dead letters that were deleted.
 const noteLettersPurged = "dead_letter_purged"
 
-// checkLetters returns an UnknownLettersError where the file lacks one of ids.
-func checkLetters(ctx context.Context, q Querier, ids []int64) error {
-	if ids == nil {
-		return nil
-	}
-	states, err := ReadLetterStates(ctx, q, ids)
-	if err != nil {
-		return err
-	}
-	var unknown []int64
-	for _, id := range ids {
-		if !slices.ContainsFunc(states, func(s LetterState) bool { return s.ID == id }) {
-			unknown = append(unknown, id)
-		}
-	}
-	if unknown != nil {
-		return &UnknownLettersError{unknown}
-	}
-	return nil
-}
-
 // LetterState says how far a dead letter is.
 type LetterState struct {
 	ID       int64
@@ -115,7 +95,8 @@ type LetterState struct {
 }
 
 // ReadLetterStates returns the states of dead letters in the order of their
-// ids: of those with the given ids, as far as the file has them; nil means all.
+// ids: of those with the given ids, nil means all. It returns an
+// UnknownLettersError where the file lacks one.
 func ReadLetterStates(ctx context.Context, q Querier, ids []int64) (states []LetterState, err error) {
 	err = eachRow(ctx, q, "SELECT id, attempts, due FROM dead_letter WHERE "+asked+" ORDER BY id", func(rows *sql.Rows) error {
 		var s LetterState
@@ -126,16 +107,26 @@ func ReadLetterStates(ctx context.Context, q Querier, ids []int64) (states []Let
 	if err != nil {
 		return nil, fmt.Errorf("read dead_letter: %w", err)
 	}
+	var unknown []int64
+	for _, id := range ids {
+		if !slices.ContainsFunc(states, func(s LetterState) bool { return s.ID == id }) {
+			unknown = append(unknown, id)
+		}
+	}
+	if unknown != nil {
+		return nil, &UnknownLettersError{unknown}
+	}
 	return states, nil
 }
 
 // ReadLetter returns the payload of a dead letter: OTLP TracesData, as
 // protobuf. It returns an UnknownLettersError for one that is not there.
 func ReadLetter(ctx context.Context, q Querier, id int64) (payload []byte, err error) {
-	if err := checkLetters(ctx, q, []int64{id}); err != nil {
-		return nil, err
+	err = q.QueryRowContext(ctx, "SELECT payload FROM dead_letter WHERE id = ?", id).Scan(&payload)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, &UnknownLettersError{[]int64{id}}
 	}
-	if err := q.QueryRowContext(ctx, "SELECT payload FROM dead_letter WHERE id = ?", id).Scan(&payload); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("read dead_letter %d: %w", id, err)
 	}
 	return payload, nil

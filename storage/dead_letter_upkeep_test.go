@@ -89,7 +89,7 @@ func TestUnknownLettersAreNamed(t *testing.T) {
 	_, _, err = PurgeDeadLetters(t.Context(), o.Path, []int64{1, 9})
 	require.ErrorAs(t, err, &unknown)
 	require.Equal(t, before, states(t, o.Path, nil))
-	require.Equal(t, before[:1], states(t, o.Path, []int64{1, 9}))
+	require.Equal(t, before[:1], states(t, o.Path, []int64{1, 1}))
 
 	r, err := OpenReader(t.Context(), o.Path)
 	require.NoError(t, err)
@@ -98,6 +98,8 @@ func TestUnknownLettersAreNamed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "[102 103]", string(payload))
 	_, err = ReadLetter(t.Context(), r, 3)
+	require.ErrorAs(t, err, &unknown)
+	_, err = ReadLetterStates(t.Context(), r, []int64{2, 3})
 	require.ErrorAs(t, err, &unknown)
 }
 

@@ -70,10 +70,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv(nowVariable, "2026-01-30T12:00:00Z")
 			e.Setenv("ESC", "\x1b")
+			e.Setenv("LONG", strings.Repeat("0123456789", 26))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage, "openfile": openFile,
-			"makeolder": makeOlder, "manywindows": manyWindows},
+			"makeolder": makeOlder, "manywindows": manyWindows, "makeletters": makeLetters, "collect": collect},
 	})
 }
 

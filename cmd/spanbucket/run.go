@@ -99,8 +99,8 @@ be read or is not a spanbucket file. Answers go to stdout, everything else to st
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.schemaCommand(),
-		p.verifyCommand())
+	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.runsCommand(),
+		p.deadLettersCommand(), p.schemaCommand(), p.verifyCommand())
 	return root
 }
 

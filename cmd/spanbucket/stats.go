@@ -17,7 +17,8 @@ func (p *program) statsCommand() *cobra.Command {
 		Use:   "stats --db FILE",
 		Short: "Print what is in the file and how it went",
 		Long: `Print what is in the file and how it went: the file itself, what became of every
-span received, and requests, errors, latency, tokens and cost by category.`,
+span received, how far back a second delivery is noticed, and requests, errors,
+latency, tokens and cost by category.`,
 		Example: `  spanbucket stats --db spanbucket.db
   spanbucket stats --db spanbucket.db --from 2026-01-30T10:00:00Z --to 2026-01-30T11:00:00Z`,
 		Args: noArguments,
@@ -135,7 +136,7 @@ func statsFacts(path string, answer *analysis.Overview) [][2]string {
 	if len(answer.Notes) > 0 {
 		facts = append(facts, [2]string{"notes", countsText(answer.Notes)})
 	}
-	return facts
+	return append(facts, deliveryFacts(answer)...)
 }
 
 func orMissing(text string) string {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+// deliveryFacts are the lines about spans that arrive twice, or cannot be
+// folded; none for a file of a schema without.
+func deliveryFacts(answer *analysis.Overview) (facts [][2]string) {
+	if d := answer.Deduplication; d != nil {
+		facts = append(facts, [2]string{"duplicates", deduplicationText(d)})
+	}
+	if w := answer.DeadLetters; w != nil && w.Letters > 0 {
+		text := fmt.Sprintf("%s with %s %s", count(w.Letters), count(w.Spans), plural(w.Spans, "span"))
+		if w.Due > 0 {
+			text += fmt.Sprintf(", %s to be tried again", count(w.Due))
+		}
+		facts = append(facts, [2]string{"dead letters", text})
+	}
+	return facts
+}
+
+// deduplicationText says how far back a second delivery is noticed.
+func deduplicationText(d *analysis.Deduplication) string {
+	if !d.On() {
+		return "counted again: deduplication is off"
+	}
+	reach := secondsText(d.ReachS)
+	if d.BoundedBy == "max_spans" {
+		reach += fmt.Sprintf(" at the present rate: of the last %s spans", count(d.MaxSpans))
+	}
+	text := "noticed for " + reach
+	if d.SinceUTC == nil {
+		return text + "; no span remembered yet"
+	}
+	return text + fmt.Sprintf("; %s %s remembered, since %s", count(d.Spans), plural(d.Spans, "span"), *d.SinceUTC)
+}
+
+// secondsText shows seconds as 24h, 1h30m or 45s.
+func secondsText(seconds int64) string {
+	text := (time.Duration(seconds) * time.Second).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if rest, found := strings.CutSuffix(text, zero); found {
+			text = rest + zero[:1]
+		}
+	}
+	return text
+}
