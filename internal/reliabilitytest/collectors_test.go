@@ -18,10 +18,10 @@ import (
 func TestTwoCollectors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
 	s := newTraffic(seedtest.Rand(t).Uint64N(1 << 20))
-	second := func(t *testing.T, path string, holder ...string) time.Duration {
+	second := func(t *testing.T, at string, holder ...string) time.Duration {
 		t.Helper()
 		began := time.Now()
-		_, err := startExporter(fileAt(path), "two")
+		_, err := startExporter(fileAt(at), "two")
 		took := time.Since(began)
 		require.ErrorIs(t, err, storage.ErrLocked)
 		require.Less(t, took, time.Second)
@@ -34,12 +34,12 @@ func TestTwoCollectors(t *testing.T) {
 	t.Run("in the same collector", func(t *testing.T) {
 		first, err := startExporter(fileAt(path), "one")
 		require.NoError(t, err)
+		defer mustStop(t, first)
 		inside = second(t, path, "process "+strconv.Itoa(os.Getpid()), "spanbucket/one")
 		link := path + ".link"
 		require.NoError(t, os.Symlink(path, link))
 		second(t, link)
 		require.NoError(t, deliver(first, s.batch(0)))
-		mustStop(t, first)
 	})
 	t.Run("in another collector", func(t *testing.T) {
 		first := spawn(t, "load", loadOrder{Settings: fileAt(path), Traffic: s}, nil)
@@ -58,11 +58,11 @@ func TestTwoCollectors(t *testing.T) {
 	// The control: without the file that is locked, nobody is refused.
 	t.Run("without the lock", func(t *testing.T) {
 		first := mustStart(t, fileAt(path))
+		defer mustStop(t, first)
 		require.NoError(t, os.Remove(path+".lock"))
 		another, err := startExporter(fileAt(path), "two")
 		require.NoError(t, err)
 		mustStop(t, another)
-		mustStop(t, first)
 	})
 	figures.add(t, "two collectors on one file: the second is refused after %.0f ms in the same process, after %.0f ms in another",
 		float64(inside)/1e6, float64(outside)/1e6)

@@ -27,6 +27,12 @@ type modelKey struct {
 	service, operation, model, outcome, errorType, fault string
 }
 
+func (k modelKey) String() string {
+	return fmt.Sprintf("%d s from %d, %q", k.width, k.bucket, []string{
+		k.run, k.category, k.service, k.operation, k.model, k.outcome, k.errorType, k.fault,
+	})
+}
+
 type modelRow struct {
 	requests, injected, completed int64
 	outcomes                      map[string]int64
@@ -119,9 +125,9 @@ func (m *model) differences(t *testing.T, path string) []string {
 			rows++
 			k := stored.modelKey(relation)
 			if expected := want[k]; expected == nil {
-				d.tell("%s has a row %+v", relation, k)
+				d.tell("%s has a row %v", relation, k)
 			} else {
-				expected.compare(d, fmt.Sprintf("%s %+v", relation, k), stored)
+				expected.compare(d, fmt.Sprintf("%s %v", relation, k), stored)
 			}
 		})
 		if rows != len(want) {
