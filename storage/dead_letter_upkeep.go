@@ -76,16 +76,14 @@ func PurgeDeadLetters(ctx context.Context, path string, ids []int64) (letters in
 		if _, err := u.exec(ctx, "DELETE FROM dead_letter WHERE "+asked, askedFor(ids)); err != nil {
 			return fmt.Errorf("delete dead_letter: %w", err)
 		}
-		return u.addNote(ctx, noteLettersPurged, spans)
+		u.note("dead_letter_purged", spans)
+		return nil
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("purge dead letters: %w", err)
 	}
 	return letters, spans, nil
 }
-
-// noteLettersPurged counts the spans of dead letters that were deleted.
-const noteLettersPurged = "dead_letter_purged"
 
 // LetterState says how far a dead letter is.
 type LetterState struct {

@@ -88,18 +88,13 @@ func (u *upkeep) purgeRun(ctx context.Context, run string, force bool) (purged P
 			*step.count(&purged) += rows
 		}
 	}
-	if err := u.addNote(ctx, notePurged, purged.Spans); err != nil {
-		return purged, err
-	}
+	u.note("purged", purged.Spans)
 	if err := u.describeHeadline(ctx); err != nil {
 		return purged, err
 	}
 	purged.Open, err = u.keepOpen(ctx, run, name)
 	return purged, err
 }
-
-// notePurged counts the spans of runs that were purged.
-const notePurged = "purged"
 
 // keepOpen gives the run that is open its row again.
 func (u *upkeep) keepOpen(ctx context.Context, run string, name *string) (open bool, err error) {

@@ -14,6 +14,7 @@ type upkeep struct {
 	conn    *sql.Conn
 	version int64 // of the rows it changes
 	changed int64 // rows
+	notes   []notedSpans
 }
 
 // maintain changes the file at path, which must exist and be of the present
@@ -78,6 +79,9 @@ func (u *upkeep) run(ctx context.Context, do func(context.Context, *upkeep) erro
 	if err := do(ctx, u); err != nil || u.changed == 0 {
 		return err
 	}
+	if err := u.flushNotes(ctx); err != nil {
+		return err
+	}
 	if _, err := u.conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -131,14 +135,24 @@ func (u *upkeep) exec(ctx context.Context, statement string, args ...any) (rows 
 	return rows, err
 }
 
-// addNote adds spans to a row of notes.
-func (u *upkeep) addNote(ctx context.Context, reason string, spans int64) error {
-	if spans == 0 {
-		return nil
+// note adds spans to a row of notes, with the commit.
+func (u *upkeep) note(reason string, spans int64) {
+	if spans > 0 {
+		u.notes = append(u.notes, notedSpans{reason, spans})
 	}
+}
+
+type notedSpans struct {
+	reason string
+	spans  int64
+}
+
+func (u *upkeep) flushNotes(ctx context.Context) error {
 	const add = "INSERT INTO notes (reason, spans) VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET spans = spans + excluded.spans"
-	if _, err := u.exec(ctx, add, reason, spans); err != nil {
-		return fmt.Errorf("write notes: %w", err)
+	for _, n := range u.notes {
+		if _, err := u.exec(ctx, add, n.reason, n.spans); err != nil {
+			return fmt.Errorf("write notes: %w", err)
+		}
 	}
 	return nil
 }

@@ -79,9 +79,9 @@ func (v *verifier) checkLetters(ctx context.Context) error {
 		return nil
 	}
 	var counted, held int64
-	query := `SELECT coalesce((SELECT spans FROM ledger WHERE reason = 'dead_letter'), 0),
-		coalesce((SELECT sum(spans) FROM dead_letter), 0) + coalesce((SELECT spans FROM notes WHERE reason = ?), 0)`
-	if err := v.tx.QueryRowContext(ctx, query, noteLettersPurged).Scan(&counted, &held); err != nil {
+	const query = `SELECT coalesce((SELECT spans FROM ledger WHERE reason = 'dead_letter'), 0),
+		coalesce((SELECT sum(spans) FROM dead_letter), 0) + coalesce((SELECT spans FROM notes WHERE reason = 'dead_letter_purged'), 0)`
+	if err := v.tx.QueryRowContext(ctx, query).Scan(&counted, &held); err != nil {
 		return err
 	}
 	if counted == held {

@@ -264,6 +264,6 @@ func (v *verifier) checkLedger(ctx context.Context) error {
 
 // purged returns the spans of runs that are no longer there.
 func (v *verifier) purged(ctx context.Context) (spans int64, err error) {
-	err = v.tx.QueryRowContext(ctx, "SELECT coalesce(sum(spans), 0) FROM notes WHERE reason = ?", notePurged).Scan(&spans)
+	err = v.tx.QueryRowContext(ctx, "SELECT coalesce(sum(spans), 0) FROM notes WHERE reason = 'purged'").Scan(&spans)
 	return spans, err
 }
