@@ -11,10 +11,13 @@ import (
 	"modernc.org/sqlite"
 )
 
-// busyTimeout is how long one statement waits for another process's lock, in
-// milliseconds. It is short because such a wait cannot be interrupted; the
-// writer tries again until its own patience ends.
-const busyTimeout = "busy_timeout(250)"
+// busyTimeoutMillis is how long one statement waits for another process's lock.
+// It is short because such a wait cannot be interrupted; the writer tries again
+// until its own patience ends.
+const (
+	busyTimeoutMillis = "250"
+	busyTimeout       = "busy_timeout(" + busyTimeoutMillis + ")"
+)
 
 // init sets what holds for the whole process and must be set before anybody
 // opens the first database.

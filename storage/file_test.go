@@ -166,19 +166,6 @@ func TestNamesThatURIsWouldMisread(t *testing.T) {
 	}
 }
 
-// TestLockIsForOne: the second open names the holder, and a lock left behind by
-// a process that died is no obstacle.
-func TestLockIsForOne(t *testing.T) {
-	o := testOptions(t)
-	require.NoError(t, os.WriteFile(o.Path+".lock", []byte("process 1\n"), 0o600))
-	s := openStore(t, o)
-	_, err := Open(t.Context(), o)
-	require.ErrorIs(t, err, ErrLocked)
-	require.ErrorContains(t, err, "held by process ")
-	require.NoError(t, s.Close())
-	require.NoError(t, openStore(t, o).Close())
-}
-
 // TestOtherWidthsAreRefused: a file with spans keeps its widths; retention may
 // change, and a file without spans may become anything.
 func TestOtherWidthsAreRefused(t *testing.T) {

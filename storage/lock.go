@@ -1,11 +1,15 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/gofrs/flock"
 )
@@ -14,59 +18,158 @@ import (
 // this one, writes to the file.
 var ErrLocked = errors.New("file is in use by another writer")
 
-// lockFile takes the lock that makes its holder the only writer of the
-// database at path: an advisory lock on a file beside it, never on the database
-// itself. The file names its holder.
-func lockFile(path string) (*flock.Flock, error) {
+// A lock is tried for 300 ms.
+const (
+	lockAttempts        = 15
+	lockAttemptInterval = 20 * time.Millisecond
+)
+
+// sideLock makes its holder the only writer of a database: an advisory lock on
+// a file beside it, never on the database itself. The file names its holder.
+type sideLock struct {
+	path   string // of the locked file
+	holder string
+	flock  *flock.Flock
+}
+
+// lockFile takes the lock of the database at path.
+func lockFile(path, holder string) (*sideLock, error) {
 	const attempts = 10 // each lost race means that a holder just left
+	l := &sideLock{path: path + ".lock", holder: holder}
 	for range attempts {
-		lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-		held, err := lock.TryLock()
+		held, err := l.try()
 		if err != nil {
-			return nil, fmt.Errorf("lock %s: %w", lock.Path(), err)
+			return nil, fmt.Errorf("lock %s: %w", l.path, err)
 		}
-		if !held {
-			holder, _ := os.ReadFile(lock.Path())
-			return nil, errors.Join(fmt.Errorf("lock %s: held by %s: %w", lock.Path(), describeHolder(holder), ErrLocked), lock.Close())
+		if held {
+			return l, nil
 		}
-		if sameFile(lock) {
-			if err := os.WriteFile(lock.Path(), fmt.Appendf(nil, "process %d\n", os.Getpid()), 0o600); err != nil {
-				return nil, errors.Join(fmt.Errorf("lock %s: %w", lock.Path(), err), lock.Close())
-			}
-			return lock, nil
-		}
+	}
+	return nil, fmt.Errorf("lock %s: it changes hands all the time: %w", l.path, ErrLocked)
+}
+
+// try takes the lock. It returns false where it locked a file that is no longer
+// the one at the path.
+func (l *sideLock) try() (held bool, err error) {
+	if err := checkRegular(l.path); err != nil {
+		return false, err
+	}
+	l.flock = flock.New(l.path, flock.SetPermissions(0o600))
+	if held, err = l.patiently(); err != nil {
+		return false, err
+	}
+	if !held {
+		return false, errors.Join(fmt.Errorf("held by %s: %w", holderOf(l.path), ErrLocked), l.flock.Close())
+	}
+	if !l.holds() {
 		// The holder before us removed the file between our open and our lock.
-		if err := lock.Close(); err != nil {
-			return nil, fmt.Errorf("lock %s: %w", lock.Path(), err)
-		}
+		return false, l.flock.Close()
 	}
-	return nil, fmt.Errorf("lock %s.lock: %w", path, ErrLocked)
+	if err := os.WriteFile(l.path, []byte(l.holder+"\n"), 0o600); err == nil {
+		return true, nil
+	}
+	// A file that a process of another user left behind names the wrong holder;
+	// the next attempt makes a new one.
+	return false, errors.Join(os.Remove(l.path), l.flock.Close())
 }
 
-func describeHolder(holder []byte) string {
-	if text := strings.TrimSpace(string(holder)); text != "" {
-		return text
+// patiently tries for a moment: a command that asks who holds the lock takes it
+// for an instant, and a collector that is restarted may still be on its way out.
+func (l *sideLock) patiently() (held bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockAttempts*lockAttemptInterval)
+	defer cancel()
+	held, err = l.flock.TryLockContext(ctx, lockAttemptInterval)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, nil
 	}
-	return "an unnamed process"
+	return held, err
 }
 
-// sameFile tells whether the path of the lock still leads to the file that is
+// holds tells whether the path of the lock still leads to the file that is
 // locked.
-func sameFile(lock *flock.Flock) bool {
-	locked, err := lock.Stat()
+func (l *sideLock) holds() bool {
+	locked, err := l.flock.Stat()
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(lock.Path())
+	there, err := os.Lstat(l.path)
 	return err == nil && os.SameFile(locked, there)
 }
 
-// unlockFile removes the file while it is still locked, so that nobody can
-// hold a lock on a file that is about to go.
-func unlockFile(lock *flock.Flock) error {
-	err := os.Remove(lock.Path())
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+// renew takes the lock again where its file has gone, as it has when the folder
+// was moved. It returns ErrLocked where somebody was quicker.
+func (l *sideLock) renew() error {
+	if l.holds() {
+		return nil
 	}
-	return errors.Join(err, lock.Close())
+	anew, err := lockFile(strings.TrimSuffix(l.path, ".lock"), l.holder)
+	if err != nil {
+		return err
+	}
+	old := l.flock
+	l.flock = anew.flock
+	return old.Close()
+}
+
+// release removes the file while it is still locked, so that nobody can hold a
+// lock on a file that is about to go.
+func (l *sideLock) release() error {
+	var err error
+	if l.holds() {
+		if err = os.Remove(l.path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return errors.Join(err, l.flock.Close())
+}
+
+// maxHolderText bounds what is written and shown of a holder, in bytes.
+const maxHolderText = 300
+
+// holderText names the holder of a lock in one line: who it says it is, its
+// process and host, and since when.
+func holderText(who string, now time.Time) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	if who = oneLine(who); who != "" {
+		who += ", "
+	}
+	return fmt.Sprintf("%sprocess %d on host %s, since %s", who, os.Getpid(), oneLine(host), now.UTC().Format(time.RFC3339))
+}
+
+// holderOf returns what the file of a lock says about its holder. Nothing in it
+// is trusted.
+func holderOf(path string) string {
+	const nobody = "an unnamed process"
+	f, err := os.Open(path)
+	if err != nil {
+		return nobody
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 2*maxHolderText))
+	if err != nil {
+		return nobody
+	}
+	if line := oneLine(string(text)); line != "" {
+		return line
+	}
+	return nobody
+}
+
+// oneLine returns a text that can stand within an error: without control
+// characters, and not longer than maxHolderText.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, " "))
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxHolderText {
+		text = strings.ToValidUTF8(text[:maxHolderText], "") + "…"
+	}
+	return text
 }

@@ -2,29 +2,26 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
-
-	"github.com/gofrs/flock"
 )
 
 // Store is a file that is being written. It is safe for concurrent use. Create
 // it with Open and close it with Close.
 type Store struct {
 	writer  *writer
-	lock    *flock.Flock
+	file    *databaseFile
 	stopped chan struct{}
 	closing sync.Once
 	err     error // of Close
 }
 
 // Open opens the file at o.Path for writing and creates it where it is
-// missing. It returns ErrLocked where somebody else writes to it, ErrForeign,
-// ErrNewer and ErrOtherWidths for files that it must not touch.
+// missing. A damaged file of ours is given another name first, and reported as
+// EventQuarantined. It returns ErrLocked where somebody else writes to it,
+// ErrForeign, ErrNewer and ErrOtherWidths for files that it must not touch.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	if err := CheckPath(o.Path); err != nil {
@@ -33,13 +30,13 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Path, err = resolvePath(o.Path); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	lock, err := lockFile(o.Path)
+	lock, err := lockFile(o.Path, holderText(o.Holder, o.Now()))
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	s := &Store{writer: newWriter(&o), lock: lock, stopped: make(chan struct{})}
+	s := &Store{writer: newWriter(&o), file: newDatabaseFile(&o, lock), stopped: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), s.writer.disconnect(), unlockFile(lock))
+		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), s.writer.disconnect(), s.file.close(ctx), lock.release())
 	}
 	go func() {
 		defer close(s.stopped)
@@ -48,82 +45,37 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	return s, nil
 }
 
+// open connects the writer. What is damaged where the writer first reads it is
+// quarantined as well.
 func (s *Store) open(ctx context.Context) error {
-	o := s.writer.options
-	if err := createFile(o.Path, o.FileMode); err != nil {
+	err := s.start(ctx)
+	again, failed := s.file.quarantineDamaged(ctx, err)
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	if again {
+		if err := s.writer.disconnect(); err != nil {
+			return err
+		}
+		err = s.start(ctx)
+	}
+	s.file.running = err == nil
+	return err
+}
+
+// start opens the file and hands its connection to the writer.
+func (s *Store) start(ctx context.Context) error {
+	if err := s.file.open(ctx); err != nil {
 		return err
 	}
-	if _, err := checkIdentity(ctx, o.Path); err != nil {
-		return err
-	}
-	if err := s.writer.connect(ctx); err != nil {
-		return err
-	}
-	if err := migrate(ctx, s.writer.conn, o); err != nil {
-		return err
-	}
-	if err := describe(ctx, s.writer.conn, o); err != nil {
-		return err
-	}
-	if err := syncFolder(filepath.Dir(o.Path)); err != nil {
-		return err
-	}
+	s.writer.adopt(s.file.db, s.file.conn)
+	s.file.db, s.file.conn, s.file.guard = nil, nil, nil
 	return s.writer.prepare(ctx)
 }
 
-// resolvePath makes the folders of a path, each of them durable, and returns
-// the path without symbolic links, so that two names of a file have one lock.
-func resolvePath(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	folder := filepath.Dir(path)
-	var parents []string // of the folders that are missing
-	for missing := folder; ; missing = filepath.Dir(missing) {
-		if _, err := os.Stat(missing); err == nil || missing == filepath.Dir(missing) {
-			break
-		}
-		parents = append(parents, filepath.Dir(missing))
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", err
-	}
-	for _, parent := range parents {
-		if err := syncFolder(parent); err != nil {
-			return "", err
-		}
-	}
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		return resolved, nil
-	}
-	if folder, err = filepath.EvalSymlinks(folder); err != nil {
-		return "", err
-	}
-	return filepath.Join(folder, filepath.Base(path)), nil
-}
-
-// createFile makes an empty file with the wanted mode, where there is none:
-// SQLite would create it with whatever the umask leaves. The files it creates
-// beside the database get the mode of the database.
-func createFile(path string, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(mode), f.Sync(), f.Close())
-}
-
-// syncFolder makes the entry of a new file survive a power cut.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+func (w *writer) adopt(db *sql.DB, conn *sql.Conn) {
+	w.db, w.conn = db, conn
+	w.statements, w.prepared = map[*bucketTable]*tableStatements{}, map[string]*sql.Stmt{}
 }
 
 // Write makes a batch durable and returns nil once it is. Where ctx ends
@@ -147,14 +99,6 @@ func (s *Store) Sizes() (file, wal int64) {
 	return sizeOf(s.Path()), sizeOf(s.Path() + "-wal")
 }
 
-func sizeOf(path string) int64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
 // Close commits what is waiting, moves the write-ahead log into the file,
 // closes it and gives up the lock. Batches that come later get ErrClosed. It
 // can be called more than once; every call returns the same error.
@@ -162,21 +106,18 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.writer.queue.close()
 		<-s.stopped
-		s.err = errors.Join(s.writer.checkpoint(), s.writer.disconnect(), unlockFile(s.lock))
+		ctx := context.Background()
+		s.err = errors.Join(s.writer.checkpoint(ctx), s.writer.disconnect(), s.file.lock.release())
 	})
 	return s.err
 }
 
-// checkpoint moves the write-ahead log into the file. A reader that still
-// needs the log keeps it from being emptied; that is no error.
-func (w *writer) checkpoint() error {
+// checkpoint moves the write-ahead log into the file. A reader that still needs
+// the log keeps it from being emptied; that is no error.
+func (w *writer) checkpoint(ctx context.Context) error {
 	if w.conn == nil {
 		return nil
 	}
-	var busy, logged, moved int
-	row := w.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
-	if err := row.Scan(&busy, &logged, &moved); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	return nil
+	_, err := runCheckpoint(ctx, w.conn, checkpointTruncate)
+	return err
 }

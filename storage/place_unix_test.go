@@ -1,0 +1,110 @@
+//go:build unix
+
+package storage
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// openVariable makes TestOpenElsewhere open the file it names.
+const openVariable = "SPANBUCKET_TEST_OPEN"
+
+// TestOpenElsewhere is the child process of the test below.
+func TestOpenElsewhere(t *testing.T) {
+	path := os.Getenv(openVariable)
+	if path == "" {
+		t.Skip("no test of its own")
+	}
+	s, err := Open(context.Background(), Options{Path: path, Widths: []Width{{Seconds: 10}}})
+	if err == nil {
+		err = s.Close()
+	}
+	fmt.Println("error:", err)
+}
+
+// openElsewhere opens a file as a user who owns nothing, and returns what it
+// says.
+func openElsewhere(t *testing.T, path string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "writer")
+	content, err := os.ReadFile(os.Args[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(program, content, 0o755))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := osexec.CommandContext(ctx, program, "-test.run=^TestOpenElsewhere$")
+	cmd.Env = append(os.Environ(), openVariable+"="+path)
+	cmd.Dir = "/"
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		// t.TempDir is closed to others.
+		for _, folder := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(filepath.Dir(path))} {
+			require.NoError(t, os.Chmod(folder, 0o755))
+		}
+	}
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	return string(output)
+}
+
+// TestPlacesThatMustNotBeWritten are refused at start, with the path and the
+// reason; nothing is set aside.
+func TestPlacesThatMustNotBeWritten(t *testing.T) {
+	for name, c := range map[string]struct {
+		folder, file, log, lock fs.FileMode // 0: there is none
+		want                    string
+	}{
+		"a read-only folder":        {folder: 0o555, want: "%s.lock: permission denied"},
+		"a closed folder":           {folder: 0o600, want: "%s: permission denied"},
+		"a read-only file":          {folder: 0o777, file: 0o444, want: "open %s: permission denied"},
+		"a file nobody may read":    {folder: 0o777, file: 0o200, want: "open %s: permission denied"},
+		"a read-only log":           {folder: 0o777, file: 0o666, log: 0o444, want: "open %s-wal: permission denied"},
+		"a lock nobody may read":    {folder: 0o777, lock: 0o200, want: "open %s.lock: permission denied"},
+		"a readable lock left over": {folder: 0o777, lock: 0o444, want: "error: <nil>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "data")
+			require.NoError(t, os.Mkdir(folder, 0o755))
+			path := filepath.Join(folder, "spanbucket.db")
+			for suffix, mode := range map[string]fs.FileMode{"": c.file, "-wal": c.log, ".lock": c.lock} {
+				if mode != 0 {
+					require.NoError(t, os.WriteFile(path+suffix, []byte("something"), 0o600))
+					require.NoError(t, os.Chmod(path+suffix, mode))
+				}
+			}
+			require.NoError(t, os.Chmod(folder, c.folder))
+			t.Cleanup(func() { require.NoError(t, os.Chmod(folder, 0o755)) })
+			said := openElsewhere(t, path)
+			want := c.want
+			if strings.Contains(want, "%s") {
+				want = fmt.Sprintf(want, path)
+			}
+			require.Contains(t, said, want)
+			aside, err := filepath.Glob(path + ".corrupt-*")
+			require.NoError(t, err)
+			require.Empty(t, aside)
+		})
+	}
+}
+
+// TestPipesAreNotOpened: that could block for ever.
+func TestPipesAreNotOpened(t *testing.T) {
+	for _, suffix := range []string{"", "-wal", ".lock"} {
+		o := testOptions(t)
+		require.NoError(t, syscall.Mkfifo(o.Path+suffix, 0o600))
+		_, err := Open(t.Context(), o)
+		require.ErrorContains(t, err, o.Path+suffix+" is not a regular file")
+	}
+}
