@@ -16,12 +16,16 @@ import (
 var ErrOtherSecret = errors.New("file has fingerprints of another secret")
 
 // describeFingerprints writes the key of the fingerprints where it is missing,
-// and takes the fingerprints away where they are not wanted.
+// and takes fingerprints away that are not wanted.
 func describeFingerprints(ctx context.Context, conn *sql.Conn, o *Options) error {
+	spans := o.DedupMaxSpans
 	if !o.dedups() {
-		if _, err := conn.ExecContext(ctx, "DELETE FROM fingerprint"); err != nil {
-			return fmt.Errorf("delete fingerprint: %w", err)
-		}
+		spans = 0
+	}
+	const surplus = `DELETE FROM fingerprint WHERE id <= (SELECT max(id)
+		FROM (SELECT id, sum(length(fingerprints) / 8) OVER (ORDER BY id DESC) AS since FROM fingerprint) WHERE since > ?)`
+	if _, err := conn.ExecContext(ctx, surplus, spans); err != nil {
+		return fmt.Errorf("delete fingerprint: %w", err)
 	}
 	var key []byte
 	var used bool

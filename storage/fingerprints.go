@@ -20,8 +20,8 @@ const (
 	maxRowAgeSeconds = 60
 	// warmedAtOnce is how many fingerprints are looked up together.
 	warmedAtOnce = 64
-	// minRowsExpired is how many rows a commit may always expire. What is over
-	// goes with the next ones, so that none takes long.
+	// minRowsExpired is how many old rows a commit may always expire. What is
+	// over goes with the next ones, so that none takes long.
 	minRowsExpired = 64
 )
 
@@ -161,14 +161,14 @@ func (f *fingerprints) growing(now int64) *fingerprintRow {
 	return &f.rows[len(f.rows)-1]
 }
 
-// expire deletes at most so many rows that are older than the window, or too
-// many.
+// expire deletes the rows that are too many, and at most so many that are older
+// than the window.
 func (w *writer) expire(ctx context.Context, most int) error {
 	f := &w.fingerprints
 	oldest := w.now - int64(w.options.DedupWindow/time.Second)
-	for spans := f.window.Len(); most > 0 && len(f.rows) > 0; most-- {
+	for spans := f.window.Len(); len(f.rows) > 0; most-- {
 		row := f.rows[0]
-		if row.lastArrival >= oldest && spans <= w.options.DedupMaxSpans {
+		if old := row.lastArrival < oldest && most > 0; !old && spans <= w.options.DedupMaxSpans {
 			return nil
 		}
 		var content []byte

@@ -235,6 +235,30 @@ func TestTheWindowIsBoundedByCount(t *testing.T) {
 	require.Equal(t, int64(3*batch), ledgerOf(t, o.Path)["duplicate"])
 }
 
+// TestTheWindowBecomesSmaller with the configuration, and when many rows of few
+// spans are followed by many spans.
+func TestTheWindowBecomesSmaller(t *testing.T) {
+	o := dedupOptions(t)
+	o.DedupWindow = 24 * time.Hour
+	now := anInstant
+	o.Now = func() time.Time { return now }
+	s := openStore(t, o)
+	for n := range 300 {
+		now = now.Add(time.Minute)
+		require.NoError(t, s.Write(t.Context(), delivery(o, n)))
+	}
+	require.EqualValues(t, 300, one[int64](t, o.Path, "SELECT count(*) FROM fingerprint"))
+	require.NoError(t, s.Close())
+	remembered := func() int64 { return one[int64](t, o.Path, "SELECT spans FROM deduplication") }
+	o.DedupMaxSpans = 200
+	s = openStore(t, o)
+	require.EqualValues(t, 200, remembered())
+	require.NoError(t, s.Write(t.Context(), delivery(o, numbers(1000, 1199)...)))
+	require.LessOrEqual(t, remembered(), int64(200))
+	require.NoError(t, s.Write(t.Context(), delivery(o, numbers(1000, 1200)...)))
+	require.EqualValues(t, 199, ledgerOf(t, o.Path)["duplicate"])
+}
+
 // TestTheWindowIsBoundedByAge of arrival; event time plays no part.
 func TestTheWindowIsBoundedByAge(t *testing.T) {
 	o := dedupOptions(t)
