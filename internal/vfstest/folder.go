@@ -137,7 +137,7 @@ func (f *Folder) Failures() int {
 	return f.failures
 }
 
-// DelaySyncs lets every sync take so much longer; 0 ends that.
+// DelaySyncs lets every sync take so many whole milliseconds longer; 0 ends that.
 func (f *Folder) DelaySyncs(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

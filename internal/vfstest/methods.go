@@ -2,7 +2,6 @@ package vfstest
 
 import (
 	"path/filepath"
-	"time"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -123,7 +122,7 @@ func xSync(tls *libc.TLS, handle uintptr, flags int32) int32 {
 		return v.code
 	}
 	if v.delay > 0 {
-		time.Sleep(v.delay)
+		sqlite3.Xsqlite3_sleep(tls, int32(v.delay.Milliseconds()))
 	}
 	code := int32(sqlite3.SQLITE_OK)
 	if !v.drop {
