@@ -66,5 +66,7 @@ func TestTwoCollectors(t *testing.T) {
 	})
 	figures.add(t, "two collectors on one file: the second is refused after %.0f ms in the same process, after %.0f ms in another",
 		float64(inside)/1e6, float64(outside)/1e6)
-	require.Empty(t, modelOf(&s, []int{0, 1}).differences(t, path))
+	if !t.Failed() {
+		require.Empty(t, modelOf(&s, []int{0, 1}).differences(t, path))
+	}
 }

@@ -112,7 +112,7 @@ func (r *modelRow) add(c *call) {
 }
 
 // differences compares a file with the model, row by row, and tells of at most
-// twenty. nil means that they are equal.
+// ten. nil means that they are equal.
 func (m *model) differences(t *testing.T, path string) []string {
 	t.Helper()
 	reader := openReader(t, path)
@@ -162,7 +162,7 @@ func (m *model) compareLedger(t *testing.T, reader *storage.Reader, d *differenc
 type difference struct{ lines []string }
 
 func (d *difference) tell(format string, args ...any) {
-	if len(d.lines) < 20 {
+	if len(d.lines) < 10 {
 		d.lines = append(d.lines, fmt.Sprintf(format, args...))
 	}
 }
