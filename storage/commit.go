@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -46,6 +47,7 @@ func (w *writer) turn(ctx context.Context) {
 	// Only now: nobody has to wait for housekeeping.
 	if err == nil {
 		w.shrink()
+		w.tend(w.file.afterCommit(ctx))
 	}
 }
 
@@ -76,6 +78,9 @@ func (w *writer) commitGroup(ctx context.Context, group []*waiting) error {
 	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", w.undo(ctx, &batchError{err}))
+	}
+	if err := w.file.check(); err != nil {
+		return fmt.Errorf("commit: %w", errors.Join(err, w.disconnect()))
 	}
 	w.fingerprints.committed()
 	if w.options.OnCommit != nil {

@@ -16,6 +16,9 @@ func (w *writer) idle(ctx context.Context) {
 	if w.conn == nil {
 		return
 	}
+	if w.tend(w.file.idle(ctx)); w.conn == nil {
+		return
+	}
 	var dataVersion int64
 	err := w.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&dataVersion)
 	if err == nil && dataVersion != w.dataVersion && w.begin(ctx) == nil {
@@ -23,6 +26,14 @@ func (w *writer) idle(ctx context.Context) {
 	}
 	if w.conn != nil && w.lettersDue && w.options.OnLettersDue != nil {
 		w.options.OnLettersDue()
+	}
+}
+
+// tend takes the outcome of housekeeping: after an error the connection is not
+// to be used any more.
+func (w *writer) tend(err error) {
+	if err != nil {
+		_ = w.disconnect() // the next transaction starts anew, and fails where it must
 	}
 }
 

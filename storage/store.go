@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -34,9 +33,10 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	s := &Store{writer: newWriter(&o), file: newDatabaseFile(&o, lock), stopped: make(chan struct{})}
+	file := newDatabaseFile(&o, lock)
+	s := &Store{writer: newWriter(&o, file), file: file, stopped: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), s.writer.disconnect(), s.file.close(ctx), lock.release())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", o.Path, err), s.writer.disconnect(), s.file.finish(ctx), lock.release())
 	}
 	go func() {
 		defer close(s.stopped)
@@ -48,7 +48,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 // open connects the writer. What is damaged where the writer first reads it is
 // quarantined as well.
 func (s *Store) open(ctx context.Context) error {
-	err := s.start(ctx)
+	err := s.writer.connected(ctx)
 	again, failed := s.file.quarantineDamaged(ctx, err)
 	if failed != nil {
 		return errors.Join(err, failed)
@@ -57,25 +57,10 @@ func (s *Store) open(ctx context.Context) error {
 		if err := s.writer.disconnect(); err != nil {
 			return err
 		}
-		err = s.start(ctx)
+		err = s.writer.connected(ctx)
 	}
 	s.file.running = err == nil
 	return err
-}
-
-// start opens the file and hands its connection to the writer.
-func (s *Store) start(ctx context.Context) error {
-	if err := s.file.open(ctx); err != nil {
-		return err
-	}
-	s.writer.adopt(s.file.db, s.file.conn)
-	s.file.db, s.file.conn, s.file.guard = nil, nil, nil
-	return s.writer.prepare(ctx)
-}
-
-func (w *writer) adopt(db *sql.DB, conn *sql.Conn) {
-	w.db, w.conn = db, conn
-	w.statements, w.prepared = map[*bucketTable]*tableStatements{}, map[string]*sql.Stmt{}
 }
 
 // Write makes a batch durable and returns nil once it is. Where ctx ends
@@ -107,17 +92,7 @@ func (s *Store) Close() error {
 		s.writer.queue.close()
 		<-s.stopped
 		ctx := context.Background()
-		s.err = errors.Join(s.writer.checkpoint(ctx), s.writer.disconnect(), s.file.lock.release())
+		s.err = errors.Join(s.file.checkpoint(ctx), s.writer.disconnect(), s.file.finish(ctx), s.file.lock.release())
 	})
 	return s.err
-}
-
-// checkpoint moves the write-ahead log into the file. A reader that still needs
-// the log keeps it from being emptied; that is no error.
-func (w *writer) checkpoint(ctx context.Context) error {
-	if w.conn == nil {
-		return nil
-	}
-	_, err := runCheckpoint(ctx, w.conn, checkpointTruncate)
-	return err
 }

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
-
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
@@ -24,8 +22,8 @@ type writer struct {
 	finest  aggregator.Widths
 	queue   *queue
 
-	db          *sql.DB // nil while disconnected
-	conn        *sql.Conn
+	file        *databaseFile
+	conn        *sql.Conn // of file; nil while disconnected
 	statements  map[*bucketTable]*tableStatements
 	prepared    map[string]*sql.Stmt // by text, for exec
 	dataVersion int64
@@ -63,30 +61,22 @@ type pendingRows struct {
 	facts  []factsOfRun
 }
 
-func newWriter(o *Options) *writer {
+func newWriter(o *Options, file *databaseFile) *writer {
 	finest := FinestWidths(o.Widths)
 	w := &writer{
-		options: o, finest: finest, queue: newQueue(), requests: newRequestRows(),
+		options: o, file: file, finest: finest, queue: newQueue(), requests: newRequestRows(),
 		merged: aggregator.NewDelta(finest), single: aggregator.NewDelta(finest),
 	}
 	w.basis.Store(&Basis{Run: o.RunID})
 	return w
 }
 
-// connect opens the connection. prepare must follow once the file is migrated.
-func (w *writer) connect(ctx context.Context) (err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.disconnect())
-		}
-	}()
-	if w.db, err = sql.Open("sqlite", writerDSN(w.options.Path, w.options.Synchronous)); err != nil {
+// connect opens the file. prepare must follow.
+func (w *writer) connect(ctx context.Context) error {
+	if err := w.file.open(ctx); err != nil {
 		return err
 	}
-	w.db.SetMaxOpenConns(1)
-	if w.conn, err = w.db.Conn(ctx); err != nil {
-		return err
-	}
+	w.conn = w.file.conn
 	w.statements, w.prepared = map[*bucketTable]*tableStatements{}, map[string]*sql.Stmt{}
 	return nil
 }
@@ -116,13 +106,8 @@ func (w *writer) disconnect() error {
 	for _, s := range w.prepared {
 		errs = append(errs, s.Close())
 	}
-	if w.conn != nil {
-		errs = append(errs, w.conn.Close())
-	}
-	if w.db != nil {
-		errs = append(errs, w.db.Close())
-	}
-	w.statements, w.prepared, w.conn, w.db, w.stale = nil, nil, nil, nil, false
+	errs = append(errs, w.file.close(context.Background()))
+	w.statements, w.prepared, w.conn, w.stale = nil, nil, nil, false
 	w.fingerprints.forget()
 	return errors.Join(errs...)
 }
