@@ -94,6 +94,8 @@ func (e *tracesExporter) start(ctx context.Context, host component.Host) error {
 	options.WriterVersion = e.set.BuildInfo.Version
 	options.OnCommit = telemetry.recordCommit
 	options.OnLettersDue = e.letters.wake
+	options.OnEvent = e.health.event
+	options.Holder = "exporter " + e.set.ID.String()
 	options.Now = e.now
 	store, err := e.open(ctx, options)
 	if err != nil {

@@ -51,6 +51,29 @@ func (h *health) answer(err error) error {
 	return err
 }
 
+// event tells of something about the file. Only a log that cannot be emptied is
+// a trouble that lasts: data goes on, but it will fill the disk.
+func (h *health) event(e storage.Event) {
+	h.telemetry.recordEvent(e.Kind)
+	fields := []zap.Field{
+		zap.Stringer("event", e.Kind), zap.String("path", e.Path), zap.Int64("bytes", e.Bytes), zap.Error(e.Err),
+	}
+	switch e.Kind {
+	case storage.EventWALPinned:
+		h.logger.Warn("the write-ahead log grows: a reader holds on to it", fields...)
+		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(e.Err))
+	case storage.EventWALReleased:
+		h.logger.Info("the write-ahead log is small again", fields...)
+		componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
+	case storage.EventQuarantined:
+		h.logger.Error("the file is damaged; it was given another name, and a new one begins", fields...)
+	case storage.EventMoved:
+		h.logger.Error("the file was moved, replaced or deleted; its path is opened anew", fields...)
+	default:
+		h.logger.Warn("the engine is not the one that was tested", fields...)
+	}
+}
+
 func (h *health) recovered() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -98,6 +98,12 @@ func (t *telemetry) recordCommit(c storage.Commit) {
 	t.remembered.Store(int64(c.Remembered))
 }
 
+// recordEvent counts what happened to the file.
+func (t *telemetry) recordEvent(kind storage.EventKind) {
+	t.builder.ExporterSpanbucketEvents.Add(context.Background(), 1,
+		metric.WithAttributes(attribute.String("event", kind.String())))
+}
+
 // recordFailure counts a batch that was refused.
 func (t *telemetry) recordFailure(failure storage.Failure) {
 	t.builder.ExporterSpanbucketFailures.Add(context.Background(), 1,

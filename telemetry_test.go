@@ -1,6 +1,7 @@
 package spanbucketexporter
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadatatest"
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // TestTelemetry sends spans in order and one without a start, and reads what
@@ -27,6 +29,10 @@ func TestTelemetry(t *testing.T) {
 	spans[0].start = 0
 	require.NoError(t, e.consume(t.Context(), traces(spans[:5])))
 	require.NoError(t, e.consume(t.Context(), traces(spans[5:])))
+	metadatatest.AssertEqualExporterSpanbucketDedupSpans(t, meters,
+		[]metricdata.DataPoint[int64]{{Value: 20}}, metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualExporterSpanbucketDedupReach(t, meters,
+		[]metricdata.DataPoint[float64]{{Value: 86400}}, metricdatatest.IgnoreTimestamp())
 
 	result := func(name string, n int64) metricdata.DataPoint[int64] {
 		return metricdata.DataPoint[int64]{Attributes: attribute.NewSet(attribute.String("result", name)), Value: n}
@@ -59,4 +65,34 @@ func TestTelemetry(t *testing.T) {
 		require.Equal(t, size, m.Data.(metricdata.Gauge[int64]).DataPoints[0].Value, name)
 	}
 	require.NoError(t, e.shutdown(t.Context()))
+}
+
+// TestTelemetryOfTrouble: duplicates, dead letters, refusals and what happens
+// to the file are counted.
+func TestTelemetryOfTrouble(t *testing.T) {
+	meters := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, meters.Shutdown(t.Context())) }()
+	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	require.NoError(t, os.WriteFile(path, make([]byte, 8192), 0o600)) // as a file system leaves it after a power cut
+	e := newTracesExporter(testConfig(path), metadatatest.NewSettings(meters))
+	panicking(e)
+	require.NoError(t, e.start(t.Context(), componenttest.NewNopHost()))
+	defer func() { require.NoError(t, e.shutdown(t.Context())) }()
+	require.NoError(t, e.consume(t.Context(), numbered(0, 8, 3)))
+	require.NoError(t, e.consume(t.Context(), numbered(0, 8, 3)))
+	require.NoError(t, os.Rename(path, path+".elsewhere"))
+	require.ErrorIs(t, e.consume(t.Context(), numbered(8, 9)), storage.ErrMoved)
+	require.NoError(t, e.consume(t.Context(), numbered(8, 9)))
+
+	point := func(key, name string, n int64) metricdata.DataPoint[int64] {
+		return metricdata.DataPoint[int64]{Attributes: attribute.NewSet(attribute.String(key, name)), Value: n}
+	}
+	metadatatest.AssertEqualExporterSpanbucketSpans(t, meters, []metricdata.DataPoint[int64]{
+		point("result", "folded", 8), point("result", "duplicate", 8), point("result", "dead_letter", 1),
+	}, metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualExporterSpanbucketFailures(t, meters,
+		[]metricdata.DataPoint[int64]{point("failure", "moved", 1)}, metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualExporterSpanbucketEvents(t, meters, []metricdata.DataPoint[int64]{
+		point("event", "quarantined", 1), point("event", "moved", 1),
+	}, metricdatatest.IgnoreTimestamp())
 }

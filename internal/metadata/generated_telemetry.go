@@ -32,6 +32,7 @@ type TelemetryBuilder struct {
 	ExporterSpanbucketCommitSpans       metric.Int64Histogram
 	ExporterSpanbucketDedupReach        metric.Float64ObservableGauge
 	ExporterSpanbucketDedupSpans        metric.Int64ObservableGauge
+	ExporterSpanbucketEvents            metric.Int64Counter
 	ExporterSpanbucketFailures          metric.Int64Counter
 	ExporterSpanbucketFileSize          metric.Int64ObservableGauge
 	ExporterSpanbucketLiveSeries        metric.Int64ObservableGauge
@@ -188,6 +189,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_spanbucket_dedup_spans",
 		metric.WithDescription("Spans in the deduplication window. [Alpha]"),
 		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterSpanbucketEvents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_spanbucket_events",
+		metric.WithDescription("What happened to the file besides commits. [Alpha]"),
+		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterSpanbucketFailures, err = builder.meter.Int64Counter(

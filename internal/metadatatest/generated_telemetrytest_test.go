@@ -42,6 +42,7 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ExporterSpanbucketCommitDuration.Record(context.Background(), 1)
 	tb.ExporterSpanbucketCommitSpans.Record(context.Background(), 1)
+	tb.ExporterSpanbucketEvents.Add(context.Background(), 1)
 	tb.ExporterSpanbucketFailures.Add(context.Background(), 1)
 	tb.ExporterSpanbucketQueueWaitDuration.Record(context.Background(), 1)
 	tb.ExporterSpanbucketSpans.Add(context.Background(), 1)
@@ -55,6 +56,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[float64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterSpanbucketDedupSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterSpanbucketEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterSpanbucketFailures(t, testTel,
