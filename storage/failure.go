@@ -76,6 +76,9 @@ func FailureOf(err error) Failure {
 	if errors.Is(err, ErrMoved) {
 		return FailureMoved
 	}
+	if errors.Is(err, errDamaged) {
+		return FailureCorrupt
+	}
 	if errors.Is(err, ErrForeign) || errors.Is(err, ErrNewer) {
 		return FailureDenied
 	}
@@ -128,6 +131,15 @@ func primaryCode(err error) int {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// extendedCode returns SQLite's extended result code, 0 for another error.
+func extendedCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code()
 	}
 	return 0
 }

@@ -228,6 +228,11 @@ func checkIdentity(ctx context.Context, path string) (id identity, err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if id, err = readIdentity(ctx, db); err != nil {
+		if extendedCode(err) == sqlite3.SQLITE_READONLY_ROLLBACK {
+			// The first transaction of the file was cut off. Who writes takes
+			// it back, and looks again.
+			return id, nil
+		}
 		return id, foreign(err)
 	}
 	return id, id.check()

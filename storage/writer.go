@@ -137,6 +137,12 @@ func (w *writer) begin(ctx context.Context) error {
 }
 
 func (w *writer) connected(ctx context.Context) error {
+	// What is known to have moved would only get a batch that is refused later.
+	if w.conn != nil && w.file.check() != nil {
+		if err := w.disconnect(); err != nil {
+			return err
+		}
+	}
 	if w.conn != nil {
 		return nil
 	}
