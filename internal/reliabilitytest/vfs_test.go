@@ -108,6 +108,16 @@ func wholeness(reader *storage.Reader) (err error) {
 	return err
 }
 
+// noneQuarantined returns an error where the exporter took a file for damaged
+// and set it aside. After faults that SQLite can live with that is a loss.
+func noneQuarantined(path string) error {
+	names, err := filepath.Glob(path + ".*-*")
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("set aside: %s", strings.Join(names, ", "))
+	}
+	return err
+}
+
 // reading calls read with a reader of a file.
 func reading(path string, read func(*storage.Reader) error) (err error) {
 	reader, err := storage.OpenReader(context.Background(), path)
@@ -199,14 +209,7 @@ func (c *crash) recover(r *rand.Rand, path string, whole bool) (lost, twice int6
 	if err != nil {
 		return 0, 0, err
 	}
-	err = reading(path, func(reader *storage.Reader) error {
-		there, err := presentIn(c.traffic, reader)
-		if err != nil {
-			return err
-		}
-		lost, twice, err = c.lostAndTwice(there)
-		return errors.Join(err, wholeness(reader))
-	})
+	lost, twice, err = c.examine(path)
 	if err == nil {
 		err = c.redeliver(r, e)
 	}
@@ -223,17 +226,23 @@ func (c *crash) settled(path string) (lost, twice int64, err error) {
 	for _, n := range c.batches {
 		c.tried[n] = true
 	}
+	lost, twice, err = c.examine(path)
+	if err == nil && lost == 0 && twice == 0 {
+		err = c.want.compare(path, false)
+	}
+	return lost, twice, err
+}
+
+// examine looks at a file as it is.
+func (c *crash) examine(path string) (lost, twice int64, err error) {
 	err = reading(path, func(reader *storage.Reader) error {
 		there, err := presentIn(c.traffic, reader)
 		if err != nil {
 			return err
 		}
 		lost, twice, err = c.lostAndTwice(there)
-		return errors.Join(err, wholeness(reader))
+		return errors.Join(err, wholeness(reader), noneQuarantined(path))
 	})
-	if err == nil && lost == 0 && twice == 0 {
-		err = c.want.compare(path, false)
-	}
 	return lost, twice, err
 }
 
