@@ -375,7 +375,7 @@ func TestCommandsOfThePages(t *testing.T) {
 	path := trafficFile(t)
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {
-			out, err := exec.CommandContext(t.Context(), program, verb, "--db", path, "--format", format).Output()
+			out, err := exec.CommandContext(t.Context(), program, append(strings.Fields(verb), "--db", path, "--format", format)...).Output()
 			assert.NoError(t, err, "%s as %s: %s", verb, format, out)
 			assert.NotEmpty(t, out, "%s as %s", verb, format)
 			if format == "json" {

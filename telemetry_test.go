@@ -1,6 +1,7 @@
 package spanbucketexporter
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/spanbucket/spanbucketexporter/internal/metadatatest"
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
-	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // TestTelemetry sends spans in order and one without a start, and reads what
@@ -81,8 +81,10 @@ func TestTelemetryOfTrouble(t *testing.T) {
 	require.NoError(t, e.consume(t.Context(), numbered(0, 8, 3)))
 	require.NoError(t, e.consume(t.Context(), numbered(0, 8, 3)))
 	require.NoError(t, os.Rename(path, path+".elsewhere"))
-	require.ErrorIs(t, e.consume(t.Context(), numbered(8, 9)), storage.ErrMoved)
-	require.NoError(t, e.consume(t.Context(), numbered(8, 9)))
+	require.NoError(t, e.consume(t.Context(), numbered(8, 9)), "nothing was lost: a new file begins")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, e.consume(ended, numbered(9, 10)), context.Canceled)
 
 	point := func(key, name string, n int64) metricdata.DataPoint[int64] {
 		return metricdata.DataPoint[int64]{Attributes: attribute.NewSet(attribute.String(key, name)), Value: n}
@@ -91,7 +93,7 @@ func TestTelemetryOfTrouble(t *testing.T) {
 		point("result", "folded", 8), point("result", "duplicate", 8), point("result", "dead_letter", 1),
 	}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualExporterSpanbucketFailures(t, meters,
-		[]metricdata.DataPoint[int64]{point("failure", "moved", 1)}, metricdatatest.IgnoreTimestamp())
+		[]metricdata.DataPoint[int64]{point("failure", "cancelled", 1)}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualExporterSpanbucketEvents(t, meters, []metricdata.DataPoint[int64]{
 		point("event", "quarantined", 1), point("event", "moved", 1),
 	}, metricdatatest.IgnoreTimestamp())
