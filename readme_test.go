@@ -373,6 +373,9 @@ func TestCommandsOfThePages(t *testing.T) {
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	path := trafficFile(t)
+	e := startExporter(t, testConfig(path))
+	sendRefused(t, e, path)
+	stopExporter(t, e)
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {
 			out, err := exec.CommandContext(t.Context(), program, append(strings.Fields(verb), "--db", path, "--format", format)...).Output()
