@@ -58,9 +58,10 @@ func soakTime(t *testing.T) (time.Duration, bool) {
 	return d, d >= 10*time.Minute
 }
 
-// TestSoak keeps a collector at 2,000 spans a second. In the first two fifths
-// of the time it is also killed; from then on one process lives through all
-// other faults, and its memory is watched.
+// TestSoak keeps a collector at 2,000 spans a second. It is killed twice in the
+// beginning; from then on one process lives through all other faults, and its
+// memory is watched from two fifths of the time on, when it has been full for
+// long.
 func TestSoak(t *testing.T) {
 	beside(t)
 	lasts, real := soakTime(t)
@@ -72,21 +73,22 @@ func TestSoak(t *testing.T) {
 	}
 	s.start(t)
 	settled := lasts * 2 / 5
-	faults := []func(*testing.T){s.kill, s.lock, s.pin, s.command}
+	faults := []func(*testing.T){s.kill, s.lock, s.kill, s.pin, s.command}
+	again := []func(*testing.T){s.lock, s.pin, s.command}
 	tick := time.NewTicker(every / 60)
 	defer tick.Stop()
-	for fault, next := 0, every; time.Since(s.began) < lasts; {
+	for next := every; time.Since(s.began) < lasts; {
 		<-tick.C
 		s.sample()
 		if time.Since(s.began) < next {
 			continue
 		}
 		next += every
-		f := faults[fault%len(faults)]
-		if fault++; fault%len(faults) == 1 && time.Since(s.began) > settled {
-			f = s.lock // instead of a kill: the process is to live from here on
+		if len(faults) == 0 {
+			faults = again
 		}
-		f(t)
+		faults[0](t)
+		faults = faults[1:]
 	}
 	s.finish(t)
 	s.judge(t, lasts, settled, real)
