@@ -41,8 +41,9 @@ type fingerprintRow struct {
 	spans                         int
 }
 
+// forget is for a window that will be read again, in the same memory.
 func (f *fingerprints) forget() {
-	f.window.Reset()
+	f.window.Clear()
 	f.rows, f.newest, f.loaded, f.expired = nil, nil, false, nil
 }
 

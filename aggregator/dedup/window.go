@@ -130,6 +130,12 @@ func (w *Window) Rollback() {
 // Reset empties the window and frees its memory.
 func (w *Window) Reset() { *w = Window{} }
 
+// Clear empties the window and keeps its memory, to be filled again.
+func (w *Window) Clear() {
+	clear(w.slots)
+	w.length, w.pending = 0, w.pending[:0]
+}
+
 // home returns the slot in which the search for a fingerprint begins.
 func (w *Window) home(fingerprint uint64) int {
 	i, _ := bits.Mul64(fingerprint, uint64(len(w.slots)))
