@@ -24,7 +24,8 @@ import (
 type store interface {
 	Basis() storage.Basis
 	Write(ctx context.Context, b storage.Batch) error
-	WriteLetter(ctx context.Context, l *storage.Letter) error
+	Check(ctx context.Context, b storage.Batch) error
+	WriteLetters(ctx context.Context, letters []*storage.Letter) error
 	CountAttempt(ctx context.Context, batchKey int64) (attempts int64, err error)
 	NextDueLetter(ctx context.Context, after int64) (l storage.DueLetter, found bool, err error)
 	WriteAgain(ctx context.Context, id int64, b storage.Batch) error
@@ -118,8 +119,21 @@ func (e *tracesExporter) consume(ctx context.Context, batch ptrace.Traces) error
 	return e.health.answer(e.write(ctx, batch))
 }
 
-// try folds a batch and returns nil once it is durable.
-func (e *tracesExporter) try(ctx context.Context, batch ptrace.Traces) (storage.Failure, error) {
+// try folds a batch and returns nil once it is durable, with its letters.
+func (e *tracesExporter) try(ctx context.Context, batch ptrace.Traces, letters []*storage.Letter) (storage.Failure, error) {
+	return e.folded(batch, func(b storage.Batch) error {
+		b.Letters = letters
+		return e.store.Write(ctx, b)
+	})
+}
+
+// check tells whether try would succeed, and stores nothing.
+func (e *tracesExporter) check(ctx context.Context, batch ptrace.Traces) (storage.Failure, error) {
+	return e.folded(batch, func(b storage.Batch) error { return e.store.Check(ctx, b) })
+}
+
+// folded folds a batch and hands it to do.
+func (e *tracesExporter) folded(batch ptrace.Traces, do func(storage.Batch) error) (storage.Failure, error) {
 	s := e.spaces.Get().(*space)
 	defer func() {
 		if s.delta.Reset(); !s.delta.Oversized() && cap(s.fingerprints) <= maxKeptFingerprints {
@@ -130,7 +144,7 @@ func (e *tracesExporter) try(ctx context.Context, batch ptrace.Traces) (storage.
 	if err != nil {
 		return storage.FailurePoison, err
 	}
-	if err := e.store.Write(ctx, folded); err != nil {
+	if err := do(folded); err != nil {
 		return storage.FailureOf(err), err
 	}
 	return 0, nil

@@ -19,90 +19,143 @@ import (
 // write makes a batch durable: in the numbers, or what cannot be there as dead
 // letters.
 func (e *tracesExporter) write(ctx context.Context, batch ptrace.Traces) error {
-	i := isolation{exporter: e, ctx: ctx}
-	return i.write(batch)
+	failure, err := e.try(ctx, batch, nil)
+	switch {
+	case err == nil:
+		return nil
+	case failure == storage.FailurePoison:
+		return e.isolate(ctx, batch, err)
+	case failure == storage.FailureUnknown:
+		return e.countAttempt(ctx, batch, err)
+	default:
+		return err
+	}
 }
 
 // maxLettersPerBatch bounds how finely a batch is taken apart: where so many of
 // its spans are refused, the cause is not theirs, and what is left goes whole.
 const maxLettersPerBatch = 16
 
-// isolation finds the spans of a batch that cannot be stored, by halving, so
-// that the others can. Each half is a commit of its own.
+// isolation finds the spans of a batch that cannot be stored, by halving.
+// Nothing is stored meanwhile: an attempt that ends early leaves no trace.
 type isolation struct {
 	exporter *tracesExporter
 	ctx      context.Context
-	letters  int
+	batch    ptrace.Traces
+	refused  []refusedSpans
 }
 
-func (i *isolation) write(batch ptrace.Traces) error {
-	failure, err := i.exporter.try(i.ctx, batch)
-	switch {
-	case err == nil:
-		return nil
-	case failure == storage.FailurePoison:
-		return i.isolate(batch, err)
-	case failure == storage.FailureUnknown:
-		return i.countAttempt(batch, err)
-	default:
+// refusedSpans are those of a batch from one position up to another one.
+type refusedSpans struct {
+	from, to int
+	cause    error
+}
+
+// isolate stores the spans of a batch that can be, and makes dead letters of the
+// others, in one commit.
+func (e *tracesExporter) isolate(ctx context.Context, batch ptrace.Traces, cause error) error {
+	i := isolation{exporter: e, ctx: ctx, batch: batch}
+	if err := i.halve(0, batch.SpanCount(), cause); err != nil {
 		return err
 	}
+	letters := make([]*storage.Letter, 0, len(i.refused))
+	for _, r := range i.refused {
+		letter := storage.Letter{Failure: storage.FailurePoison, Error: r.cause.Error(), Attempts: 1}
+		letters = append(letters, e.lettersOf(spans.Part(batch, r.from, r.to), letter)...)
+	}
+	rest := remaining(batch, i.isRefused)
+	failure, err := e.try(ctx, rest, letters)
+	if err != nil && failure == storage.FailurePoison {
+		// Each part can be stored, and all of them together cannot.
+		letters = e.lettersOf(batch, storage.Letter{Failure: failure, Error: err.Error(), Attempts: 1})
+		err = e.writeLetters(ctx, letters)
+	}
+	if err != nil {
+		return err
+	}
+	e.logLetters(letters, cause)
+	return nil
 }
 
-func (i *isolation) isolate(batch ptrace.Traces, cause error) error {
-	n := batch.SpanCount()
-	if n == 1 || i.letters >= maxLettersPerBatch {
-		return i.bury(batch, storage.Letter{Failure: storage.FailurePoison, Error: cause.Error(), Attempts: 1}, cause)
+// halve looks for what is refused of a part of which all together is.
+func (i *isolation) halve(from, to int, cause error) error {
+	if to-from == 1 || len(i.refused) >= maxLettersPerBatch {
+		i.refused = append(i.refused, refusedSpans{from, to, cause})
+		return nil
 	}
-	for _, half := range []ptrace.Traces{spans.Part(batch, 0, n/2), spans.Part(batch, n/2, n)} {
-		if err := i.write(half); err != nil {
+	middle := from + (to-from)/2
+	for _, half := range [][2]int{{from, middle}, {middle, to}} {
+		failure, err := i.exporter.check(i.ctx, spans.Part(i.batch, half[0], half[1]))
+		if err != nil && failure == storage.FailurePoison {
+			err = i.halve(half[0], half[1], err)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (i *isolation) isRefused(span int) bool {
+	for _, r := range i.refused {
+		if span >= r.from && span < r.to {
+			return true
+		}
+	}
+	return false
+}
+
 // countAttempt refuses a batch that failed for an unknown reason, until it has
 // been tried often enough.
-func (i *isolation) countAttempt(batch ptrace.Traces, cause error) error {
-	sum := sha256.Sum256(i.exporter.payload(batch))
+func (e *tracesExporter) countAttempt(ctx context.Context, batch ptrace.Traces, cause error) error {
+	sum := sha256.Sum256(e.payload(batch))
 	key := int64(binary.BigEndian.Uint64(sum[:8]) | 1) // 0 means none
-	attempts, err := i.exporter.store.CountAttempt(i.ctx, key)
+	attempts, err := e.store.CountAttempt(ctx, key)
 	if err != nil {
 		return errors.Join(cause, fmt.Errorf("count attempts: %w", err))
 	}
-	if attempts < int64(i.exporter.config.DeadLetters.MaxAttempts) {
-		return fmt.Errorf("attempt %d of %d: %w", attempts, i.exporter.config.DeadLetters.MaxAttempts, cause)
+	if attempts < int64(e.config.DeadLetters.MaxAttempts) {
+		return fmt.Errorf("attempt %d of %d: %w", attempts, e.config.DeadLetters.MaxAttempts, cause)
 	}
-	letter := storage.Letter{Failure: storage.FailureUnknown, Error: cause.Error(), Attempts: attempts, BatchKey: key}
-	return i.bury(batch, letter, cause)
+	letters := e.lettersOf(batch, storage.Letter{Failure: storage.FailureUnknown, Error: cause.Error(), Attempts: attempts, BatchKey: key})
+	if err := e.writeLetters(ctx, letters); err != nil {
+		return err
+	}
+	e.logLetters(letters, cause)
+	return nil
 }
 
-// bury makes a dead letter of a batch; several, where it is too large for one.
-func (i *isolation) bury(batch ptrace.Traces, l storage.Letter, cause error) error {
-	e, n := i.exporter, batch.SpanCount()
+// lettersOf makes a dead letter of a batch; several, where it is too large for
+// one.
+func (e *tracesExporter) lettersOf(batch ptrace.Traces, l storage.Letter) []*storage.Letter {
+	n := batch.SpanCount()
 	if _, err := e.redacted(batch); err != nil && n > 1 {
-		for _, half := range []ptrace.Traces{spans.Part(batch, 0, n/2), spans.Part(batch, n/2, n)} {
-			if err := i.bury(half, l, cause); err != nil {
-				return err
-			}
-		}
-		return nil
+		return append(e.lettersOf(spans.Part(batch, 0, n/2), l), e.lettersOf(spans.Part(batch, n/2, n), l)...)
 	}
 	l.Spans = n
 	l.Fingerprints = func(basis storage.Basis) []uint64 { return e.fingerprints(batch, basis, nil) }
 	l.Payload = func(without func(span int) bool) []byte { return e.payload(remaining(batch, without)) }
-	if err := e.store.WriteLetter(i.ctx, &l); err != nil {
-		return fmt.Errorf("write dead letter: %w", err)
+	return []*storage.Letter{&l}
+}
+
+func (e *tracesExporter) writeLetters(ctx context.Context, letters []*storage.Letter) error {
+	if err := e.store.WriteLetters(ctx, letters); err != nil {
+		return fmt.Errorf("write dead letters: %w", err)
 	}
-	i.letters++
-	fields := []zap.Field{zap.Int("spans", l.Spans), zap.Int64("attempts", l.Attempts), zap.Error(cause)}
+	return nil
+}
+
+func (e *tracesExporter) logLetters(letters []*storage.Letter, cause error) {
+	held := 0
+	for _, l := range letters {
+		held += l.Spans
+	}
+	fields := []zap.Field{zap.Int("letters", len(letters)), zap.Int("spans", held), zap.Error(cause)}
 	var panicked *storage.PanicError
 	if errors.As(cause, &panicked) {
 		fields = append(fields, zap.ByteString("panic_stack", panicked.Stack))
 	}
-	e.set.Logger.Error("spans that cannot be stored are kept as a dead letter; see spanbucket deadletters", fields...)
-	return nil
+	e.set.Logger.Error("spans that cannot be stored are kept as dead letters; see spanbucket deadletters", fields...)
 }
 
 // remaining returns the spans of a batch that a set does not have.

@@ -175,6 +175,64 @@ func TestEverythingIsPoison(t *testing.T) {
 	require.LessOrEqual(t, letters[0]["n"], int64(maxLettersPerBatch+12))
 }
 
+// interruptingStore ends a context after some checks.
+type interruptingStore struct {
+	store
+	checks int
+	cancel func()
+}
+
+func (s *interruptingStore) Check(ctx context.Context, b storage.Batch) error {
+	if s.checks--; s.checks == 0 {
+		s.cancel()
+	}
+	return s.store.Check(ctx, b)
+}
+
+// TestIsolationLeavesNoTrace until it has found every span that cannot be
+// stored: a client that gave up in between sends spans again that no
+// deduplication can know.
+func TestIsolationLeavesNoTrace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	interrupting := &interruptingStore{}
+	e := startTraces(t, testConfig(path), func(e *tracesExporter) {
+		open := e.open
+		e.open = func(ctx context.Context, o storage.Options) (store, error) {
+			s, err := open(ctx, o)
+			interrupting.store = s
+			return interrupting, err
+		}
+	})
+	execute(t, path, refusePoison)
+	batch := numbered(0, 64, 5, 44)
+	for _, span := range batch.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+		span.SetTraceID(pcommon.TraceID{})
+	}
+	for checks := 1; checks < 20; checks += 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		interrupting.checks, interrupting.cancel = checks, cancel
+		require.ErrorIs(t, e.consume(ctx, batch), context.Canceled)
+		require.Empty(t, ledger(t, path))
+	}
+	interrupting.checks = 0
+	require.NoError(t, e.consume(t.Context(), batch))
+	require.Equal(t, map[string]int64{"received": 64, "folded": 62, "dead_letter": 2}, ledger(t, path))
+}
+
+// TestLettersAreTriedAgainUnderTraffic: whoever asks need not wait for a pause.
+func TestLettersAreTriedAgainUnderTraffic(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	e := startTraces(t, testConfig(path), nil)
+	execute(t, path, refusePoison)
+	require.NoError(t, e.consume(t.Context(), numbered(0, 2, 1)))
+	execute(t, path, "DROP TRIGGER refuse; UPDATE dead_letter SET due = 1")
+	for n := 2; ledger(t, path)["dead_letter"] > 0; n++ {
+		require.Less(t, n, 2000)
+		require.NoError(t, e.consume(t.Context(), numbered(n, n+1)))
+		time.Sleep(10 * time.Millisecond) // traffic has a pace
+	}
+}
+
 // TestUnknownFailure: the batch is refused until it has been tried often
 // enough, also when the collector starts anew in between.
 func TestUnknownFailure(t *testing.T) {

@@ -22,6 +22,8 @@ type Batch struct {
 	// Fingerprints holds one of every span, in the same order, 0 for a span
 	// that is always counted; nil where all are.
 	Fingerprints []uint64
+	// Letters become durable together with the batch.
+	Letters []*Letter
 	// Basis is what the batch was folded on; a batch that can be folded on
 	// another one has Refold.
 	Basis Basis

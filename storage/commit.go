@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,7 @@ func (w *writer) run() {
 			return
 		case work:
 			w.turn(ctx)
+			w.tellOfLetters()
 		default:
 			w.idle(ctx)
 		}
@@ -38,6 +40,11 @@ func (w *writer) turn(ctx context.Context) {
 		w.abort(ctx)
 		return
 	}
+	if slices.ContainsFunc(group, func(b *waiting) bool { return b.check }) {
+		w.abort(ctx)
+		w.commitOneByOne(ctx, group)
+		return
+	}
 	err := w.commitGroup(ctx, group)
 	if len(group) > 1 && isOfBatch(err) {
 		w.commitOneByOne(ctx, w.queue.takeAgain(group))
@@ -52,15 +59,29 @@ func (w *writer) turn(ctx context.Context) {
 }
 
 // commitOneByOne is for a group that failed for what one of its batches holds:
-// the others must not suffer.
+// the others must not suffer. And for batches that are only checked: those are
+// rolled back.
 func (w *writer) commitOneByOne(ctx context.Context, group []*waiting) {
-	for i := range group {
+	for i, b := range group {
 		if err := w.begin(ctx); err != nil {
 			answer(group[i:], fmt.Errorf("commit: %w", err))
 			return
 		}
-		answer(group[i:i+1], w.commitGroup(ctx, group[i:i+1]))
+		if b.check {
+			answer(group[i:i+1], w.checkBatch(ctx, group[i:i+1]))
+		} else {
+			answer(group[i:i+1], w.commitGroup(ctx, group[i:i+1]))
+		}
 	}
+}
+
+// checkBatch does everything for a batch but the COMMIT.
+func (w *writer) checkBatch(ctx context.Context, group []*waiting) error {
+	if err := recovered(func() error { return w.fill(ctx, group) }); err != nil {
+		return fmt.Errorf("check: %w", w.undo(ctx, &batchError{err}))
+	}
+	w.forgetTransaction(ctx)
+	return nil
 }
 
 func answer(group []*waiting, err error) {
@@ -102,6 +123,11 @@ func (w *writer) fill(ctx context.Context, group []*waiting) error {
 		return err
 	}
 	for _, t := range group {
+		for _, l := range t.Letters {
+			if err := w.addLetter(ctx, l); err != nil {
+				return err
+			}
+		}
 		if t.task == nil {
 			continue
 		}

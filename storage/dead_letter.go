@@ -9,7 +9,7 @@ import (
 )
 
 // Letter is a batch, or a part of one, that cannot be folded. It belongs to the
-// store until WriteLetter returns.
+// store until WriteLetters returns.
 type Letter struct {
 	Failure  Failure
 	Error    string // why
@@ -25,10 +25,17 @@ type Letter struct {
 	BatchKey int64
 }
 
-// WriteLetter makes a dead letter durable. Spans of it that are in the file
-// already are counted as duplicates. Errors are those of Write.
-func (s *Store) WriteLetter(ctx context.Context, l *Letter) error {
-	return s.do(ctx, func(ctx context.Context, w *writer) error { return w.addLetter(ctx, l) })
+// WriteLetters makes dead letters durable, all in one commit. Spans of them that
+// are in the file already are counted as duplicates. Errors are those of Write.
+func (s *Store) WriteLetters(ctx context.Context, letters []*Letter) error {
+	return s.do(ctx, func(ctx context.Context, w *writer) error {
+		for _, l := range letters {
+			if err := w.addLetter(ctx, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // do runs a task in a transaction of the writer.

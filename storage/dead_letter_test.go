@@ -40,13 +40,13 @@ func TestLetterOfSpansThatAreKnown(t *testing.T) {
 	o := dedupOptions(t)
 	s := openStore(t, o)
 	require.NoError(t, s.Write(t.Context(), delivery(o, 1, 2)))
-	require.NoError(t, s.WriteLetter(t.Context(), letterOf(2, 3, 4)))
+	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(2, 3, 4)}))
 	require.Equal(t, map[string]int64{"received": 5, "folded": 2, "duplicate": 1, "dead_letter": 2}, ledgerOf(t, o.Path))
 	require.Equal(t, "[3 4]", string(one[[]byte](t, o.Path, "SELECT payload FROM dead_letters")))
 	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT spans FROM dead_letters"))
 	require.Equal(t, "poison: why", one[string](t, o.Path, "SELECT reason || ': ' || error FROM dead_letters"))
 
-	require.NoError(t, s.WriteLetter(t.Context(), letterOf(4, 3)), "a second delivery")
+	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(4, 3)}), "a second delivery")
 	require.NoError(t, s.Write(t.Context(), delivery(o, 3, 5)), "by a program that can fold them")
 	require.Equal(t, map[string]int64{"received": 9, "folded": 3, "duplicate": 4, "dead_letter": 2}, ledgerOf(t, o.Path))
 	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM dead_letters"))
@@ -58,7 +58,7 @@ func TestLettersAreBounded(t *testing.T) {
 	o.MaxLetters = 3
 	s := openStore(t, o)
 	for i := range 7 {
-		require.NoError(t, s.WriteLetter(t.Context(), letterOf(2*i, 2*i+1)))
+		require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(2*i, 2*i+1)}))
 	}
 	require.Equal(t, "[8 9]", string(one[[]byte](t, o.Path, "SELECT payload FROM dead_letters ORDER BY id LIMIT 1")))
 	require.EqualValues(t, 3, one[int64](t, o.Path, "SELECT count(*) FROM dead_letters"))
@@ -73,7 +73,7 @@ func TestErrorsOfLettersAreShort(t *testing.T) {
 	for range 100 {
 		l.Error += "\x00\xff öö, sixteen bytes"
 	}
-	require.NoError(t, s.WriteLetter(t.Context(), l))
+	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{l}))
 	require.LessOrEqual(t, one[int64](t, o.Path, "SELECT length(CAST(error AS BLOB)) FROM dead_letters"), int64(maxErrorBytes))
 }
 
@@ -83,7 +83,7 @@ func TestLetterIsTriedAgain(t *testing.T) {
 	due := make(chan struct{}, 100)
 	o.OnLettersDue = func() { due <- struct{}{} }
 	s := openStore(t, o)
-	require.NoError(t, s.WriteLetter(t.Context(), letterOf(1, 2)))
+	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(1, 2)}))
 	_, found, err := s.NextDueLetter(t.Context(), 0)
 	require.NoError(t, err)
 	require.False(t, found)
@@ -126,7 +126,7 @@ func TestAttemptsAreCountedInTheFile(t *testing.T) {
 	s := openStore(t, o)
 	l := letterOf(1)
 	l.BatchKey = 7
-	require.NoError(t, s.WriteLetter(t.Context(), l))
+	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{l}))
 	require.EqualValues(t, 3, one[int64](t, o.Path, "SELECT count(*) FROM failed_batch"))
 	for key := range int64(20) {
 		_, err := s.CountAttempt(t.Context(), key+200)

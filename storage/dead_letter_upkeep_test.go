@@ -19,7 +19,7 @@ func lettersFile(t *testing.T, n int) (*Store, Options) {
 	s := openStore(t, o)
 	require.NoError(t, s.Write(t.Context(), delivery(o, 1)))
 	for i := range n {
-		require.NoError(t, s.WriteLetter(t.Context(), letterOf(100+2*i, 101+2*i)))
+		require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(100+2*i, 101+2*i)}))
 	}
 	return s, o
 }

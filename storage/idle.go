@@ -24,9 +24,17 @@ func (w *writer) idle(ctx context.Context) {
 	if err == nil && dataVersion != w.dataVersion && w.begin(ctx) == nil {
 		w.abort(ctx)
 	}
-	if w.conn != nil && w.lettersDue && w.options.OnLettersDue != nil {
-		w.options.OnLettersDue()
+	w.tellOfLetters()
+}
+
+// tellOfLetters says that letters are due, about once a second, whether or not
+// there is traffic.
+func (w *writer) tellOfLetters() {
+	if w.conn == nil || !w.lettersDue || w.options.OnLettersDue == nil || time.Since(w.toldOfLetters) < idleInterval {
+		return
 	}
+	w.toldOfLetters = time.Now()
+	w.options.OnLettersDue()
 }
 
 // tend takes the outcome of housekeeping: after an error the connection is not

@@ -16,6 +16,7 @@ var ErrClosed = errors.New("store is closed")
 type waiting struct {
 	Batch
 	task  func(context.Context, *writer) error
+	check bool // only tell whether the batch could be committed
 	since time.Time
 	done  chan error    // buffered: the writer never waits for a caller
 	free  chan struct{} // closed when the caller may leave: see stage

@@ -161,7 +161,7 @@ func TestVerbsCountAsCommits(t *testing.T) {
 	o := dedupOptions(t)
 	s := openStore(t, o)
 	require.NoError(t, s.Write(t.Context(), delivery(o, 1)))
-	require.NoError(t, s.WriteLetter(t.Context(), letterOf(2)))
+	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(2)}))
 	version := func() int64 {
 		return one[int64](t, o.Path, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'version'")
 	}

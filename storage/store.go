@@ -70,6 +70,11 @@ func (s *Store) Write(ctx context.Context, b Batch) error {
 	return s.writer.queue.submit(ctx, &waiting{Batch: b})
 }
 
+// Check tells whether Write would commit a batch, and changes nothing.
+func (s *Store) Check(ctx context.Context, b Batch) error {
+	return s.writer.queue.submit(ctx, &waiting{Batch: b, check: true})
+}
+
 // Basis returns what batches are to be folded on. It changes when somebody
 // opens a run, or puts another file in the place of the present one; a batch
 // that was folded on the basis before is folded anew.

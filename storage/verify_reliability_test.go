@@ -33,7 +33,7 @@ func reliableFile(t *testing.T) string {
 		now = anInstant.Add(time.Duration(i) * 2 * time.Minute)
 		require.NoError(t, s.Write(t.Context(), delivery(o, numbers(10*i, 10*i+10)...)))
 		require.NoError(t, s.Write(t.Context(), delivery(o, 10*i)))
-		require.NoError(t, s.WriteLetter(t.Context(), letterOf(100+i, 200+i)))
+		require.NoError(t, s.WriteLetters(t.Context(), []*Letter{letterOf(100+i, 200+i)}))
 	}
 	_, err := s.CountAttempt(t.Context(), 7)
 	require.NoError(t, err)

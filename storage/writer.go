@@ -40,9 +40,10 @@ type writer struct {
 	pending    pendingRows
 	requests   *requestRows
 	// fingerprints are those of the deduplication window.
-	fingerprints fingerprints
-	basis        atomic.Pointer[Basis] // of the file; callers read it
-	lettersDue   bool                  // the file has dead letters that are to be tried again
+	fingerprints  fingerprints
+	basis         atomic.Pointer[Basis] // of the file; callers read it
+	lettersDue    bool                  // the file has dead letters that are to be tried again
+	toldOfLetters time.Time
 	// stale: a transaction was rolled back after it changed what the writer
 	// remembers.
 	stale bool
@@ -198,10 +199,20 @@ func (w *writer) abort(ctx context.Context) {
 // connection is worth: the writer forgets everything and starts anew with the
 // next transaction.
 func (w *writer) undo(ctx context.Context, cause error) error {
-	if isPoison(cause) && isOfBatch(cause) && w.exec(ctx, "ROLLBACK") == nil {
-		w.fingerprints.rollback()
-		w.stale = true
+	if isPoison(cause) && isOfBatch(cause) && w.forgetTransaction(ctx) {
 		return cause
 	}
 	return errors.Join(cause, w.disconnect())
+}
+
+// forgetTransaction rolls back, and has memory read again from the file, but for
+// the fingerprints. Where that fails it disconnects, and returns false.
+func (w *writer) forgetTransaction(ctx context.Context) bool {
+	if w.exec(ctx, "ROLLBACK") != nil {
+		_ = w.disconnect() // starts anew with the next transaction
+		return false
+	}
+	w.fingerprints.rollback()
+	w.stale = true
+	return true
 }

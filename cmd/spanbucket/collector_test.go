@@ -59,11 +59,11 @@ func makeLetters(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.Write(ctx, batchOf(&o, filetest.Traffic(100), 0)))
 	ts.Check(s.Write(ctx, batchOf(&o, filetest.Traffic(10), 0)))
 	for i := range letters {
-		ts.Check(s.WriteLetter(ctx, &storage.Letter{
+		ts.Check(s.WriteLetters(ctx, []*storage.Letter{{
 			Failure: storage.FailurePoison, Error: "panic: =1+1 \x1b[31m", Attempts: 1, Spans: letterSpans,
 			Fingerprints: func(storage.Basis) []uint64 { return make([]uint64, letterSpans) },
 			Payload:      func(func(int) bool) []byte { return fmt.Appendf(nil, "payload %d\n", i+1) },
-		}))
+		}}))
 	}
 	ts.Check(s.Close())
 }
