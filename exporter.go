@@ -221,6 +221,7 @@ func (e *tracesExporter) shutdown(context.Context) error {
 		return nil
 	}
 	e.letters.stop()
+	e.health.stop()
 	e.telemetry.shutdown()
 	return e.store.Close()
 }

@@ -1,6 +1,9 @@
 package spanbucketexporter
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,48 +15,123 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// fullDiskDelay is how long a client is asked to wait while the disk is full.
-const fullDiskDelay = 30 * time.Second
+const (
+	// calmAfter is how long nothing must have failed for the file to be fine
+	// again: of callers that come at once some succeed while others fail.
+	calmAfter = time.Second
+	// stuckAfter is how long nothing may be committed while callers run out of
+	// time: a disk that does not answer gives no error.
+	stuckAfter = 30 * time.Second
+)
 
 // health turns failures of the file into what the collector understands: errors
-// that clients may retry, the status of the component, a counter and a line in
-// the log.
+// that clients may retry, the status of the component, counters and lines in the
+// log.
 type health struct {
 	host      component.Host
 	logger    *zap.Logger
 	telemetry *telemetry
+	now       func() time.Time
 
-	mu      sync.Mutex
-	failing bool
-	failure storage.Failure // while failing
-	since   time.Time
+	mu          sync.Mutex
+	status      componentstatus.Status // last reported
+	failing     error                  // nil: the file can be written
+	failure     storage.Failure        // of failing
+	since       time.Time              // failing
+	lastFailure time.Time
+	lastSuccess time.Time
+	pinned      error // nil: the log can be emptied
+	calm        *time.Timer
+	stopped     bool
 }
 
 func newHealth(host component.Host, logger *zap.Logger, telemetry *telemetry) *health {
-	return &health{host: host, logger: logger, telemetry: telemetry}
+	return &health{
+		host: host, logger: logger, telemetry: telemetry, now: time.Now, lastSuccess: time.Now(),
+		status: componentstatus.StatusOK,
+	}
+}
+
+// stop ends what runs by itself.
+func (h *health) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped = true
+	if h.calm != nil {
+		h.calm.Stop()
+	}
 }
 
 // answer returns the error of a write as the caller is to have it.
 func (h *health) answer(err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
 	if err == nil {
-		h.recovered()
+		h.lastSuccess = now
+		h.recover(now)
 		return nil
 	}
 	failure := storage.FailureOf(err)
 	h.telemetry.recordFailure(failure)
-	if failure == storage.FailureCancelled {
-		return err // says nothing of the file
+	switch {
+	case failure == storage.FailureUnknown:
+		// It is the batch that fails, not the file.
+	case failure != storage.FailureCancelled:
+		h.fail(now, failure, err)
+	case errors.Is(err, context.DeadlineExceeded) && now.Sub(h.lastSuccess) > stuckAfter:
+		h.fail(now, failure, fmt.Errorf("nothing was committed for %v: %w", now.Sub(h.lastSuccess).Round(time.Second), err))
 	}
-	h.failed(failure, err)
 	if failure == storage.FailureFull {
-		return exporterhelper.NewThrottleRetry(err, fullDiskDelay)
+		return &fullDiskError{exporterhelper.NewThrottleRetry(err, fullDiskDelay)}
 	}
 	return err
+}
+
+// fail reports a failure once, until it is over or another one.
+func (h *health) fail(now time.Time, failure storage.Failure, err error) {
+	h.lastFailure = now
+	if h.failing != nil && h.failure == failure {
+		return
+	}
+	if h.failing == nil {
+		h.since = now
+	}
+	h.failing, h.failure = err, failure
+	h.logger.Error("file cannot be written; clients are told to try again", zap.Stringer("failure", failure), zap.Error(err))
+	h.report()
+}
+
+// recover ends a failure, now or when it has been calm for long enough.
+func (h *health) recover(now time.Time) {
+	if h.failing == nil || h.stopped {
+		return
+	}
+	if rest := calmAfter - now.Sub(h.lastFailure); rest > 0 {
+		if h.calm == nil {
+			h.calm = time.AfterFunc(rest, h.calmed)
+		}
+		return
+	}
+	h.logger.Info("file is written again", zap.Stringer("after", h.failure), zap.Duration("for", now.Sub(h.since)))
+	h.failing = nil
+	h.report()
+}
+
+// calmed is called some time after the first success after a failure.
+func (h *health) calmed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.calm = nil; h.lastSuccess.After(h.lastFailure) {
+		h.recover(h.now())
+	}
 }
 
 // event tells of something about the file. Only a log that cannot be emptied is
 // a trouble that lasts: data goes on, but it will fill the disk.
 func (h *health) event(e storage.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.telemetry.recordEvent(e.Kind)
 	fields := []zap.Field{
 		zap.Stringer("event", e.Kind), zap.String("path", e.Path), zap.Int64("bytes", e.Bytes), zap.Error(e.Err),
@@ -61,10 +139,10 @@ func (h *health) event(e storage.Event) {
 	switch e.Kind {
 	case storage.EventWALPinned:
 		h.logger.Warn("the write-ahead log grows: a reader holds on to it", fields...)
-		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(e.Err))
+		h.pinned = e.Err
 	case storage.EventWALReleased:
 		h.logger.Info("the write-ahead log is small again", fields...)
-		componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
+		h.pinned = nil
 	case storage.EventQuarantined:
 		h.logger.Error("the file is damaged; it was given another name, and a new one begins", fields...)
 	case storage.EventMoved:
@@ -72,34 +150,21 @@ func (h *health) event(e storage.Event) {
 	default:
 		h.logger.Warn("the engine is not the one that was tested", fields...)
 	}
+	h.report()
 }
 
-func (h *health) recovered() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.failing {
+// report tells the collector the worst of what there is.
+func (h *health) report() {
+	event := componentstatus.NewEvent(componentstatus.StatusOK)
+	switch {
+	case h.failing != nil:
+		event = componentstatus.NewRecoverableErrorEvent(h.failing)
+	case h.pinned != nil:
+		event = componentstatus.NewRecoverableErrorEvent(h.pinned)
+	}
+	if event.Status() == h.status && h.failing == nil {
 		return
 	}
-	h.failing = false
-	h.logger.Info("file is written again", zap.Stringer("after", h.failure), zap.Duration("for", time.Since(h.since)))
-	componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
-}
-
-// failed reports a failure once, until it is over or another one.
-func (h *health) failed(failure storage.Failure, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.failing && h.failure == failure {
-		return
-	}
-	if !h.failing {
-		h.since = time.Now()
-	}
-	h.failing, h.failure = true, failure
-	h.logger.Error("file cannot be written; clients are told to try again", zap.Stringer("failure", failure), zap.Error(err))
-	event := componentstatus.NewRecoverableErrorEvent(err)
-	if failure == storage.FailureCorrupt {
-		event = componentstatus.NewPermanentErrorEvent(err)
-	}
+	h.status = event.Status()
 	componentstatus.ReportStatus(h.host, event)
 }
