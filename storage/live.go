@@ -11,7 +11,7 @@ import (
 )
 
 // maxLiveBytes bounds the memory of the rows that the writer remembers.
-const maxLiveBytes = 32 << 20
+const maxLiveBytes = 24 << 20
 
 // bucketKey names one bucket of one of the two tables.
 type bucketKey struct {
