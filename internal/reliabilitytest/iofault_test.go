@@ -228,7 +228,7 @@ var pointsOfFailure = []pointOfFailure{
 	{"truncate", vfstest.Fault{Operations: vfstest.Truncate, Code: vfstest.CodeTruncate}, 1},
 	{"delete", vfstest.Fault{Operations: vfstest.Delete, Code: vfstest.CodeDelete}, 1},
 	{"open", vfstest.Fault{Operations: vfstest.Open, Code: vfstest.CodeOpen}, 4},
-	{"read", vfstest.Fault{Operations: vfstest.Read, Code: vfstest.CodeRead}, 41},
+	{"read", vfstest.Fault{Operations: vfstest.Read, Code: vfstest.CodeRead}, 10},
 }
 
 // ways are how a fault lasts and what follows it.
