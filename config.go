@@ -1,6 +1,7 @@
 package spanbucketexporter
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -117,7 +118,6 @@ var (
 	_ confmap.Unmarshaler           = (*PriceConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultsConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultWindowConfig)(nil)
-	_ confmap.Unmarshaler           = (*DedupConfig)(nil)
 	_ interface{ Validate() error } = (*Config)(nil)
 )
 
@@ -151,7 +151,7 @@ func createDefaultConfig() component.Config {
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	defaults := createDefaultConfig().(*Config)
 	// Once with every key, since unknown ones are refused even without a value.
-	if err := conf.Unmarshal(c); err != nil {
+	if err := errors.Join(refuseBareNumbers(conf), conf.Unmarshal(c)); err != nil {
 		return err
 	}
 	if dropKeysWithoutValue(conf) {

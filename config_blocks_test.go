@@ -95,12 +95,18 @@ faults:
     - {fault: latency, start: 2026-01-30T12:00:00Z, end: "@1769774460", target: search, run: load-1, experiment_id: exp-7}
     - {fault: kill, start: "@1769774400", end: "@1769774400"}
 run: {id: r1, pinned: true}
+dedup: {window: 2h, max_spans: 5000, secret: of the fleet and long}
+dead_letters: {max_attempts: 7, max_rows: 8}
 `)
 	require.NoError(t, err)
 	reader, file := config.readerOptions(), config.storageOptions()
 	require.Equal(t, map[string][]string{"model": {"my.attr", "gen_ai.response.model"}, "tool": {"my.tool"}}, reader.Fields)
 	require.True(t, file.DropRequests)
 	require.True(t, file.RunPinned)
+	require.Equal(t, 2*time.Hour, file.DedupWindow)
+	require.Equal(t, 5000, file.DedupMaxSpans)
+	require.Equal(t, "of the fleet and long", file.DedupSecret)
+	require.Equal(t, 8, file.MaxLetters)
 	require.Equal(t, 90*time.Second, file.FaultGap)
 	const noon = 1769774400e9
 	require.Equal(t, []aggregator.FaultWindow{
@@ -113,20 +119,29 @@ run: {id: r1, pinned: true}
 // mentioned.
 func TestBlocksMentionedInPart(t *testing.T) {
 	for text, change := range map[string]func(*Config){
-		"requests:":            nil,
-		"requests: {}":         nil,
-		"fields:":              nil,
-		"prices:":              nil,
-		"faults:":              nil,
-		"faults: {}":           nil,
-		"faults: {windows: }":  nil,
-		"faults: {gap: }":      nil,
-		"run:":                 nil,
-		"run: {}":              nil,
-		"faults: {gap: 0s}":    func(c *Config) { c.Faults.Gap = 0 },
-		"faults: {gap: 1h}":    func(c *Config) { c.Faults.Gap = time.Hour },
-		"run: {id: r}":         func(c *Config) { c.Run.ID = "r" },
-		"run: {pinned: false}": nil,
+		"requests:":                       nil,
+		"requests: {}":                    nil,
+		"fields:":                         nil,
+		"prices:":                         nil,
+		"faults:":                         nil,
+		"faults: {}":                      nil,
+		"faults: {windows: }":             nil,
+		"faults: {gap: }":                 nil,
+		"run:":                            nil,
+		"dedup:":                          nil,
+		"dedup: {}":                       nil,
+		"dedup: {max_spans: }":            nil,
+		"dead_letters: {}":                nil,
+		"dedup: {window: 0s}":             func(c *Config) { c.Dedup.Window = 0 },
+		"dedup: {window: 1m}":             func(c *Config) { c.Dedup.Window = time.Minute },
+		"dedup: {max_spans: 0}":           func(c *Config) { c.Dedup.MaxSpans = 0 },
+		"dedup: {max_spans: 1000}":        func(c *Config) { c.Dedup.MaxSpans = 1000 },
+		"dead_letters: {max_attempts: 5}": func(c *Config) { c.DeadLetters.MaxAttempts = 5 },
+		"run: {}":                         nil,
+		"faults: {gap: 0s}":               func(c *Config) { c.Faults.Gap = 0 },
+		"faults: {gap: 1h}":               func(c *Config) { c.Faults.Gap = time.Hour },
+		"run: {id: r}":                    func(c *Config) { c.Run.ID = "r" },
+		"run: {pinned: false}":            nil,
 		`faults: {windows: [{fault: x, start: "@1", end: "@1"}]}`: func(c *Config) {
 			c.Faults.Windows = []FaultWindowConfig{{Fault: "x", Start: 1e9, End: 1e9}}
 		},

@@ -1,12 +1,10 @@
 package spanbucketexporter
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/config/configopaque"
-	"go.opentelemetry.io/collector/confmap"
 )
 
 // DedupConfig bounds the window in which a second delivery of a span is noticed
@@ -48,17 +46,6 @@ const (
 	defaultDeadLetters  = 1_000
 	noDeduplicationHint = "; 0 of either key switches deduplication off"
 )
-
-// Unmarshal reads the block. A bare number would pass for nanoseconds.
-func (d *DedupConfig) Unmarshal(conf *confmap.Conf) error {
-	var bare error
-	switch window := conf.Get("window").(type) {
-	case nil, string, time.Duration:
-	default:
-		bare = fmt.Errorf("window: %v: must be a duration such as 24h", window)
-	}
-	return errors.Join(bare, conf.Unmarshal(d))
-}
 
 func (c *Config) validateReliability(fault faultFunc) {
 	d := &c.Dedup

@@ -106,6 +106,7 @@ var floors = []floor{
 		modules: map[string]string{
 			collectorPath:               "the component's contract and exporterhelper",
 			"go.opentelemetry.io/otel/": "instruments", "go.uber.org/zap": "the collector's logger",
+			"google.golang.org/": "the status of a full disk, as receivers hand it on",
 		},
 		banned: map[string]string{"database/sql": "storage knows SQL"},
 	},

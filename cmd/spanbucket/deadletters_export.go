@@ -22,7 +22,9 @@ func (p *program) exportLettersCommand() *cobra.Command {
 		Short: "Write spans that could not be folded to files, as OTLP",
 		Long: `Write spans that could not be folded to files, each dead letter to
 FOLDER/dead-letter-ID.binpb: OTLP TracesData in protobuf, which every OTLP receiver
-takes. They stay in the database. Where one of the files is there already, none is
+takes. They stay in the database, which counts a span that is sent to its own
+collector again as a duplicate: into the same file only "deadletters retry"
+brings them. Where one of the files is there already, none is
 written.`,
 		Example: `  spanbucket deadletters export --out letters --db spanbucket.db
   curl --data-binary @letters/dead-letter-7.binpb -H 'Content-Type: application/x-protobuf' http://localhost:4318/v1/traces`,
