@@ -30,7 +30,10 @@ func (c *Config) widths() []storage.Width {
 }
 
 func (c *Config) readerOptions() spans.Options {
-	o := spans.Options{Run: c.Run.ID, Fields: c.Fields, Outcomes: map[string]aggregator.Outcome{}}
+	o := spans.Options{
+		Run: c.Run.ID, Fields: c.Fields, Outcomes: map[string]aggregator.Outcome{},
+		DropSessions: !c.Requests.Sessions && c.Requests.SamplingRatio == 0,
+	}
 	for _, d := range c.Dimensions {
 		o.Dimensions = append(o.Dimensions, spans.Dimension{Name: d.Name, Default: d.Default})
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	// from instead of the built-in ones: the first present one counts. At
 	// most MaxFieldSources each.
 	Fields map[string][]string
+	// DropSessions has Redact leave out which session and tool call a span
+	// belongs to, for those who do not keep these.
+	DropSessions bool
 	// Prices make costs of tokens where a span states none; the first whose
 	// pattern fits counts.
 	Prices []Price
@@ -60,6 +63,7 @@ type Reader struct {
 	dimensions []Dimension
 	outcomes   map[string]aggregator.Outcome
 	prices     []Price
+	redacts    func(field) bool // tells whether a field is left out
 	// folding and full are the fields that Observations and Requests read.
 	folding, full *index
 	walkers       sync.Pool
@@ -72,6 +76,9 @@ func NewReader(options Options) *Reader {
 		dimensions: sortedDimensions(options.Dimensions),
 		outcomes:   maps.Clone(options.Outcomes),
 		prices:     slices.Clone(options.Prices),
+	}
+	r.redacts = func(f field) bool {
+		return options.DropSessions && (f == fieldSession || f == fieldToolCallID)
 	}
 	r.folding, r.full = newIndex(&options, r.dimensions, false), newIndex(&options, r.dimensions, true)
 	r.walkers.New = func() any { return newWalker(r) }

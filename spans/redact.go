@@ -23,7 +23,8 @@ import (
 //     put together from it or decided by it may differ;
 //   - of an attribute that stands twice only the usable value is there;
 //   - of more than maxNumbered numbered messages the rest is not counted;
-//   - the description of a run is left out where it is longer than is stored.
+//   - the description of a run is left out where it is longer than is stored;
+//   - with Options.DropSessions no session and no tool call is there.
 //
 // Values are never walked into: they may be nested deeper than a stack is.
 func (r *Reader) Redact(batch ptrace.Traces) ptrace.Traces {
@@ -53,7 +54,7 @@ const injectorScope = "chaostoolkit"
 func (w *walker) redactResource(from, to pcommon.Map) {
 	keepNamed(from, to, shown{}, runAttributes...)
 	w.resource.read(from, w.index.resource, nil)
-	w.keepFields(&w.resource, to, func(field) bool { return true })
+	w.keepFields(&w.resource, to, func(f field) bool { return !w.reader.redacts(f) })
 }
 
 func (w *walker) redactSpan(from, to ptrace.Span) {
@@ -77,7 +78,9 @@ func (w *walker) redactSpan(from, to ptrace.Span) {
 func (w *walker) redactAttributes(span ptrace.Span, to pcommon.Map) {
 	w.readAttributes(span)
 	anonymous := w.text(&w.span, fieldMessagingAnonymous) == "true"
-	w.keepFields(&w.span, to, func(f field) bool { return f != fieldMessagingDestination || !anonymous })
+	w.keepFields(&w.span, to, func(f field) bool {
+		return !w.reader.redacts(f) && (f != fieldMessagingDestination || !anonymous)
+	})
 	from := span.Attributes()
 	for _, a := range annotationsOf(from) {
 		keepNamed(from, to, shown{}, a.attribute("name"), a.attribute("label"), a.attribute("annotator_kind"))

@@ -530,3 +530,22 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// TestRedactionWithoutSessions leaves nothing that names a session or a tool
+// call, wherever it stands.
+func TestRedactionWithoutSessions(t *testing.T) {
+	for name, c := range map[string]struct{ resource, span attributes }{
+		"a conversation":           {attributes{"service.name": "shop"}, attributes{"gen_ai.conversation.id": "secret"}},
+		"a session of the process": {attributes{"session.id": "secret"}, attributes{"gen_ai.operation.name": "chat"}},
+		"a tool call":              {attributes{"service.name": "shop"}, attributes{"gen_ai.tool.call.id": "secret"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			batch, _ := spanWith(t, c.resource, c.span)
+			for drop, want := range map[bool]bool{false: true, true: false} {
+				payload, err := MarshalLetter(NewReader(Options{DropSessions: drop}).Redact(batch))
+				require.NoError(t, err)
+				require.Equal(t, want, strings.Contains(string(payload), "secret"), "dropped: %v", drop)
+			}
+		})
+	}
+}
