@@ -28,8 +28,8 @@ type store interface {
 	WriteLetters(ctx context.Context, letters []*storage.Letter) error
 	CountAttempt(ctx context.Context, batchKey int64) (attempts int64, err error)
 	NextDueLetter(ctx context.Context, after int64) (l storage.DueLetter, found bool, err error)
-	WriteAgain(ctx context.Context, id int64, b storage.Batch) error
-	FailedAgain(ctx context.Context, id int64, failure storage.Failure, reason string) error
+	WriteAgain(ctx context.Context, l *storage.DueLetter, b storage.Batch) error
+	FailedAgain(ctx context.Context, l *storage.DueLetter, failure storage.Failure, reason string) error
 	Sizes() (file, wal int64)
 	Close() error
 }

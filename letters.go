@@ -2,7 +2,7 @@ package spanbucketexporter
 
 import (
 	"context"
-	"errors"
+	"runtime/debug"
 	"sync"
 
 	"github.com/spanbucket/spanbucketexporter/spans"
@@ -72,14 +72,10 @@ func (l *letterRetrier) retryAll() error {
 func (l *letterRetrier) retry(letter *storage.DueLetter) error {
 	e := l.exporter
 	failure := storage.FailurePoison
-	batch, err := spans.UnmarshalLetter(letter.Payload)
+	folded, err := e.foldLetter(letter)
 	if err == nil {
-		var folded storage.Batch
-		basis := e.store.Basis()
-		if folded, err = e.fold(batch, basis, e.newSpace()); err == nil {
-			err = e.store.WriteAgain(l.ctx, letter.ID, folded)
-			failure = storage.FailureOf(err)
-		}
+		err = e.store.WriteAgain(l.ctx, letter, folded)
+		failure = storage.FailureOf(err)
 	}
 	switch {
 	case err == nil:
@@ -87,8 +83,23 @@ func (l *letterRetrier) retry(letter *storage.DueLetter) error {
 		return nil
 	case failure == storage.FailurePoison || failure == storage.FailureUnknown:
 		e.set.Logger.Error("dead letter cannot be stored", zap.Int64("id", letter.ID), zap.Error(err))
-		return errors.Join(e.store.FailedAgain(l.ctx, letter.ID, failure, err.Error()))
+		return e.store.FailedAgain(l.ctx, letter, failure, err.Error())
 	default:
 		return err
 	}
+}
+
+// foldLetter folds what a dead letter holds. The error is one of the letter, or
+// a panic.
+func (e *tracesExporter) foldLetter(letter *storage.DueLetter) (b storage.Batch, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &storage.PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	batch, err := spans.UnmarshalLetter(letter.Payload)
+	if err != nil {
+		return b, err
+	}
+	return e.mustFold(batch, e.store.Basis(), e.newSpace()), nil
 }

@@ -150,11 +150,12 @@ func (s *Store) NextDueLetter(ctx context.Context, after int64) (l DueLetter, fo
 }
 
 // WriteAgain folds the spans of a dead letter, and removes it. A letter that is
-// gone, or no longer to be tried, is left alone.
-func (s *Store) WriteAgain(ctx context.Context, id int64, b Batch) error {
+// gone, or no longer to be tried, is left alone; so is another one with its id, in
+// a file that took the place of the one it was read from.
+func (s *Store) WriteAgain(ctx context.Context, l *DueLetter, b Batch) error {
 	return s.do(ctx, func(ctx context.Context, w *writer) error {
 		var spans int64
-		err := w.scanOne(ctx, &spans, "DELETE FROM dead_letter WHERE id = ? AND due = 1 RETURNING spans", id)
+		err := w.scanOne(ctx, &spans, "DELETE FROM dead_letter WHERE id = ? AND payload = ? AND due = 1 RETURNING spans", l.ID, l.Payload)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -172,10 +173,11 @@ func (s *Store) WriteAgain(ctx context.Context, id int64, b Batch) error {
 
 // FailedAgain counts one more attempt at a dead letter, which waits again until
 // somebody asks for the next.
-func (s *Store) FailedAgain(ctx context.Context, id int64, failure Failure, reason string) error {
+func (s *Store) FailedAgain(ctx context.Context, l *DueLetter, failure Failure, reason string) error {
 	return s.do(ctx, func(ctx context.Context, w *writer) error {
-		const update = "UPDATE dead_letter SET due = 0, attempts = attempts + 1, last_ns = ?, reason = ?, error = ? WHERE id = ?"
-		err := w.exec(ctx, update, w.options.Now().UnixNano(), failure.String(), shortError(reason), id)
+		const update = `UPDATE dead_letter SET due = 0, attempts = attempts + 1, last_ns = ?, reason = ?, error = ?
+			WHERE id = ? AND payload = ?`
+		err := w.exec(ctx, update, w.options.Now().UnixNano(), failure.String(), shortError(reason), l.ID, l.Payload)
 		if err != nil {
 			return fmt.Errorf("write dead_letter: %w", err)
 		}

@@ -95,14 +95,14 @@ func TestLetterIsTriedAgain(t *testing.T) {
 	require.True(t, found)
 	require.Equal(t, "[1 2]", string(letter.Payload))
 
-	require.NoError(t, s.FailedAgain(t.Context(), letter.ID, FailurePoison, "still"))
+	require.NoError(t, s.FailedAgain(t.Context(), &letter, FailurePoison, "still"))
 	require.Equal(t, "2 still 0", one[string](t, o.Path, "SELECT attempts || ' ' || error || ' ' || due FROM dead_letters"))
-	require.NoError(t, s.WriteAgain(t.Context(), letter.ID, delivery(o, 1, 2)), "nobody asks for it any more")
+	require.NoError(t, s.WriteAgain(t.Context(), &letter, delivery(o, 1, 2)), "nobody asks for it any more")
 	require.Equal(t, map[string]int64{"received": 2, "dead_letter": 2}, ledgerOf(t, o.Path))
 
 	execute(t, o.Path, "UPDATE dead_letter SET due = 1")
-	require.NoError(t, s.WriteAgain(t.Context(), letter.ID, delivery(o, 1, 2)))
-	require.NoError(t, s.WriteAgain(t.Context(), letter.ID, delivery(o, 1, 2)))
+	require.NoError(t, s.WriteAgain(t.Context(), &letter, delivery(o, 1, 2)))
+	require.NoError(t, s.WriteAgain(t.Context(), &letter, delivery(o, 1, 2)))
 	require.NoError(t, s.Write(t.Context(), delivery(o, 1, 2)))
 	require.Equal(t, map[string]int64{"received": 4, "folded": 2, "duplicate": 2, "dead_letter": 0}, ledgerOf(t, o.Path))
 	require.EqualValues(t, 0, one[int64](t, o.Path, "SELECT count(*) FROM dead_letters"))

@@ -166,9 +166,9 @@ func retryLetters(s *Store, o Options) error {
 		}
 		id = letter.ID
 		if id%2 == 0 {
-			err = s.FailedAgain(context.Background(), id, FailurePoison, "still")
+			err = s.FailedAgain(context.Background(), &letter, FailurePoison, "still")
 		} else {
-			err = s.WriteAgain(context.Background(), id, delivery(o, int(98+2*id), int(99+2*id)))
+			err = s.WriteAgain(context.Background(), &letter, delivery(o, int(98+2*id), int(99+2*id)))
 		}
 		if err != nil {
 			return err

@@ -111,9 +111,9 @@ func retryDue(ctx context.Context, s *storage.Store, o *storage.Options) error {
 			return err
 		}
 		if id = letter.ID; id%2 == 0 {
-			err = s.FailedAgain(ctx, id, storage.FailurePoison, "no better than before")
+			err = s.FailedAgain(ctx, &letter, storage.FailurePoison, "no better than before")
 		} else {
-			err = s.WriteAgain(ctx, id, batchOf(o, filetest.Traffic(letterSpans), 1000*int(id)))
+			err = s.WriteAgain(ctx, &letter, batchOf(o, filetest.Traffic(letterSpans), 1000*int(id)))
 		}
 		if err != nil {
 			return err
