@@ -84,7 +84,7 @@ func (f *databaseFile) openOnce(ctx context.Context) (err error) {
 		return err
 	}
 	if f.found.damage != nil {
-		return f.found.damage
+		return f.ofDamage(f.found.damage)
 	}
 	if err := f.begin(); err != nil {
 		return err
@@ -104,6 +104,15 @@ func (f *databaseFile) openOnce(ctx context.Context) (err error) {
 	return syncFolder(folder)
 }
 
+// ofDamage adds to an error of a damaged file what can be done about it.
+func (f *databaseFile) ofDamage(err error) error {
+	if !f.running {
+		return err
+	}
+	return fmt.Errorf("%w; as somebody may be copying, it is left alone while the collector runs: "+
+		"move %s away with its -wal, or restart the collector, which sets them aside", err, f.options.Path)
+}
+
 // begin makes a new file where there is none.
 func (f *databaseFile) begin() error {
 	if !f.found.fresh() {
@@ -111,7 +120,7 @@ func (f *databaseFile) begin() error {
 	}
 	there, err := os.Stat(f.options.Path)
 	if err == nil && f.running && (f.created == nil || !os.SameFile(there, f.created)) {
-		return fmt.Errorf("%s is empty, and may be about to be filled: %w", f.options.Path, ErrMoved)
+		return fmt.Errorf("%s is empty, and may be about to be filled: remove it, or restart the collector, and a new one begins: %w", f.options.Path, ErrMoved)
 	}
 	if err := createFile(f.options.Path, f.options.FileMode); err != nil {
 		return err
@@ -219,9 +228,9 @@ func (f *databaseFile) leave(ctx context.Context, cause error) error {
 	}
 	guard := f.guard
 	err := f.drop()
-	name, tidied := guard.tidy(f.options.Now())
-	if name != "" {
-		cause = fmt.Errorf("%w; a log that must not be replayed is now %s-wal", cause, name)
+	advice, tidied := guard.tidy(f.options.Now())
+	if advice != "" {
+		cause = fmt.Errorf("%w; %s", cause, advice)
 	}
 	f.report(Event{Kind: EventMoved, Path: f.options.Path, Err: cause, Bytes: sizeOf(f.options.Path)})
 	return errors.Join(err, tidied)
@@ -237,6 +246,9 @@ func (f *databaseFile) drop() error {
 	}
 	if f.db != nil {
 		errs = append(errs, f.db.Close())
+	}
+	if f.guard != nil {
+		errs = append(errs, f.guard.release())
 	}
 	f.db, f.conn, f.guard, f.quarantined = nil, nil, nil, false
 	return errors.Join(errs...)

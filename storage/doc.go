@@ -32,9 +32,9 @@
 //
 // SQLite goes on writing to a file that was moved or deleted, and every COMMIT
 // succeeds. So after each one, before anybody is answered, the names of the
-// database and of its log are compared with the files that are open. Where they
-// differ the writer leaves them without touching what is not its own, and opens
-// the path anew.
+// database, of its log and of the index of the log are compared with the files
+// that are open. Where they differ the writer leaves them without touching what
+// is not its own, and opens the path anew.
 //
 // A damaged file that shows that it is ours is given another name when the Store
 // is opened, with its log, and a new one begins. While the Store is open nothing

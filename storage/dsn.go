@@ -82,8 +82,12 @@ func dsn(path string, pragmas []string, pairs ...string) string {
 	return "file:" + strings.Join(segments, "/") + "?" + query.Encode()
 }
 
-// CheckPath returns an error for a path that does not name a file, or that
-// SQLite gives a meaning of its own.
+// besideSuffixes are those of the files beside a database. One whose own name
+// ended in one of them could be another's log or lock.
+var besideSuffixes = []string{"-wal", "-shm", "-journal", ".lock"}
+
+// CheckPath returns an error for a path that does not name a file, that SQLite
+// gives a meaning of its own, or whose name belongs beside another file.
 func CheckPath(path string) error {
 	switch {
 	case path == "":
@@ -94,6 +98,15 @@ func CheckPath(path string) error {
 		return fmt.Errorf("must name a file, got %q", path)
 	case strings.HasSuffix(path, "/"):
 		return fmt.Errorf("must name a file, got the folder %q", path)
+	}
+	name := path[strings.LastIndexAny(path, "/"+string(filepath.Separator))+1:]
+	if name == "." || name == ".." {
+		return fmt.Errorf("must name a file, got the folder %q", path)
+	}
+	for _, suffix := range besideSuffixes {
+		if strings.HasSuffix(name, suffix) {
+			return fmt.Errorf("must not end in %s, got %q: files beside a database are named so", suffix, path)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -97,6 +98,10 @@ var moves = []aMove{
 	{"rm of the log and its index", func(t *testing.T, o Options) {
 		remove(t, o.Path, "-wal", "-shm")
 	}, []byte{1}, inPlace, inPlace},
+	{"rm of the index of the log", func(t *testing.T, o Options) { remove(t, o.Path, "-shm") }, []byte{1}, inPlace, inPlace},
+	{"mv of the index of the log", func(t *testing.T, o Options) {
+		move(t, o.Path, o.Path+moved_, "-shm")
+	}, []byte{1}, inPlace, inPlace},
 	{"the log of another database", func(t *testing.T, o Options) {
 		move(t, backup(t, o), o.Path, "-wal")
 	}, []byte{1}, inPlace, inPlace},
@@ -140,6 +145,7 @@ func testMove(t *testing.T, m aMove, withReader, within bool) {
 		aside, err := filepath.Glob(o.Path + ".moved-*-wal")
 		require.NoError(t, err)
 		require.Len(t, aside, 1)
+		require.ErrorContains(t, log.of(EventMoved)[0].Err, aside[0]+": it holds the last commits")
 		require.NoError(t, os.Rename(aside[0], o.Path+moved_+"-wal"))
 		where = moved_
 	}
@@ -245,6 +251,9 @@ func TestFileInItsPlaceIsRefused(t *testing.T) {
 				require.ErrorIs(t, err, c.want)
 				require.NotEqual(t, FailureUnknown, FailureOf(err))
 				require.NotEqual(t, FailurePoison, FailureOf(err))
+				if errors.Is(err, errDamaged) {
+					require.ErrorContains(t, err, "move "+o.Path+" away with its -wal, or restart the collector")
+				}
 			}
 			after, err := os.ReadFile(o.Path)
 			require.NoError(t, err)
@@ -264,7 +273,7 @@ func TestFileInItsPlaceIsRefused(t *testing.T) {
 func TestEmptiedFileIsNoticed(t *testing.T) {
 	for name, inLog := range map[string]bool{"all in the log": true, "not all in the log": false} {
 		t.Run(name, func(t *testing.T) {
-			o := testOptions(t)
+			o, log := loggedOptions(t)
 			s := openStore(t, o)
 			write(t, s, o, 1)
 			if !inLog {
@@ -279,7 +288,10 @@ func TestEmptiedFileIsNoticed(t *testing.T) {
 				require.Equal(t, []byte{1, 3, 4}, spansOf(t, o.Path))
 				return
 			}
-			require.Error(t, err)
+			require.ErrorIs(t, err, ErrMoved)
+			require.ErrorContains(t, err, o.Path+" is empty, and may be about to be filled: remove it, or restart the collector")
+			require.Len(t, log.of(EventMoved), 1)
+			require.ErrorContains(t, log.of(EventMoved)[0].Err, "-wal: it holds the last commits only")
 			remove(t, o.Path, "")
 			write(t, s, o, 5)
 			require.NoError(t, s.Close())

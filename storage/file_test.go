@@ -161,8 +161,16 @@ func TestNamesThatURIsWouldMisread(t *testing.T) {
 		require.Len(t, entries, 1, name)
 		require.Equal(t, name, entries[0].Name())
 	}
-	for _, path := range []string{"", ":memory:", "file:x.db", "a\x00b", "folder/"} {
-		require.Error(t, CheckPath(path), "%q", path)
+	for path, want := range map[string]string{
+		"": "must not be empty", ":memory:": "must name a file", "file:x.db": "must name a file", "a\x00b": "NUL",
+		"folder/": "got the folder", ".": "got the folder", "..": "got the folder", "a/.": "got the folder", "a/..": "got the folder",
+		"x.db-wal": "must not end in -wal", "a/x-shm": "must not end in -shm", "-journal": "must not end in -journal",
+		"cargo.lock": "must not end in .lock",
+	} {
+		require.ErrorContains(t, CheckPath(path), want, "%q", path)
+	}
+	for _, path := range []string{"x", ".x", "...", "wal", "x-wal/y", "x.lock.db", "x.locked", "lock", "..x"} {
+		require.NoError(t, CheckPath(path), "%q", path)
 	}
 }
 

@@ -159,10 +159,12 @@ func (s *state) inspectUnknown(ctx context.Context, main *os.File) error {
 	switch {
 	case err != nil:
 		return err
-	case zero:
+	case zero && s.size <= maxInspectedBytes:
 		s.damage = fmt.Errorf("%w: its %d bytes are all zero", errDamaged, s.size)
 	case s.ours:
 		s.damage = fmt.Errorf("%w: only its log shows whose it is", errDamaged)
+	case zero:
+		return fmt.Errorf("its first %d MiB are all zero, which does not show whose it is: %w", maxInspectedBytes>>20, ErrForeign)
 	default:
 		return fmt.Errorf("it is no database: %w", ErrForeign)
 	}
@@ -218,9 +220,14 @@ func (s *state) damageOfHeader(header []byte) error {
 	return nil
 }
 
-// isZero tells whether a file holds nothing but zero bytes.
+// maxInspectedBytes bounds how much is read of a file to tell whose it is: a
+// sparse one takes hours to read and has nothing in it.
+const maxInspectedBytes = 64 << 20
+
+// isZero tells whether a file holds nothing but zero bytes, as far as it is
+// looked at.
 func isZero(ctx context.Context, f *os.File) (bool, error) {
-	r := io.NewSectionReader(f, 0, 1<<62)
+	r := io.NewSectionReader(f, 0, maxInspectedBytes)
 	buffer, zeros := make([]byte, 1<<18), make([]byte, 1<<18)
 	for {
 		n, err := r.Read(buffer)

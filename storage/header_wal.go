@@ -31,11 +31,15 @@ func walOwner(ctx context.Context, wal *os.File) (walOwnership, error) {
 	if err != nil {
 		return walForeign, err
 	}
+	size, err := sizeOfOpen(wal)
+	if err != nil {
+		return walForeign, err
+	}
 	zero, err := isZero(ctx, wal)
 	if err != nil {
 		return walForeign, err
 	}
-	if zero {
+	if zero && size <= maxInspectedBytes {
 		return walVoid, nil
 	}
 	pageOne, err := lastPageOne(ctx, wal, header)
@@ -102,7 +106,7 @@ func signed(ctx context.Context, wal *os.File) (walOwnership, error) {
 		if missing == 0 {
 			return walOurs, nil
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || at >= maxInspectedBytes {
 			return walForeign, nil
 		}
 		if err = errors.Join(err, ctx.Err()); err != nil {

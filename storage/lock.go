@@ -1,12 +1,14 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -30,22 +32,31 @@ type sideLock struct {
 	path   string // of the locked file
 	holder string
 	flock  *flock.Flock
+	// write is os.WriteFile but in tests.
+	write func(path string, text []byte, mode fs.FileMode) error
 }
 
 // lockFile takes the lock of the database at path.
 func lockFile(path, holder string) (*sideLock, error) {
+	l := &sideLock{path: path + ".lock", holder: holder, write: os.WriteFile}
+	if err := l.take(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *sideLock) take() error {
 	const attempts = 10 // each lost race means that a holder just left
-	l := &sideLock{path: path + ".lock", holder: holder}
 	for range attempts {
 		held, err := l.try()
 		if err != nil {
-			return nil, fmt.Errorf("lock %s: %w", l.path, err)
+			return fmt.Errorf("lock %s: %w", l.path, err)
 		}
 		if held {
-			return l, nil
+			return nil
 		}
 	}
-	return nil, fmt.Errorf("lock %s: it changes hands all the time: %w", l.path, ErrLocked)
+	return fmt.Errorf("lock %s: it changes hands all the time: %w", l.path, ErrLocked)
 }
 
 // try takes the lock. It returns false where it locked a file that is no longer
@@ -65,12 +76,44 @@ func (l *sideLock) try() (held bool, err error) {
 		// The holder before us removed the file between our open and our lock.
 		return false, l.flock.Close()
 	}
-	if err := os.WriteFile(l.path, []byte(l.holder+"\n"), 0o600); err == nil {
-		return true, nil
+	if err := checkLeftover(l.path); err != nil {
+		return false, errors.Join(err, l.flock.Close())
 	}
-	// A file that a process of another user left behind names the wrong holder;
-	// the next attempt makes a new one.
-	return false, errors.Join(os.Remove(l.path), l.flock.Close())
+	err = l.write(l.path, []byte(l.holder+"\n"), 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		// A file that a process of another user left behind names the wrong
+		// holder; the next attempt makes a new one.
+		return false, errors.Join(os.Remove(l.path), l.flock.Close())
+	}
+	if err != nil {
+		// On a full disk, say, a lock without a name does as well. Half a name
+		// would be taken for somebody else's text.
+		_ = os.Truncate(l.path, 0)
+	}
+	return true, nil
+}
+
+// holderLine is what holderText writes, and what earlier programs wrote.
+var holderLine = regexp.MustCompile(
+	`^(?:[^\n]*, )?process [0-9]+(?: on host [^\n]*, since [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?\n$`)
+
+// checkLeftover returns an error where what stands in the file of a lock was not
+// written by a holder: other programs have files of that name too. A power cut
+// may have left zeros.
+func checkLeftover(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxHolderBytes+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxHolderBytes || len(bytes.Trim(text, "\x00")) > 0 && !holderLine.Match(text) {
+		return errors.New("it is not the lock of a collector, and is left as it is: choose another path, or remove it")
+	}
+	return nil
 }
 
 // patiently tries for a moment: a command that asks who holds the lock takes it

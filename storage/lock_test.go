@@ -2,9 +2,11 @@ package storage
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,11 +33,15 @@ func TestLockIsForOne(t *testing.T) {
 	require.NoError(t, openStore(t, second).Close())
 }
 
-// TestLockFileOfTheDeadIsNoObstacle: whatever a process left in it that died.
+// TestLockFileOfTheDeadIsNoObstacle: whatever a holder left in it that died, or a
+// power cut.
 func TestLockFileOfTheDeadIsNoObstacle(t *testing.T) {
 	for name, content := range map[string][]byte{
-		"empty": {}, "a holder": []byte("process 1\n"), "garbage": {0, 255, 27, 'x'},
-		"large": []byte(strings.Repeat("x", 10<<20)),
+		"empty": {}, "an old holder": []byte("process 1\n"), "zeros": make([]byte, 80),
+		"a holder":            []byte(holderText("exporter spanbucket/two", anInstant) + "\n"),
+		"a holder unnamed":    []byte(holderText("", anInstant) + "\n"),
+		"the longest holder":  []byte(holderText(strings.Repeat("ü", 1000), anInstant) + "\n"),
+		"a holder in letters": []byte(holderText("ausfuhr, größe", anInstant) + "\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t)
@@ -44,6 +50,68 @@ func TestLockFileOfTheDeadIsNoObstacle(t *testing.T) {
 			_, err := Open(t.Context(), o)
 			require.ErrorContains(t, err, "held by process ")
 			require.NoError(t, s.Close())
+		})
+	}
+}
+
+// TestLockFileOfOthersIsRefused and left as it is: it belongs to a program that
+// has other uses for the name.
+func TestLockFileOfOthersIsRefused(t *testing.T) {
+	for name, content := range map[string]string{
+		"cargo":             "[[package]]\nname = \"serde\"\n",
+		"a process id":      "1234\n",
+		"garbage":           "\x00\xff\x1bx",
+		"no end of line":    "process 1",
+		"more than a line":  "process 1\nprocess 2\n",
+		"a word before":     "subprocess 1\n",
+		"large":             strings.Repeat("x", 10<<20),
+		"large, all zero":   strings.Repeat("\x00", maxHolderBytes+1),
+		"a holder and more": holderText("", anInstant) + "\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			require.NoError(t, os.WriteFile(o.Path+".lock", []byte(content), 0o600))
+			_, err := Open(t.Context(), o)
+			require.ErrorContains(t, err, "lock "+o.Path+".lock: it is not the lock of a collector")
+			require.NotErrorIs(t, err, ErrLocked)
+			after, err := os.ReadFile(o.Path + ".lock")
+			require.NoError(t, err)
+			require.True(t, content == string(after), "it was changed")
+			require.NoFileExists(t, o.Path)
+		})
+	}
+}
+
+// TestLockWithoutAName: what cannot be written for lack of space is a lock all
+// the same. Only what another user left behind is replaced.
+func TestLockWithoutAName(t *testing.T) {
+	for _, c := range []struct {
+		cause error
+		want  bool // it is held
+	}{
+		{syscall.ENOSPC, true}, {syscall.EDQUOT, true}, {syscall.EIO, true}, {syscall.EROFS, true},
+		{syscall.EACCES, false}, {syscall.EPERM, false},
+	} {
+		t.Run(c.cause.Error(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "spanbucket.db")
+			l := &sideLock{path: path + ".lock", holder: "process 1", write: func(path string, text []byte, mode fs.FileMode) error {
+				if c.want { // half of it was written
+					require.NoError(t, os.WriteFile(path, text[:len(text)/2], mode))
+				}
+				return &fs.PathError{Op: "write", Path: path, Err: c.cause}
+			}}
+			held, err := l.try()
+			require.NoError(t, err)
+			require.Equal(t, c.want, held)
+			if !held {
+				require.NoFileExists(t, l.path)
+				return
+			}
+			_, err = lockFile(path, "process 2")
+			require.ErrorIs(t, err, ErrLocked)
+			require.ErrorContains(t, err, "held by an unnamed process")
+			require.NoError(t, checkLeftover(l.path), "the next start")
+			require.NoError(t, l.release())
 		})
 	}
 }

@@ -47,13 +47,27 @@ func resolvePath(path string) (string, error) {
 		return "", err
 	}
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		return resolved, checkRegular(resolved)
+		return resolved, errors.Join(checkRegular(resolved), checkLinks(resolved))
 	}
 	if folder, err = filepath.EvalSymlinks(folder); err != nil {
 		return "", err
 	}
 	path = filepath.Join(folder, filepath.Base(path))
 	return path, checkRegular(path)
+}
+
+// checkLinks returns an error for a file that has more than one name: each of
+// them would have a lock, and a log, of its own.
+func checkLinks(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if n := linksOf(info); info.Mode().IsRegular() && n > 1 {
+		return fmt.Errorf("%s has %d names (hard links), and two of them could be written at once: "+
+			"remove the others, or make them copies", path, n)
+	}
+	return nil
 }
 
 // makeFolders makes a folder and its parents, each of them durable.

@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -64,6 +65,7 @@ func openElsewhere(t *testing.T, path string) string {
 func TestPlacesThatMustNotBeWritten(t *testing.T) {
 	for name, c := range map[string]struct {
 		folder, file, log, lock fs.FileMode // 0: there is none
+		text                    string      // in the lock, where that matters
 		want                    string
 	}{
 		"a read-only folder":        {folder: 0o555, want: "%s.lock: permission denied"},
@@ -73,6 +75,7 @@ func TestPlacesThatMustNotBeWritten(t *testing.T) {
 		"a read-only log":           {folder: 0o777, file: 0o666, log: 0o444, want: "open %s-wal: permission denied"},
 		"a lock nobody may read":    {folder: 0o777, lock: 0o200, want: "open %s.lock: permission denied"},
 		"a readable lock left over": {folder: 0o777, lock: 0o444, want: "error: <nil>"},
+		"a readable lock of others": {folder: 0o777, lock: 0o444, text: "something", want: "%s.lock: it is not the lock of a collector"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(t.TempDir(), "data")
@@ -80,7 +83,11 @@ func TestPlacesThatMustNotBeWritten(t *testing.T) {
 			path := filepath.Join(folder, "spanbucket.db")
 			for suffix, mode := range map[string]fs.FileMode{"": c.file, "-wal": c.log, ".lock": c.lock} {
 				if mode != 0 {
-					require.NoError(t, os.WriteFile(path+suffix, []byte("something"), 0o600))
+					text := "something"
+					if suffix == ".lock" {
+						text = cmp.Or(c.text, "process 1\n")
+					}
+					require.NoError(t, os.WriteFile(path+suffix, []byte(text), 0o600))
 					require.NoError(t, os.Chmod(path+suffix, mode))
 				}
 			}
@@ -97,6 +104,26 @@ func TestPlacesThatMustNotBeWritten(t *testing.T) {
 			require.Empty(t, aside)
 		})
 	}
+}
+
+// TestFileOfTwoNamesIsRefused: each would have a lock and a log of its own.
+func TestFileOfTwoNamesIsRefused(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	write(t, s, o, 1)
+	second := o
+	second.Path = filepath.Join(filepath.Dir(o.Path), "second.db")
+	require.NoError(t, os.Link(o.Path, second.Path))
+	_, err := Open(t.Context(), second)
+	require.ErrorContains(t, err, second.Path+" has 2 names (hard links)")
+	require.NoFileExists(t, second.Path+".lock")
+	write(t, s, o, 2)
+	require.NoError(t, s.Close())
+	_, err = Open(t.Context(), o)
+	require.ErrorContains(t, err, o.Path+" has 2 names")
+	require.NoError(t, os.Remove(second.Path))
+	require.NoError(t, openStore(t, o).Close())
+	require.Equal(t, []byte{1, 2}, spansOf(t, o.Path))
 }
 
 // TestPipesAreNotOpened: that could block for ever.

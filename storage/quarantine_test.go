@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -185,6 +186,24 @@ func openDamaged(t *testing.T, files parts) (outcome, error) {
 	require.EqualValues(t, 0o640, info.Mode().Perm())
 	require.Error(t, events[0].Err)
 	return setAside_, events[0].Err
+}
+
+// TestLargeFilesOfNothing are not read to their end to see that nothing is in
+// them, and stay as they are.
+func TestLargeFilesOfNothing(t *testing.T) {
+	const large = 200 << 30
+	for _, suffix := range []string{"", "-wal"} {
+		o, log := loggedOptions(t)
+		require.NoError(t, os.WriteFile(o.Path+suffix, nil, 0o600))
+		require.NoError(t, os.Truncate(o.Path+suffix, large))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err := Open(ctx, o)
+		cancel()
+		require.ErrorIs(t, err, ErrForeign)
+		require.ErrorContains(t, err, o.Path)
+		require.EqualValues(t, large, sizeOf(o.Path+suffix))
+		require.Empty(t, log.of(EventQuarantined))
+	}
 }
 
 // TestTruncatedFileAtStart: cut off anywhere, it is either as good as whole, or
