@@ -20,16 +20,10 @@ import (
 // letters.
 func (e *tracesExporter) write(ctx context.Context, batch ptrace.Traces) error {
 	failure, err := e.try(ctx, batch, nil)
-	switch {
-	case err == nil:
-		return nil
-	case failure == storage.FailurePoison:
+	if err != nil && failure == storage.FailurePoison {
 		return e.isolate(ctx, batch, err)
-	case failure == storage.FailureUnknown:
-		return e.countAttempt(ctx, batch, err)
-	default:
-		return err
 	}
+	return e.refuse(ctx, batch, failure, err)
 }
 
 // maxLettersPerBatch bounds how finely a batch is taken apart: where so many of
@@ -56,7 +50,7 @@ type refusedSpans struct {
 func (e *tracesExporter) isolate(ctx context.Context, batch ptrace.Traces, cause error) error {
 	i := isolation{exporter: e, ctx: ctx, batch: batch}
 	if err := i.halve(0, batch.SpanCount(), cause); err != nil {
-		return err
+		return e.refuse(ctx, batch, storage.FailureOf(err), err)
 	}
 	letters := make([]*storage.Letter, 0, len(i.refused))
 	for _, r := range i.refused {
@@ -68,13 +62,22 @@ func (e *tracesExporter) isolate(ctx context.Context, batch ptrace.Traces, cause
 	if err != nil && failure == storage.FailurePoison {
 		// Each part can be stored, and all of them together cannot.
 		letters = e.lettersOf(batch, storage.Letter{Failure: failure, Error: err.Error(), Attempts: 1})
-		err = e.writeLetters(ctx, letters)
+		failure, err = 0, e.writeLetters(ctx, letters)
 	}
 	if err != nil {
-		return err
+		return e.refuse(ctx, batch, failure, err)
 	}
 	e.logLetters(letters, cause)
 	return nil
+}
+
+// refuse returns the error of a batch that may be sent again; where the reason
+// is unknown, not without end.
+func (e *tracesExporter) refuse(ctx context.Context, batch ptrace.Traces, failure storage.Failure, err error) error {
+	if failure == storage.FailureUnknown {
+		return e.countAttempt(ctx, batch, err)
+	}
+	return err
 }
 
 // halve looks for what is refused of a part of which all together is.

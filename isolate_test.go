@@ -309,3 +309,49 @@ func sendRefused(t *testing.T, e exporter.Traces, path string) {
 	}
 	execute(t, path, "DROP TRIGGER refuse")
 }
+
+// TestPoisonBesideTheUnknown: a batch with a span that is refused, and one that fails for an unknown
+// reason, is given up after max_attempts as well.
+func TestPoisonBesideTheUnknown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	config := testConfig(path)
+	config.DeadLetters.MaxAttempts = 3
+	e := startTraces(t, config, panicking)
+	// Span 2 panics, span 70 fails in the file.
+	execute(t, path, `CREATE TRIGGER refuse BEFORE INSERT ON request WHEN new.span_id = x'0200460000000000'
+		BEGIN SELECT json_extract('{', '$'); END`)
+	batch := numbered(0, 100, 2)
+	var err error
+	for range 12 {
+		if err = e.consume(t.Context(), batch); err == nil {
+			break
+		}
+	}
+	require.NoError(t, err, "after 12 attempts of 3")
+	require.Equal(t, map[string]int64{"received": 100, "dead_letter": 100}, ledger(t, path))
+}
+
+// TestADamagedRowBuriesNothing: what the damage of one row of the file does to good batches.
+func TestADamagedRowBuriesNothing(t *testing.T) {
+	for name, damage := range map[string]string{
+		"poison":  "DELETE FROM headline_histogram",
+		"unknown": "UPDATE headline_histogram SET duration = replace(duration, ':', ';')",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "spanbucket.db")
+			config := testConfig(path)
+			config.DeadLetters.MaxRows = 5
+			e := startTraces(t, config, nil)
+			require.NoError(t, e.consume(t.Context(), numbered(0, 10)))
+			execute(t, path, damage)
+			for n := 10; n < 200; n += 10 { // healthy spans of the same second
+				for range 3 {
+					if e.consume(t.Context(), numbered(n, n+10)) == nil {
+						break
+					}
+				}
+			}
+			require.Zero(t, ledger(t, path)["dead_letter"], "acknowledged, and not in the numbers")
+		})
+	}
+}

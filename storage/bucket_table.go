@@ -161,15 +161,15 @@ func (t *bucketTable) existsSQL() string {
 	return fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE width_s = ? AND bucket_start = ?)", t.name)
 }
 
-// loadSQL reads one row by its key, in the order of loadedRow.
+// loadSQL reads one row by its key, and first whether its histograms are there.
 func (t *bucketTable) loadSQL() string {
-	columns := append([]string{"id"}, counterColumns[:t.counters]...)
+	columns := append([]string{"bucket_id IS NOT NULL", "id"}, counterColumns[:t.counters]...)
 	for _, m := range t.measures {
 		columns = append(columns, m.figureColumns()[:4]...)
 	}
 	columns = append(columns, "slowest_trace_id", "slowest_span_id")
 	columns = append(columns, t.histogramColumns(allChanges)...)
-	return fmt.Sprintf("SELECT %s FROM %s JOIN %s ON bucket_id = id WHERE width_s = ? AND bucket_start = ? AND %s = ?",
+	return fmt.Sprintf("SELECT %s FROM %s LEFT JOIN %s ON bucket_id = id WHERE width_s = ? AND bucket_start = ? AND %s = ?",
 		strings.Join(columns, ", "), t.name, t.histograms, strings.Join(t.keys, " = ? AND "))
 }
 
@@ -210,7 +210,8 @@ func (t *bucketTable) scanCell(row *sql.Row) (id int64, cell aggregator.Cell, er
 	figures := make([][4]sql.NullInt64, len(t.measures))
 	texts := make([]sql.NullString, len(t.measures))
 	var traceID, spanID []byte
-	into := []any{&id}
+	var whole bool
+	into := []any{&whole, &id}
 	for i := range t.counters {
 		into = append(into, &cell.Counters[i])
 	}
@@ -225,6 +226,9 @@ func (t *bucketTable) scanCell(row *sql.Row) (id int64, cell aggregator.Cell, er
 	}
 	if err := row.Scan(into...); err != nil {
 		return 0, cell, err
+	}
+	if !whole {
+		return 0, cell, fmt.Errorf("%s %d has no row in %s", t.name, id, t.histograms)
 	}
 	for i, m := range t.measures {
 		if !texts[i].Valid {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 )
 
@@ -40,14 +39,14 @@ func (w *writer) turn(ctx context.Context) {
 		w.abort(ctx)
 		return
 	}
-	if slices.ContainsFunc(group, func(b *waiting) bool { return b.check }) {
-		w.abort(ctx)
-		w.commitOneByOne(ctx, group)
+	if group[0].check { // it is alone
+		answer(group, w.checkBatch(ctx, group))
 		return
 	}
 	err := w.commitGroup(ctx, group)
 	if len(group) > 1 && isOfBatch(err) {
-		w.commitOneByOne(ctx, w.queue.takeAgain(group))
+		// For what one of them holds the others must not suffer.
+		w.queue.putBack(group)
 		return
 	}
 	answer(group, err)
@@ -55,23 +54,6 @@ func (w *writer) turn(ctx context.Context) {
 	if err == nil {
 		w.shrink()
 		w.tend(w.file.afterCommit(ctx))
-	}
-}
-
-// commitOneByOne is for a group that failed for what one of its batches holds:
-// the others must not suffer. And for batches that are only checked: those are
-// rolled back.
-func (w *writer) commitOneByOne(ctx context.Context, group []*waiting) {
-	for i, b := range group {
-		if err := w.begin(ctx); err != nil {
-			answer(group[i:], fmt.Errorf("commit: %w", err))
-			return
-		}
-		if b.check {
-			answer(group[i:i+1], w.checkBatch(ctx, group[i:i+1]))
-		} else {
-			answer(group[i:i+1], w.commitGroup(ctx, group[i:i+1]))
-		}
 	}
 }
 

@@ -110,14 +110,18 @@ func (s *Store) CountAttempt(ctx context.Context, batchKey int64) (attempts int6
 	return attempts, err
 }
 
+// maxFailedBatches bounds the batches whose attempts are counted.
+const maxFailedBatches = 10_000
+
 func (w *writer) countAttempt(ctx context.Context, batchKey int64) (attempts int64, err error) {
 	const count = `INSERT INTO failed_batch (batch_key, first_ns, last_ns, attempts) VALUES (?1, ?2, ?2, 1)
-		ON CONFLICT (batch_key) DO UPDATE SET last_ns = excluded.last_ns, attempts = attempts + 1 RETURNING attempts`
+		ON CONFLICT (batch_key) DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), attempts = attempts + 1 RETURNING attempts`
 	if err := w.scanOne(ctx, &attempts, count, batchKey, w.options.Now().UnixNano()); err != nil {
 		return 0, fmt.Errorf("write failed_batch: %w", err)
 	}
-	const trim = "DELETE FROM failed_batch WHERE batch_key NOT IN (SELECT batch_key FROM failed_batch ORDER BY last_ns DESC, batch_key LIMIT ?)"
-	if err := w.exec(ctx, trim, w.options.MaxLetters); err != nil {
+	const trim = `DELETE FROM failed_batch WHERE batch_key <> ?1
+		AND batch_key NOT IN (SELECT batch_key FROM failed_batch ORDER BY last_ns DESC, batch_key LIMIT ?2)`
+	if err := w.exec(ctx, trim, batchKey, maxFailedBatches); err != nil {
 		return 0, fmt.Errorf("delete failed_batch: %w", err)
 	}
 	return attempts, nil
@@ -175,7 +179,7 @@ func (s *Store) WriteAgain(ctx context.Context, l *DueLetter, b Batch) error {
 // somebody asks for the next.
 func (s *Store) FailedAgain(ctx context.Context, l *DueLetter, failure Failure, reason string) error {
 	return s.do(ctx, func(ctx context.Context, w *writer) error {
-		const update = `UPDATE dead_letter SET due = 0, attempts = attempts + 1, last_ns = ?, reason = ?, error = ?
+		const update = `UPDATE dead_letter SET due = 0, attempts = attempts + 1, last_ns = max(last_ns, ?), reason = ?, error = ?
 			WHERE id = ? AND payload = ?`
 		err := w.exec(ctx, update, w.options.Now().UnixNano(), failure.String(), shortError(reason), l.ID, l.Payload)
 		if err != nil {

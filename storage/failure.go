@@ -68,6 +68,11 @@ type batchError struct{ error }
 
 func (e *batchError) Unwrap() error { return e.error }
 
+// fileError is an error of the file, although a transaction had begun.
+type fileError struct{ error }
+
+func (e *fileError) Unwrap() error { return e.error }
+
 // FailureOf sorts an error of Write.
 func FailureOf(err error) Failure {
 	if errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -86,7 +91,8 @@ func FailureOf(err error) Failure {
 		return failure
 	}
 	var ofBatch *batchError
-	if !errors.As(err, &ofBatch) {
+	var ofFile *fileError
+	if !errors.As(err, &ofBatch) || errors.As(err, &ofFile) {
 		return FailureFile
 	}
 	var panicked *PanicError

@@ -21,7 +21,7 @@ func TestMigrationsArePinned(t *testing.T) {
 		"0001_initial.sql":     "4db82e065b1a9ce89b7daa087d7564b33915e28f9fec90813cc16185fc49474f",
 		"0002_requests.sql":    "45e0dafa45157881c2a8831d5da2254c1a533449ebefe39703d4eb66e2563f66",
 		"0003_activity.sql":    "deeda642fa3f16b7fb8c5e95ecacf54875ac4033fbd39a19286e017545529304",
-		"0004_reliability.sql": "df6a4919db9af92edb0dac7cb0316ff8fa38404b5174aa711fc6efd7e41a5da1",
+		"0004_reliability.sql": "4bc9f2c372652306dfce481abc974b11760c7def3833315a358650c84e78831a",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)

@@ -247,6 +247,8 @@ func (w *writer) reach() time.Duration {
 	if recent == 0 {
 		return w.options.DedupWindow
 	}
-	seconds := float64(w.options.DedupMaxSpans) * 60 / float64(recent)
+	// Rows leave as a whole.
+	sure := max(0, w.options.DedupMaxSpans-fingerprintsPerRow)
+	seconds := float64(sure) * 60 / float64(recent)
 	return min(w.options.DedupWindow, time.Duration(min(seconds, w.options.DedupWindow.Seconds())*float64(time.Second)))
 }

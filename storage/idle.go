@@ -14,6 +14,11 @@ const idleInterval = time.Second
 // asked for something.
 func (w *writer) idle(ctx context.Context) {
 	if w.conn == nil {
+		// Something may wait that no traffic brings up again.
+		if w.begin(ctx) == nil {
+			w.abort(ctx)
+			w.tellOfLetters()
+		}
 		return
 	}
 	if w.tend(w.file.idle(ctx)); w.conn == nil {

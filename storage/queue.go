@@ -23,6 +23,7 @@ type waiting struct {
 
 	// Guarded by the mutex of the queue.
 	stage   stage
+	alone   bool // not to be taken together with others
 	leaving bool // the caller's context has ended
 	left    bool // the caller has gone; nobody reads done, and Batch is not to be touched
 }
@@ -125,18 +126,25 @@ func (q *queue) allRead(group []*waiting) {
 	}
 }
 
-// takeAgain returns those of a group whose callers have not left: the writer
-// may read their batches once more.
-func (q *queue) takeAgain(group []*waiting) (stayed []*waiting) {
+// putBack puts a group in front of the others, to be taken one by one: one of
+// them made it fail. Those whose callers have left, or want to, are gone.
+func (q *queue) putBack(group []*waiting) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	var stayed []*waiting
 	for _, w := range group {
-		if !w.left {
-			w.stage = stageTaken
+		switch {
+		case w.left:
+		case w.leaving:
+			w.left = true
+			close(w.free)
+		default:
+			w.stage, w.alone = stageQueued, true
 			stayed = append(stayed, w)
 		}
 	}
-	return stayed
+	q.batches = append(stayed, q.batches...)
+	q.signal()
 }
 
 // wait waits until something is to be done, at most so long. open is false once
@@ -165,7 +173,7 @@ func (q *queue) take() []*waiting {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, cells := 0, 0
-	for n < len(q.batches) && (n == 0 || cells < maxGroupCells) {
+	for n < len(q.batches) && (n == 0 || cells < maxGroupCells && !q.batches[n].alone && !q.batches[0].alone) {
 		if d := q.batches[n].Delta; d != nil {
 			cells += len(d.SeriesCells()) + len(d.HeadlineCells())
 		}

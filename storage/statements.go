@@ -65,6 +65,10 @@ func (s *tableStatements) bucketExists(ctx context.Context, bucket bucketKey) (e
 func (s *tableStatements) load(ctx context.Context, bucket bucketKey, key rowKey) (int64, aggregator.Cell, error) {
 	args := append([]any{bucket.width, bucket.start}, key.args(s.table)...)
 	id, cell, err := s.table.scanCell(s.loadRow.QueryRowContext(ctx, args...))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && primaryCode(err) == 0 {
+		// SQLite could read the row, and it says what no writer wrote.
+		err = fmt.Errorf("%w: %w", errDamaged, err)
+	}
 	if err != nil {
 		return 0, aggregator.Cell{}, fmt.Errorf("load row of bucket %d of %d s from %s: %w",
 			bucket.start, bucket.width, s.table.name, err)

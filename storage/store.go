@@ -72,7 +72,7 @@ func (s *Store) Write(ctx context.Context, b Batch) error {
 
 // Check tells whether Write would commit a batch, and changes nothing.
 func (s *Store) Check(ctx context.Context, b Batch) error {
-	return s.writer.queue.submit(ctx, &waiting{Batch: b, check: true})
+	return s.writer.queue.submit(ctx, &waiting{Batch: b, check: true, alone: true})
 }
 
 // Basis returns what batches are to be folded on. It changes when somebody

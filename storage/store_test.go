@@ -180,10 +180,10 @@ func TestCallerWhoGivesUpWithdraws(t *testing.T) {
 	}
 	q.allRead(group)
 	require.ErrorIs(t, <-taken, context.Canceled, "what becomes of it is not known")
-	require.Len(t, q.takeAgain(group), 1, "the batch of who has left is not read again")
-	for _, w := range group {
-		w.done <- nil
-	}
+	q.putBack(group)
+	group = q.take()
+	require.Len(t, group, 1, "the batch of who has left is not read again")
+	group[0].done <- nil
 	require.NoError(t, <-stays)
 
 	q.close()

@@ -83,6 +83,7 @@ type seriesFacts struct {
 	run, category string
 	outcome       aggregator.Outcome
 	faulty        bool
+	overflowed    bool // beyond the cap: what it says of a fault is lost
 }
 
 // report yields a problem. It returns errStop when nobody wants more.

@@ -17,6 +17,8 @@ type rowSum struct {
 	// tainted: a row in it breaks a rule of its own; badKey: a rule about its
 	// key.
 	tainted, badKey bool
+	// faultsUnknown: a series beyond the cap is in it, which has no fault.
+	faultsUnknown bool
 }
 
 type measureSum struct {
@@ -37,6 +39,7 @@ func weight(bin histogram.Bin) uint64 {
 
 func (s *rowSum) add(o *rowSum) {
 	s.tainted = s.tainted || o.tainted
+	s.faultsUnknown = s.faultsUnknown || o.faultsUnknown
 	if err := s.cell.Add(&o.cell); err != nil {
 		s.tainted = true // no row of the writer's can be the sum of these
 	}

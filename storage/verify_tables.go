@@ -156,7 +156,7 @@ func (v *verifier) checkSeries(ctx context.Context) error {
 			&s.Tool, &s.Agent, &outcome, &s.ErrorType, &s.Fault, &s.Dimensions, &version); err != nil {
 			return err
 		}
-		facts := &seriesFacts{run: s.Run, category: category, faulty: s.Fault != ""}
+		facts := &seriesFacts{run: s.Run, category: category, faulty: s.Fault != "", overflowed: s.Fault == aggregator.Overflow}
 		v.series[int64(s.ID)] = facts
 		row := fmt.Sprintf("series_id=%d", s.ID)
 		var known [3]bool

@@ -47,11 +47,12 @@ SELECT id,
 FROM dead_letter;
 
 -- How far back a second delivery of a span is noticed. One row. reach_s holds
--- for as many spans per second as arrived in the last minute that had any.
+-- for as many spans per second as arrived in the last minute that had any; up to
+-- 504 of the spans may have left already, since rows leave as a whole.
 CREATE VIEW deduplication AS
 SELECT spans, max_spans, window_s,
   strftime('%Y-%m-%dT%H:%M:%SZ', since_s, 'unixepoch') AS since_utc,
-  CASE WHEN recent > 0 THEN min(window_s, CAST(max_spans * 60.0 / recent AS INTEGER)) ELSE window_s END AS reach_s
+  CASE WHEN recent > 0 THEN min(window_s, CAST(max(0, max_spans - 504) * 60.0 / recent AS INTEGER)) ELSE window_s END AS reach_s
 FROM (
   SELECT coalesce(sum(length(fingerprints) / 8), 0) AS spans,
     min(first_arrival_s) AS since_s,
