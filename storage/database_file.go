@@ -8,11 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // databaseFile is the file of a Store: its lock, the one connection that writes,
@@ -167,28 +163,6 @@ func (f *databaseFile) connect(ctx context.Context) (err error) {
 	}
 	return quickCheck(ctx, f.conn)
 }
-
-// quickCheck returns an error that wraps errDamaged where the pages of a file do
-// not fit together.
-func quickCheck(ctx context.Context, conn *sql.Conn) error {
-	var found string
-	if err := conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		return fmt.Errorf("quick check: %w", err)
-	}
-	if found == "ok" {
-		return nil
-	}
-	// A page that could not be read is no damage: it may be readable later.
-	for _, code := range errorCodes.FindAllStringSubmatch(found, -1) {
-		if n, _ := strconv.Atoi(code[1]); n&0xff != sqlite3.SQLITE_CORRUPT {
-			return fmt.Errorf("quick check: %s", found)
-		}
-	}
-	return fmt.Errorf("%w: %s", errDamaged, found)
-}
-
-// errorCodes finds the codes in what quick_check says.
-var errorCodes = regexp.MustCompile(`error code[ =](\d+)`)
 
 // check returns an error that wraps ErrMoved where what was committed can no
 // longer be found under the path. It is for the writer, between a COMMIT and the
