@@ -85,8 +85,10 @@ func (f *databaseFile) openOnce(ctx context.Context) (err error) {
 	if err := f.begin(); err != nil {
 		return err
 	}
-	if _, err := checkIdentity(ctx, f.options.Path); err != nil {
-		return err
+	if !f.found.begun {
+		if _, err := checkIdentity(ctx, f.options.Path); err != nil {
+			return err
+		}
 	}
 	if err := f.connect(ctx); err != nil {
 		return err

@@ -21,6 +21,9 @@ type state struct {
 	size, walSize int64
 	ours          bool  // it shows that it is ours
 	damage        error // why the file is to be set aside; wraps errDamaged
+	// begun: the first transaction was cut off. The journal beside the file
+	// makes it empty again.
+	begun bool
 }
 
 // fresh tells whether there is nothing in the file.
@@ -159,6 +162,8 @@ func (s *state) inspectUnknown(ctx context.Context, main *os.File) error {
 	switch {
 	case err != nil:
 		return err
+	case zero && hasJournal(main.Name()):
+		s.begun = true
 	case zero && s.size <= maxInspectedBytes:
 		s.damage = fmt.Errorf("%w: its %d bytes are all zero", errDamaged, s.size)
 	case s.ours:
@@ -218,6 +223,22 @@ func (s *state) damageOfHeader(header []byte) error {
 		return fmt.Errorf("%w: it is cut off at %d bytes of %d", errDamaged, s.size, max(pages*pageSize, s.size))
 	}
 	return nil
+}
+
+// journalMagic begins a rollback journal.
+// https://sqlite.org/fileformat2.html#the_rollback_journal
+var journalMagic = []byte{0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7}
+
+// hasJournal tells whether a journal that SQLite will play back lies beside a
+// database.
+func hasJournal(path string) bool {
+	journal, err := openRegular(path + "-journal")
+	if err != nil {
+		return false
+	}
+	start := make([]byte, len(journalMagic))
+	_, err = io.ReadFull(journal, start)
+	return errors.Join(err, journal.Close()) == nil && bytes.Equal(start, journalMagic)
 }
 
 // maxInspectedBytes bounds how much is read of a file to tell whose it is: a

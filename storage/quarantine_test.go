@@ -330,3 +330,28 @@ func TestHarmlessErrorsQuarantineNothing(t *testing.T) {
 	require.Empty(t, log.of(EventQuarantined))
 	require.Equal(t, []byte{1}, spansOf(t, o.Path))
 }
+
+// TestFirstTransactionThatWasCutOff leaves a file of zeros, and a journal that
+// makes it empty again: no damage.
+func TestFirstTransactionThatWasCutOff(t *testing.T) {
+	header := make([]byte, 512)
+	copy(header, journalMagic)
+	binary.BigEndian.PutUint32(header[20:], 512)  // bytes of a sector
+	binary.BigEndian.PutUint32(header[24:], 4096) // bytes of a page; no page was there before
+	for name, journal := range map[string][]byte{
+		"journal": header, "no journal": nil, "no journal in it": make([]byte, 512),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			var events []Event
+			o.OnEvent = func(e Event) { events = append(events, e) }
+			require.NoError(t, os.WriteFile(o.Path, make([]byte, 4096), 0o600))
+			if journal != nil {
+				require.NoError(t, os.WriteFile(o.Path+"-journal", journal, 0o600))
+			}
+			s := openStore(t, o)
+			require.NoError(t, s.Write(t.Context(), batchOf(o, observation(0, time.Second))))
+			require.Equal(t, name != "journal", len(events) == 1, "%v", events)
+		})
+	}
+}
