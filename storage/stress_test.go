@@ -261,7 +261,7 @@ func requireSameMemory(t *testing.T, s *Store) {
 			for _, r := range b.rows {
 				_, cell, err := w.statements[r.bucket.table].load(ctx, r.bucket, r.key)
 				if r.stored != (err == nil) {
-					errs = append(errs, fmt.Errorf("%v %v: stored %v, but %v", r.bucket, r.key, r.stored, err))
+					errs = append(errs, fmt.Errorf("%v %v: stored %v, but %w", r.bucket, r.key, r.stored, err))
 					continue
 				}
 				if r.stored && (cell.Counters != r.cell.Counters) {
