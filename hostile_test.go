@@ -1,6 +1,7 @@
 package spanbucketexporter
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -84,7 +85,7 @@ func FuzzTraces(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() {
-		if err := e.store.Close(); err != nil {
+		if err := e.shutdown(context.Background()); err != nil {
 			f.Error(err)
 		}
 	})

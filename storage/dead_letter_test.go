@@ -128,11 +128,11 @@ func TestAttemptsAreCountedInTheFile(t *testing.T) {
 	l.BatchKey = 7
 	require.NoError(t, s.WriteLetters(t.Context(), []*Letter{l}))
 	require.EqualValues(t, 3, one[int64](t, o.Path, "SELECT count(*) FROM failed_batch"))
-	for key := range int64(20) {
-		_, err := s.CountAttempt(t.Context(), key+200)
-		require.NoError(t, err)
-	}
-	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT count(*) FROM failed_batch"), "as many as letters")
+	execute(t, o.Path, `INSERT INTO failed_batch (batch_key, first_ns, last_ns, attempts)
+		WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 10100) SELECT 1000 + i, 1, i, 1 FROM n`)
+	_, err := s.CountAttempt(t.Context(), 8)
+	require.NoError(t, err)
+	require.EqualValues(t, maxFailedBatches, one[int64](t, o.Path, "SELECT count(*) FROM failed_batch"), "the last ones")
 }
 
 // TestABatchThatFailsDoesNotHarmItsGroup, for each reason that lies in the

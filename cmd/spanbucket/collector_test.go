@@ -17,7 +17,7 @@ import (
 // remembering are the options of a file that notices second deliveries.
 func remembering(path string) storage.Options {
 	o := filetest.Options(path, filetest.Begin.Add(time.Hour))
-	o.DedupWindow, o.DedupMaxSpans, o.Holder = 24*time.Hour, 1000, "exporter spanbucket"
+	o.DedupWindow, o.DedupMaxSpans, o.Holder = 24*time.Hour, 10_000, "exporter spanbucket"
 	return o
 }
 
