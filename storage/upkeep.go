@@ -12,6 +12,7 @@ import (
 // upkeep is a transaction of somebody who is not the writer of the file.
 type upkeep struct {
 	conn    *sql.Conn
+	guard   *fileGuard
 	version int64 // of the rows it changes
 	changed int64 // rows
 	notes   []notedSpans
@@ -21,7 +22,8 @@ type upkeep struct {
 // schema, in one transaction. A collector may be writing it meanwhile: it waits,
 // and reads the file again. A transaction that changes no row leaves no trace.
 // Errors are ErrForeign, ErrNewer and ErrOlder for files that must not be
-// touched, those of do, and those of SQLite.
+// touched, ErrMoved for one that goes away meanwhile, those of do, and those of
+// SQLite.
 func maintain(ctx context.Context, path string, do func(context.Context, *upkeep) error) (err error) {
 	path, err = existingFile(ctx, path)
 	if err != nil {
@@ -43,7 +45,15 @@ func maintain(ctx context.Context, path string, do func(context.Context, *upkeep
 	if _, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := (&upkeep{conn: conn}).run(ctx, do); err != nil {
+	if _, err := readIdentity(ctx, conn); err != nil { // opens the log
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	guard, err := watchFile(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, guard.release()) }()
+	if err := (&upkeep{conn: conn, guard: guard}).run(ctx, do); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -80,6 +90,9 @@ func (u *upkeep) run(ctx context.Context, do func(context.Context, *upkeep) erro
 		return err
 	}
 	if err := u.flushNotes(ctx); err != nil {
+		return err
+	}
+	if err := u.guard.check(); err != nil {
 		return err
 	}
 	if _, err := u.conn.ExecContext(ctx, "COMMIT"); err != nil {
