@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
@@ -34,6 +35,9 @@ func testConfig(path string, widths ...time.Duration) *Config {
 
 func startExporter(t *testing.T, config *Config) exporter.Traces {
 	t.Helper()
+	if defaults := exporterhelper.NewDefaultTimeoutConfig(); config.Timeout == defaults {
+		config.Timeout.Timeout = time.Minute // machines that run tests are slow
+	}
 	factory := NewFactory()
 	e, err := factory.CreateTraces(t.Context(), exportertest.NewNopSettings(factory.Type()), config)
 	require.NoError(t, err)
