@@ -34,13 +34,15 @@ test: ## run all tests of all modules
 # The race detector makes SQLite in Go twenty times slower, and has nothing to find
 # where one goroutine does everything: it runs the tests whose names say that
 # there are several, but for those that take long.
-SEVERAL := Delivery|Deliver|DoesNotDependOnTheWay|Lifecycle|Second|Timeout|Status|Letter|Isolation|Poison|Unknown|Telemetry|Component|Caller|Group|Commit|Close|Writer|Stress|Runs|Moves|Snapshot|Lock|WAL|Failure|Attempt|Disk|Concurren
+SEVERAL := Delivery|Deliver|DoesNotDependOnTheWay|Lifecycle|Second|Timeout|Status|Letter|Isolation|Poison|Unknown|Telemetry|Component|Concurren
 SLOW := TestOfTwoDeliveriesTheFirstCounts|TestRedeliver|TestImportOfMany|OfThePages|TestStory|TestGolden
+SEVERAL_STORAGE := Stress|Caller|Group|Commit|Close|Letter|Attempt|DeliveriesInOne|Beside
 
 .PHONY: race
 race: ## run the tests with several goroutines under the race detector
 	@tools/need.sh gcc gcc libc6-dev
-	CGO_ENABLED=1 go test -race -timeout 30m -run '$(SEVERAL)' -skip '$(SLOW)' . ./storage
+	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL)' -skip '$(SLOW)' .
+	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL_STORAGE)' ./storage
 	CGO_ENABLED=1 go test -race ./internal/demo/...
 
 # Both run in their folder, so that go test shows the figures of tests that pass.

@@ -126,16 +126,17 @@ func TestCallersDoNotWaitForReaders(t *testing.T) {
 	o := testOptions(t)
 	s := openStore(t, o)
 	write(t, s, o, 1)
-	require.NoError(t, s.file.checkpoint(t.Context()))
-	write(t, s, o, 2)
-	// It is at the end of the log: a passive checkpoint completes, a truncating
-	// one cannot.
-	defer snapshot(t, o.Path)()
 	db, err := sql.Open("sqlite", writerDSN(o.Path, SynchronousFull))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
+	_, err = conn.ExecContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	require.NoError(t, err)
+	write(t, s, o, 2)
+	// It is at the end of the log: a passive checkpoint completes, a truncating
+	// one cannot.
+	defer snapshot(t, o.Path)()
 	w := newWALWatch(o.Path+"-wal", func(Event) {})
 	began := time.Now()
 	require.NoError(t, w.empty(t.Context(), conn))
