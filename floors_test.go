@@ -59,6 +59,10 @@ var floors = []floor{
 		why: "buckets, series and deltas are tested without a collector, a file or a clock",
 	},
 	{
+		room: "aggregator/sampling", rooms: []string{"aggregator"}, banned: noClock,
+		why: "who is kept and how many a row stands for can be computed by anybody, and is proven without a file",
+	},
+	{
 		room: "spans", rooms: []string{"aggregator", "aggregator/dedup"},
 		why: "the only room that knows how instrumentation names things",
 		modules: map[string]string{
@@ -68,7 +72,9 @@ var floors = []floor{
 		banned: map[string]string{"database/sql": "no SQL", "os": "no files", "net/http": "no network"},
 	},
 	{
-		room: "storage", rooms: []string{"aggregator", "aggregator/dedup", "aggregator/histogram"},
+		room: "storage", rooms: []string{"aggregator", "aggregator/dedup", "aggregator/histogram", "aggregator/sampling"},
+		// aggregator/sampling: what is chosen of a minute depends on all batches that
+		// the file holds of it, which only the writer knows.
 		why: "the only room that knows SQL, file paths and fsync; the command line uses it without a collector",
 		modules: map[string]string{
 			"modernc.org/sqlite":     "the engine, in Go",
@@ -101,7 +107,7 @@ var floors = []floor{
 		modules: map[string]string{pdataPath: "what it makes"},
 	},
 	{
-		room: ".", rooms: []string{"aggregator", "spans", "storage", "internal/metadata"},
+		room: ".", rooms: []string{"aggregator", "aggregator/sampling", "spans", "storage", "internal/metadata"},
 		why: "factory, configuration and wiring; besides storage the only room with a clock",
 		modules: map[string]string{
 			collectorPath:               "the component's contract and exporterhelper",
@@ -211,6 +217,7 @@ func TestFloorsCanFail(t *testing.T) {
 	for room, names := range map[string][]string{
 		"aggregator/histogram": {"time", "go.uber.org/zap", modulePath + "/aggregator"},
 		"aggregator/dedup":     {"time", "database/sql", modulePath + "/storage"},
+		"aggregator/sampling":  {"time", "database/sql", modulePath + "/storage"},
 		"aggregator":           {"time", "database/sql", pdataPath + "ptrace", modulePath + "/spans"},
 		"spans":                {"database/sql", "modernc.org/sqlite", collectorPath + "component", modulePath + "/storage"},
 		"storage":              {pdataPath + "ptrace", collectorPath + "component", "go.uber.org/zap", modulePath + "/spans", modulePath},
