@@ -376,9 +376,12 @@ func TestCommandsOfThePages(t *testing.T) {
 	e := startExporter(t, testConfig(path))
 	sendRefused(t, e, path)
 	stopExporter(t, e)
+	// What verbs that write files need besides.
+	more := map[string][]string{"snapshot": {"--force", "-o", filepath.Join(t.TempDir(), "copy.db")}}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {
-			out, err := exec.CommandContext(t.Context(), program, append(strings.Fields(verb), "--db", path, "--format", format)...).Output()
+			args := append(strings.Fields(verb), "--db", path, "--format", format)
+			out, err := exec.CommandContext(t.Context(), program, append(args, more[verb]...)...).Output()
 			assert.NoError(t, err, "%s as %s: %s", verb, format, out)
 			assert.NotEmpty(t, out, "%s as %s", verb, format)
 			if format == "json" {

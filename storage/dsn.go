@@ -67,6 +67,13 @@ func restingDSN(path string) string {
 	return dsn(path, append([]string{"query_only(1)"}, safePragmas...), "mode", "ro", "immutable", "1")
 }
 
+// copyDSN is for an empty file that a copy is written to. Nothing of it counts
+// before it is complete, so there is no journal on the disk, and the file is
+// made durable as a whole.
+func copyDSN(path string) string {
+	return dsn(path, append([]string{"journal_mode(memory)", "synchronous(off)"}, safePragmas...), "mode", "rw")
+}
+
 // dsn is the only place that builds a data source name. The path is escaped
 // whole: in a file: URI a '?', '#' or '%' in a name would otherwise open
 // another file.
