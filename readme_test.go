@@ -380,6 +380,9 @@ func TestCommandsOfThePages(t *testing.T) {
 	more := map[string][]string{"snapshot": {"--force", "-o", filepath.Join(t.TempDir(), "copy.db")}}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {
+			if strings.HasPrefix(verb, "export") && format == "text" {
+				continue // it writes data only
+			}
 			args := append(strings.Fields(verb), "--db", path, "--format", format)
 			out, err := exec.CommandContext(t.Context(), program, append(args, more[verb]...)...).Output()
 			assert.NoError(t, err, "%s as %s: %s", verb, format, out)

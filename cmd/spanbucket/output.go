@@ -2,12 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 )
 
 // jsonSchemaVersion is the version of the JSON answers: fields may be added
@@ -37,61 +34,4 @@ func writeJSON(w io.Writer, answer any) error {
 	}
 	_, err := out.WriteTo(w)
 	return err
-}
-
-// writeCSV writes rows under a line of names, safe to open in a spreadsheet:
-// text that a spreadsheet would run as a formula gets a leading apostrophe.
-// A nil value is an empty cell.
-func writeCSV(w io.Writer, names []string, rows [][]any) error {
-	out := csv.NewWriter(w)
-	head := make([]string, len(names))
-	for i, name := range names {
-		head[i] = csvCell(name)
-	}
-	if err := out.Write(head); err != nil {
-		return err
-	}
-	for _, row := range rows {
-		record := make([]string, len(row))
-		for i, value := range row {
-			record[i] = csvCell(value)
-		}
-		if err := out.Write(record); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
-}
-
-func csvCell(value any) string {
-	switch v := value.(type) {
-	case string:
-		if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
-			return "'" + v
-		}
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case *int64:
-		if v != nil {
-			return strconv.FormatInt(*v, 10)
-		}
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case *float64:
-		if v != nil {
-			return strconv.FormatFloat(*v, 'f', -1, 64)
-		}
-	case *string:
-		if v != nil {
-			return csvCell(*v)
-		}
-	case bool:
-		if v {
-			return "1"
-		}
-		return "0"
-	}
-	return ""
 }

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// exportFlags are those of export.
+type exportFlags struct {
+	db, format, query string
+	raw               bool
+	output            outputFlags
+	talk              talkFlags
+}
+
+func (p *program) exportCommand() *cobra.Command {
+	var flags exportFlags
+	cmd := &cobra.Command{
+		Use:   "export (RELATION | --query SQL) --db FILE [-o FILE]",
+		Short: "Write the rows of a relation or a query, as CSV or JSON lines",
+		Long: `Write the rows of a relation (spanbucket schema lists them) or of a query, one after
+another, however many there are. They come in the order of the query; without ORDER
+BY as they lie in the file, which for requests is the order they arrived in. All are
+of one instant; a collector may be writing meanwhile. A query must be one SELECT.
+
+Formats: csv (with a line of names), jsonl (an object on each line) and json (one
+document). NULL is an empty cell, or null. Numbers are such that they are read back
+the same; infinite ones are Infinity and -Infinity, in JSON as text. Blobs are
+hexadecimal.
+
+In CSV, text that a spreadsheet could run as a formula gets a ' in front: it begins,
+after spaces and quotes, with = + - @ (also full-width ones), or with a tab or the end
+of a line. Control characters become U+FFFD. With --raw text stays as it is.`,
+		Example: `  spanbucket export timeseries --db spanbucket.db -o timeseries.csv
+  spanbucket export --query "SELECT model, latency_ms FROM requests WHERE outcome <> 'success'" --format jsonl --db spanbucket.db | jq .
+  spanbucket export requests --db spanbucket.db -o requests.jsonl.gz`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("%s: one relation at a time, got %q", cmd.Name(), args)}
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		relation := ""
+		if len(args) > 0 {
+			relation = args[0]
+		}
+		if err := flags.check(relation, cmd.Flags().Changed("query")); err != nil {
+			return err
+		}
+		return exportError(p.export(cmd.Context(), &flags, relation))
+	}
+	return cmd
+}
+
+func (f *exportFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.db, "db", "", "the file to read (required)")
+	flags.StringVar(&f.query, "query", "", "the query to ask, one SELECT")
+	flags.StringVar(&f.format, "format", "", "csv, jsonl or json (default: what the name of the output ends in, else csv)")
+	flags.BoolVar(&f.raw, "raw", false, "CSV with text as it is, not made safe for spreadsheets and terminals")
+	f.output.add(cmd, "the file to write; compressed where its name ends in .gz (default: stdout)", "replace a file that has that name already")
+	f.talk.add(cmd)
+	complete(cmd, "db", func() ([]string, cobra.ShellCompDirective) {
+		return []string{"db"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+	complete(cmd, "format", func() ([]string, cobra.ShellCompDirective) {
+		return exportFormats, cobra.ShellCompDirectiveNoFileComp
+	})
+	complete(cmd, "query", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+}
+
+// check checks the flags, and chooses the format.
+func (f *exportFlags) check(relation string, queried bool) error {
+	switch {
+	case f.db == "":
+		return usageError{errors.New("--db FILE is missing")}
+	case relation == "" && !queried:
+		return usageError{errors.New("RELATION or --query SQL is missing; spanbucket schema lists the relations")}
+	case relation != "" && queried:
+		return usageError{fmt.Errorf("RELATION %q and --query: one of the two", relation)}
+	}
+	if f.format == "" {
+		f.format = exportFormats[0]
+		name := strings.TrimSuffix(f.output.output, ".gz")
+		switch filepath.Ext(name) {
+		case ".jsonl", ".ndjson":
+			f.format = "jsonl"
+		case ".json":
+			f.format = "json"
+		}
+	}
+	if !slices.Contains(exportFormats, f.format) {
+		return usageError{fmt.Errorf("--format %q: must be one of %s", f.format, strings.Join(exportFormats, ", "))}
+	}
+	if f.raw && f.format != "csv" {
+		return usageError{fmt.Errorf("--raw: only --format csv is not raw, got %s", f.format)}
+	}
+	return nil
+}
+
+// exportError tells whose mistake an error is.
+func exportError(err error) error {
+	if errors.Is(err, storage.ErrQuery) {
+		return usageError{err}
+	}
+	return outputError(err)
+}
+
+func (p *program) export(ctx context.Context, flags *exportFlags, relation string) (err error) {
+	r, err := storage.OpenReader(ctx, flags.db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	shown := p.newProgress(flags.talk.progress, flags.talk.quiet, "rows")
+	defer shown.end()
+	query, total := flags.query, int64(0)
+	if relation != "" {
+		if query, err = relationQuery(ctx, r, relation); err != nil {
+			return err
+		}
+		if shown.to != nil {
+			if err := r.QueryRowContext(ctx, "SELECT count(*) FROM ("+query+")").Scan(&total); err != nil {
+				return err
+			}
+		}
+	}
+	write := func(to io.Writer) error {
+		return r.Select(ctx, query, func(rows *sql.Rows) error {
+			n, err := writeRows(rows, to, flags.format, flags.raw, func(done int64) { shown.show(done, total) })
+			if err == nil {
+				shown.show(n, n)
+			}
+			return err
+		})
+	}
+	if flags.output.output == "" {
+		return write(p.stdout)
+	}
+	return writeOutput(r.Path(), &flags.output, write)
+}
+
+// relationQuery returns the query for all rows of a relation that is there.
+func relationQuery(ctx context.Context, r *storage.Reader, name string) (string, error) {
+	relations, err := storage.Relations(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, found := range relations {
+		if found.Name == name {
+			return `SELECT * FROM "` + strings.ReplaceAll(name, `"`, `""`) + `"`, nil
+		}
+		if found.Kind == "view" {
+			names = append(names, found.Name)
+		}
+	}
+	return "", usageError{fmt.Errorf("RELATION %q: is not in the file; there are %s, and the tables behind them",
+		name, strings.Join(names, ", "))}
+}
+
+// writeOutput writes a file that appears when all of it is on the disk. source
+// is never replaced.
+func writeOutput(source string, o *outputFlags, write func(io.Writer) error) (err error) {
+	if err := checkOutput(source, o); err != nil {
+		return err
+	}
+	unfinished, err := storage.Unfinished(o.output)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(unfinished))
+		}
+	}()
+	file, err := os.OpenFile(unfinished, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(o.output, ".gz") {
+		compressed := gzip.NewWriter(file)
+		err = errors.Join(write(compressed), compressed.Close())
+	} else {
+		err = write(file)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return storage.Publish(unfinished, o.output, o.force)
+}
+
+// checkOutput refuses names that a file must not take.
+func checkOutput(source string, o *outputFlags) error {
+	if err := storage.CheckPath(o.output); err != nil {
+		return usageError{fmt.Errorf("-o %w", err)}
+	}
+	there, err := os.Lstat(o.output)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if ours, err := os.Stat(source); err == nil && os.SameFile(ours, there) {
+		return usageError{fmt.Errorf("-o %s: is the file itself", o.output)}
+	}
+	if !o.force {
+		return fmt.Errorf("-o %s: %w", o.output, storage.ErrExists)
+	}
+	if !there.Mode().IsRegular() {
+		return usageError{fmt.Errorf("-o %s: --force replaces regular files only", o.output)}
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// rowWriter writes the rows of a query, one at a time.
+type rowWriter interface {
+	head(names []string) error
+	row(values []any) error
+	flush() error // after the last row
+}
+
+// exportFormats are those of export, the default first.
+var exportFormats = []string{"csv", "jsonl", "json"}
+
+func newRowWriter(format string, raw bool, w io.Writer) rowWriter {
+	switch format {
+	case "jsonl":
+		return &jsonWriter{to: w}
+	case "json":
+		return &jsonWriter{to: w, document: true}
+	}
+	return newCSVWriter(w, raw)
+}
+
+// jsonWriter writes rows as JSON objects, each on a line of its own.
+type jsonWriter struct {
+	to       io.Writer
+	document bool // one object around all rows
+	names    [][]byte
+	some     bool
+	line     bytes.Buffer
+}
+
+func (j *jsonWriter) head(names []string) error {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return usageError{fmt.Errorf("two columns are called %q, which a JSON object cannot have: name one with AS", name)}
+		}
+		text, err := marshalText(name)
+		if err != nil {
+			return err
+		}
+		j.names = append(j.names, append(text, ':'))
+	}
+	if !j.document {
+		return nil
+	}
+	_, err := fmt.Fprintf(j.to, "{\"schema_version\":%d,\"rows\":[", jsonSchemaVersion)
+	return err
+}
+
+func (j *jsonWriter) row(values []any) error {
+	j.line.Reset()
+	if j.document && j.some {
+		j.line.WriteByte(',')
+	}
+	if j.document {
+		j.line.WriteByte('\n')
+	}
+	j.some = true
+	for i, value := range values {
+		j.line.WriteByte(map[bool]byte{true: '{', false: ','}[i == 0])
+		j.line.Write(j.names[i])
+		if err := j.value(value); err != nil {
+			return err
+		}
+	}
+	j.line.WriteByte('}')
+	if !j.document {
+		j.line.WriteByte('\n')
+	}
+	_, err := j.to.Write(j.line.Bytes())
+	return err
+}
+
+func (j *jsonWriter) value(value any) error {
+	switch v := value.(type) {
+	case nil:
+		j.line.WriteString("null")
+	case int64:
+		j.line.Write(strconv.AppendInt(j.line.AvailableBuffer(), v, 10))
+	case []byte:
+		j.line.WriteByte('"')
+		j.line.Write(hex.AppendEncode(j.line.AvailableBuffer(), v))
+		j.line.WriteByte('"')
+	case float64:
+		if math.IsInf(v, 0) {
+			// JSON has no such number.
+			fmt.Fprintf(&j.line, "%q", floatCell(v))
+			return nil
+		}
+		text, err := json.Marshal(v)
+		j.line.Write(text)
+		return err
+	case string:
+		text, err := marshalText(v)
+		j.line.Write(text)
+		return err
+	default:
+		return fmt.Errorf("a value of type %T", value)
+	}
+	return nil
+}
+
+func (j *jsonWriter) flush() error {
+	if !j.document {
+		return nil
+	}
+	_, err := io.WriteString(j.to, "\n]}\n")
+	return err
+}
+
+// marshalText returns text as JSON; invalid UTF-8 becomes U+FFFD.
+func marshalText(text string) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(text)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+// exportBufferBytes is what is written at once.
+const exportBufferBytes = 1 << 16
+
+// writeRows writes rows as they come, and tells after each how many there were.
+func writeRows(rows *sql.Rows, to io.Writer, format string, raw bool, each func(done int64)) (n int64, err error) {
+	names, err := rows.Columns()
+	if err != nil {
+		return 0, err
+	}
+	buffered := bufio.NewWriterSize(to, exportBufferBytes)
+	out := newRowWriter(format, raw, buffered)
+	if err := out.head(names); err != nil {
+		return 0, err
+	}
+	values, into := make([]any, len(names)), make([]any, len(names))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return n, err
+		}
+		if err := out.row(values); err != nil {
+			return n, err
+		}
+		n++
+		each(n)
+	}
+	if err := rows.Err(); err != nil {
+		return n, err
+	}
+	if err := out.flush(); err != nil {
+		return n, err
+	}
+	return n, buffered.Flush()
+}
