@@ -14,10 +14,11 @@ import (
 
 // sameColumns may have the same value in every row, each for its reason.
 var sameColumns = map[string]string{
-	"requests.weight":    "requests are not thinned out yet: each stands for itself",
-	"timeseries.settled": "all golden spans are old",
-	"latency.settled":    "all golden spans are old",
-	"request.marked":     "1 or NULL, for an index",
+	"requests.weight":        "requests are not thinned out yet: each stands for itself",
+	"timeseries.settled":     "all golden spans are old",
+	"latency.settled":        "all golden spans are old",
+	"request.marked":         "1 or NULL, for an index",
+	"request.adjusted_micro": "one golden span is a sample",
 }
 
 // clockColumns depend on how long the test takes.
@@ -29,6 +30,7 @@ var clockColumns = map[string]bool{
 // silentColumns may be NULL, zero or empty in every row.
 var silentColumns = map[string]string{
 	"request.weight_micro": "requests are not thinned out yet: each stands for itself",
+	"requests.for_cause":   "not told yet",
 	"series.newest_s":      "the writer does not keep it yet",
 	"pruned.relation":      "nothing has left", "pruned.width_s": "nothing has left",
 	"pruned.complete_from": "nothing has left", "pruned.rows": "nothing has left",

@@ -62,7 +62,9 @@ func TestViewsAgreeInBothEngines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := everyRow(t, reader, name)
 			ours, theirs := query(t, reader, text), shell(t, path, text)
-			require.NotEmpty(t, ours)
+			if name != "pruned" && name != "merged_file" { // nothing has left, and nothing was joined
+				require.NotEmpty(t, ours)
+			}
 			require.Len(t, theirs, len(ours))
 			for i := range ours {
 				require.Len(t, theirs[i], len(ours[i]))

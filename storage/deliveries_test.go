@@ -9,30 +9,6 @@ import (
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
-// TestOfTwoDeliveriesTheFirstCounts, wherever in a commit they are: rows of
-// other columns are inserted in other statements.
-func TestOfTwoDeliveriesTheFirstCounts(t *testing.T) {
-	first, second := request(1, 0), request(1, 0)
-	first.Endpoint, second.Endpoint, second.Deployment = "first", "second", "d"
-	common := request(2, 0) // has the columns of second
-	common.Endpoint, common.Deployment = "e", "d"
-	for between := range 2 * rowsPerInsert {
-		o := testOptions(t)
-		s := openStore(t, o)
-		requests := []aggregator.Request{first, second}
-		for i := range between {
-			r := common
-			r.SpanID[2] = byte(i)
-			requests = append(requests, r)
-		}
-		require.NoError(t, s.Write(t.Context(), requestBatch(o, requests...)))
-		require.NoError(t, s.Write(t.Context(), requestBatch(o, second)))
-		require.NoError(t, s.Close())
-		require.Equal(t, []string{"first"}, texts(t, o.Path, "SELECT endpoint FROM requests WHERE span_id = '0201000000000000'"))
-		require.EqualValues(t, 1+between, one[int64](t, o.Path, "SELECT count(*) FROM request"))
-	}
-}
-
 // TestStatementsDoNotGrow with what others do to the file: each time the writer
 // forgets what it knows of it.
 func TestStatementsDoNotGrow(t *testing.T) {

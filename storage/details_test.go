@@ -270,7 +270,7 @@ func TestImportBesideAWriter(t *testing.T) {
 	require.Equal(t, 2, added, "what is there is not added again")
 	require.NoError(t, s.Close())
 	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT count(*) FROM fault_window WHERE source = 'import'"))
-	require.EqualValues(t, 50, one[int64](t, o.Path, "SELECT count(*) FROM request"))
+	require.EqualValues(t, 51, one[int64](t, o.Path, "SELECT count(*) FROM request"))
 	require.EqualValues(t, 51, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'folded'"))
 }
 

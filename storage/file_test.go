@@ -22,7 +22,7 @@ func TestMigrationsArePinned(t *testing.T) {
 		"0002_requests.sql":    "45e0dafa45157881c2a8831d5da2254c1a533449ebefe39703d4eb66e2563f66",
 		"0003_activity.sql":    "deeda642fa3f16b7fb8c5e95ecacf54875ac4033fbd39a19286e017545529304",
 		"0004_reliability.sql": "4bc9f2c372652306dfce481abc974b11760c7def3833315a358650c84e78831a",
-		"0005_keeping.sql":     "7019e03bb8cb469bf1828b3b0f1c055559112d36a8364744fc636e53a0415fa2",
+		"0005_keeping.sql":     "7cdb1fc6b44cb1e67716bda85cb871d2fdcd1e79895eff9ebed04b34e7c7a602",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)

@@ -121,7 +121,7 @@ func (s *state) inspectMain(ctx context.Context, main, wal *os.File) error {
 		if n := binary.BigEndian.Uint32(header[atUserVersion:]); n > SchemaVersion {
 			return fmt.Errorf("schema %d, known up to %d: %w", n, SchemaVersion, ErrNewer)
 		}
-		if s.damage = s.damageOfHeader(header); !magic {
+		if s.damage = s.damageOfHeader(ctx, wal, header); !magic {
 			s.damage = fmt.Errorf("%w: it does not begin as a database does", errDamaged)
 		}
 		return nil
@@ -191,7 +191,7 @@ func (s *state) inspectOrphan(ctx context.Context, wal *os.File) error {
 
 // damageOfHeader compares the header of a file of ours with what SQLite wrote
 // into it.
-func (s *state) damageOfHeader(header []byte) error {
+func (s *state) damageOfHeader(ctx context.Context, wal *os.File, header []byte) error {
 	if len(header) < headerBytes {
 		return fmt.Errorf("%w: it ends after %d bytes", errDamaged, len(header))
 	}
@@ -215,12 +215,28 @@ func (s *state) damageOfHeader(header []byte) error {
 	}
 	// A log may hold what the file lacks: a checkpoint was interrupted.
 	if s.walSize > 0 {
-		return nil
+		return s.damageOfEnd(ctx, wal, pageSize)
 	}
 	pages := int64(binary.BigEndian.Uint32(header[atPages:]))
 	counted := bytes.Equal(header[atChangeCounter:atChangeCounter+4], header[atPagesValidFor:atPagesValidFor+4])
 	if counted && s.size < pages*pageSize || s.size%pageSize != 0 {
 		return fmt.Errorf("%w: it is cut off at %d bytes of %d", errDamaged, s.size, max(pages*pageSize, s.size))
+	}
+	return nil
+}
+
+// damageOfEnd tells of a file that ends within a page which its log does not
+// hold.
+func (s *state) damageOfEnd(ctx context.Context, wal *os.File, pageSize int64) error {
+	if s.size%pageSize == 0 {
+		return nil
+	}
+	held, err := holdsPage(ctx, wal, s.size/pageSize+1)
+	if err != nil {
+		return fmt.Errorf("%w: it ends within a page, and its log cannot be read: %w", errDamaged, err)
+	}
+	if !held {
+		return fmt.Errorf("%w: it ends within a page, at %d bytes", errDamaged, s.size)
 	}
 	return nil
 }

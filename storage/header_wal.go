@@ -58,32 +58,49 @@ func walOwner(ctx context.Context, wal *os.File) (walOwnership, error) {
 
 // lastPageOne returns the start of the newest first page in a log; nil where it
 // has none, or is no log.
-func lastPageOne(ctx context.Context, wal *os.File, header []byte) ([]byte, error) {
+func lastPageOne(ctx context.Context, wal *os.File, header []byte) (pageOne []byte, err error) {
+	err = eachFrame(ctx, wal, header, func(page uint32, start []byte) {
+		if page == 1 {
+			pageOne = bytes.Clone(start)
+		}
+	})
+	return pageOne, err
+}
+
+// holdsPage tells whether a log holds a page.
+func holdsPage(ctx context.Context, wal *os.File, page int64) (found bool, err error) {
+	header, err := readStart(wal, walHeaderBytes)
+	if err != nil {
+		return false, err
+	}
+	err = eachFrame(ctx, wal, header, func(n uint32, _ []byte) { found = found || int64(n) == page })
+	return found, err
+}
+
+// eachFrame calls do with the number and the start of every page in a log.
+func eachFrame(ctx context.Context, wal *os.File, header []byte, do func(page uint32, start []byte)) error {
 	if len(header) < walHeaderBytes || binary.BigEndian.Uint32(header)&^1 != walMagic {
-		return nil, nil
+		return nil
 	}
 	pageSize := int64(binary.BigEndian.Uint32(header[8:]))
 	if pageSize < 512 || pageSize > 1<<16 {
-		return nil, nil
+		return nil
 	}
 	salts := header[16:24]
-	var pageOne []byte
 	frame := make([]byte, walFrameHeaderBytes+headerBytes)
 	for at := int64(walHeaderBytes); ctx.Err() == nil; at += walFrameHeaderBytes + pageSize {
 		if _, err := wal.ReadAt(frame, at); err != nil {
 			if errors.Is(err, io.EOF) {
-				return pageOne, nil
+				return nil
 			}
-			return nil, err
+			return err
 		}
 		if !bytes.Equal(frame[8:16], salts) {
-			return pageOne, nil // what follows is of an earlier round
+			return nil // what follows is of an earlier round
 		}
-		if binary.BigEndian.Uint32(frame) == 1 {
-			pageOne = bytes.Clone(frame[walFrameHeaderBytes:])
-		}
+		do(binary.BigEndian.Uint32(frame), frame[walFrameHeaderBytes:])
 	}
-	return nil, ctx.Err()
+	return ctx.Err()
 }
 
 // metaKeys stand in the page of meta of every file of ours.

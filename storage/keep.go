@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -128,28 +127,15 @@ func (k *keeper) cleanOrNil(text string) any {
 	return k.clean(text)
 }
 
-// text sets a column to the dictionary id of a text.
-func (k *keeper) text(c requestColumn, value string) {
-	if value == "" || k.err != nil {
-		return
-	}
-	id, notes, err := k.textID(k.ctx, value)
-	k.err = err
-	k.notes |= notes
-	k.requests.row.set(c, id)
-}
-
 func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, kept int) {
 	row := &k.requests.row
-	row.has = keyColumnSet
+	row.has = commonColumnSet
 	ids := spanIDs{r.SpanID, r.ParentSpanID, r.TraceID}
-	row.values[columnStart], row.values[columnKind], row.values[columnCopy] = r.StartUnixNano, int64(r.Series.Kind), int64(0)
-	row.values[columnDuration] = int64(-1)
+	row.values[columnStart], row.values[columnDuration] = r.StartUnixNano, int64(-1)
 	if d, usable := r.Measure(aggregator.MeasureDuration); usable {
 		row.values[columnDuration] = d
 	}
-	row.set(columnSeries, int64(series.ID))
-	row.set(columnKept, int64(kept))
+	row.values[columnSeries], row.values[columnKept] = int64(series.ID), int64(kept)
 	if ids.parent != [8]byte{} {
 		row.has |= 1 << columnParent
 	}
@@ -157,25 +143,20 @@ func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, k
 	row.setIf(r.Usage && r.Known&aggregator.FactOutputTokens != 0, columnOutputTokens, r.OutputTokens)
 	row.setIf(r.Priced, columnCost, r.CostNanoUSD)
 	row.setIf(isMarked(r), columnMarked, 1)
-	k.text(columnTarget, r.Target)
-	k.text(columnExperiment, r.ExperimentID)
-	k.text(columnCircuit, r.Circuit)
 	if kept&(keptAsRequest|keptForSessions) != 0 {
 		k.setSessionColumns(r)
-	}
-	if kept&keptAsRequest != 0 || r.Circuit != "" {
-		k.text(columnInstance, r.Instance)
 	}
 	if kept&keptAsRequest != 0 {
 		k.setRequestColumns(r)
 	}
-	if k.err == nil {
-		k.err = k.insertRow(k.ctx, row, &ids)
+	id, err := k.profileOf(r, kept)
+	if err != nil {
+		k.err = err
+		return
 	}
+	row.setIf(id != noProfile, columnProfile, id)
+	k.err = k.insertRow(k.ctx, row, &ids)
 }
-
-// decisions are those on a tool call that the file admits.
-var decisions = [...]string{"accept", "reject", "auto", "modify"}
 
 // setSessionColumns sets what says how a span belongs to a session or a tool
 // call.
@@ -188,35 +169,20 @@ func (k *keeper) setSessionColumns(r *aggregator.Request) {
 	if r.ToolCallID != "" {
 		row.set(columnToolCallID, k.clean(r.ToolCallID))
 	}
-	if slices.Contains(decisions[:], r.Decision) {
-		k.text(columnDecision, r.Decision)
-	}
-	k.text(columnDecisionSource, r.DecisionSource)
 }
+
+// onceMicro is the adjusted count of a span that stands for itself alone.
+const onceMicro = 1_000_000
 
 // setRequestColumns sets what only a row kept as a request has.
 func (k *keeper) setRequestColumns(r *aggregator.Request) {
 	row := &k.requests.row
 	ttft, timed := r.Measure(aggregator.MeasureTimeToFirstToken)
 	row.setIf(timed, columnTTFT, ttft)
-	k.text(columnSpanName, r.SpanName)
-	k.text(columnResponseModel, r.ResponseModel)
-	k.text(columnDeployment, r.Deployment)
-	k.text(columnEndpoint, r.Endpoint)
-	k.text(columnPhase, r.Phase)
-	k.text(columnFinishReason, r.FinishReason)
-	for _, number := range [...]struct {
-		fact   aggregator.Fact
-		column requestColumn
-		value  int64
-	}{
-		{aggregator.FactInjectedDelay, columnInjectedDelay, r.InjectedDelayNano},
-		{aggregator.FactMessageCount, columnMessageCount, r.MessageCount},
-		{aggregator.FactStatusCode, columnStatusCode, r.StatusCode},
-		{aggregator.FactResends, columnResends, r.Resends},
-	} {
-		row.setIf(r.Known&number.fact != 0, number.column, number.value)
-	}
+	row.setIf(r.AdjustedMicro != onceMicro, columnAdjusted, r.AdjustedMicro)
+	row.setIf(r.Known&aggregator.FactInjectedDelay != 0, columnInjectedDelay, r.InjectedDelayNano)
+	row.setIf(r.Known&aggregator.FactMessageCount != 0, columnMessageCount, r.MessageCount)
+	row.setIf(r.Known&aggregator.FactResends != 0, columnResends, r.Resends)
 	if !r.Usage {
 		return
 	}

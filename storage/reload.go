@@ -18,9 +18,10 @@ func (w *writer) reload(ctx context.Context) error {
 	w.seen = map[aggregator.Category]bool{}
 	w.unsaved = map[aggregator.SeriesID]aggregator.NamedSeries{}
 	w.requests.forget()
+	w.profiles = newProfiles()
 	w.knownFacts = map[factsOfRun]bool{}
 	for _, step := range []func(context.Context) error{
-		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries, w.loadDictionary,
+		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
 		w.loadBasis, w.loadFingerprints, w.loadDue,
 	} {
 		if err := step(ctx); err != nil {

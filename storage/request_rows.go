@@ -21,17 +21,7 @@ const (
 // has half of the columns.
 type requestRows struct {
 	shapes map[columnSet]*requestShape
-	// waiting holds the keys of the rows that have not been inserted. Rows of
-	// other columns overtake them: of two deliveries of a span the first counts.
-	waiting map[requestKey]struct{}
-	row     requestRow // reused
-}
-
-// requestKey is the key of a row of a span with ids.
-type requestKey struct {
-	start, kind, duration int64
-	span                  [8]byte
-	trace                 [16]byte
+	row    requestRow // reused
 }
 
 // requestShape is what waits of one set of columns.
@@ -41,7 +31,6 @@ type requestShape struct {
 	args      []any
 	rows      int
 	ids       []byte // what args refers to
-	keys      []requestKey
 }
 
 // requestRow is one row that is being put together.
@@ -62,7 +51,7 @@ func (r *requestRow) setIf(present bool, c requestColumn, value int64) {
 }
 
 func newRequestRows() *requestRows {
-	return &requestRows{shapes: map[columnSet]*requestShape{}, waiting: map[requestKey]struct{}{}}
+	return &requestRows{shapes: map[columnSet]*requestShape{}}
 }
 
 // forget drops the rows that wait. The shapes stay: their statements are
@@ -71,7 +60,6 @@ func (q *requestRows) forget() {
 	for _, s := range q.shapes {
 		s.empty()
 	}
-	clear(q.waiting)
 }
 
 func (q *requestRows) shape(columns columnSet) *requestShape {
@@ -122,45 +110,20 @@ func (s *requestShape) keep(id []byte) []byte {
 
 func (s *requestShape) empty() {
 	clear(s.args) // not to hold on to texts of the batch
-	s.args, s.ids, s.keys, s.rows = s.args[:0], s.ids[:0], s.keys[:0], 0
+	s.args, s.ids, s.rows = s.args[:0], s.ids[:0], 0
 }
 
 // insertRow inserts a row, soon or at once.
 func (w *writer) insertRow(ctx context.Context, r *requestRow, ids *spanIDs) error {
-	if ids.missing() {
-		return w.insertCopy(ctx, r, ids)
-	}
-	key := requestKey{span: ids.span, trace: ids.trace}
-	key.start, _ = r.values[columnStart].(int64)
-	key.kind, _ = r.values[columnKind].(int64)
-	key.duration, _ = r.values[columnDuration].(int64)
-	if _, known := w.requests.waiting[key]; known {
-		return nil
-	}
 	s := w.requests.shape(r.has)
 	s.add(r, ids)
-	s.keys = append(s.keys, key)
-	w.requests.waiting[key] = struct{}{}
 	if s.rows < rowsPerInsert {
 		return nil
 	}
 	err := w.exec(ctx, s.many, s.args...)
-	for _, key := range s.keys {
-		delete(w.requests.waiting, key)
-	}
 	s.empty()
 	if err != nil {
 		return fmt.Errorf("write request: %w", err)
-	}
-	return nil
-}
-
-// insertCopy inserts a row of a span without ids, which is never a duplicate.
-func (w *writer) insertCopy(ctx context.Context, r *requestRow, ids *spanIDs) error {
-	s := requestShape{columns: allColumnSet &^ (1 << columnCopy)}
-	s.add(r, ids)
-	if err := w.exec(ctx, insertCopy, s.args...); err != nil {
-		return fmt.Errorf("write request without ids: %w", err)
 	}
 	return nil
 }
@@ -193,6 +156,10 @@ const (
 	keptAsRequest = 1 << iota
 	keptForSessions
 	keptForFaults
+	// keptForCause: the span failed, carries a fault or was slow.
+	keptForCause
+	// keptByChoice: it was chosen among those for cause of its minute.
+	keptByChoice
 )
 
 // isOfSession tells whether sessions, turns or tools are made of the span.

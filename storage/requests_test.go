@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -98,6 +100,9 @@ func randomRequest(rng *rand.Rand) aggregator.Request {
 		r.CostNanoUSD = rng.Int64N(1e9)
 	}
 	r.Resends, r.Details = rng.Int64N(3), everyDetail
+	if rng.IntN(8) == 0 {
+		r.AdjustedMicro = rng.Int64N(1e9)
+	}
 	if rng.IntN(20) == 0 {
 		r.Rejected = aggregator.RejectedNoStartTime
 	}
@@ -118,13 +123,15 @@ var rowsQuery = func() string {
 		parts = append(parts, "quote(s."+c+")")
 	}
 	for c, name := range requestColumnNames {
-		if slices.Contains(dictionaryColumns, requestColumn(c)) {
-			parts = append(parts, "quote((SELECT value FROM dictionary WHERE id = r."+name+"))")
-		} else if requestColumn(c) != columnSeries {
+		if c := requestColumn(c); c != columnSeries && c != columnProfile {
 			parts = append(parts, "quote(r."+name+")")
 		}
 	}
-	return "SELECT concat_ws('|', " + strings.Join(parts, ", ") + ") FROM request AS r JOIN series AS s USING (series_id) ORDER BY 1"
+	for _, name := range profileColumns {
+		parts = append(parts, "quote(p."+name+")")
+	}
+	return "SELECT concat_ws('|', " + strings.Join(parts, ", ") + ") FROM request AS r JOIN series AS s USING (series_id)" +
+		" LEFT JOIN request_profile AS p USING (profile_id) ORDER BY 1"
 }()
 
 // What quote() makes of values.
@@ -170,37 +177,37 @@ func expectedRow(r *aggregator.Request, dropped bool) string {
 	if r.ParentSpanID != [8]byte{} {
 		parent = quotedID(r.ParentSpanID[:])
 	}
-	role, ofSession, instance := quotedNumber(int64(r.Role), r.Role != 0), []string{
-		quotedText(r.Session), quotedText(r.ToolCallID), quotedText(r.Decision), quotedText(r.DecisionSource),
-	}, quotedText(r.Instance)
-	if kept == 4 {
-		role, ofSession = "NULL", slices.Repeat([]string{"NULL"}, len(ofSession))
+	const none = "NULL"
+	text := func(value string, of int64) string { // where the row is kept as one of these
+		if kept&of == 0 {
+			return none
+		}
+		return quotedText(value)
 	}
-	if dropped && r.Circuit == "" {
-		instance = "NULL"
-	}
-	token := func(f aggregator.Fact, n int64) string { return quotedNumber(n, r.Usage && r.Known&f != 0) }
+	fact := func(f aggregator.Fact, n int64) string { return quotedNumber(n, !dropped && r.Known&f != 0) }
+	used := func(f aggregator.Fact, n int64) string { return quotedNumber(n, r.Usage && r.Known&f != 0) }
+	ttft, timed := r.Measure(aggregator.MeasureTimeToFirstToken)
 	model, _ := aggregator.CleanText(r.Series.Model)
-	parts := []string{
+	instance := text(r.Instance, 1)
+	if r.Circuit != "" {
+		instance = quotedText(r.Instance)
+	}
+	cached := func(f aggregator.Fact, n int64) string { return quotedNumber(n, !dropped && r.Usage && r.Known&f != 0) }
+	return strings.Join([]string{
 		"'" + r.Series.Run + "'", "'" + r.Series.Service + "'", "'" + r.Series.Category.String() + "'", "'" + model + "'",
 		"'" + r.Series.Fault + "'",
-		fmt.Sprint(r.StartUnixNano), quotedID(r.SpanID[:]), quotedID(r.TraceID[:]), fmt.Sprint(int(r.Series.Kind)),
-		fmt.Sprint(duration), "0", fmt.Sprint(kept), role, parent, strings.Join(ofSession, "|"),
-		token(aggregator.FactInputTokens, r.InputTokens), token(aggregator.FactOutputTokens, r.OutputTokens),
-		quotedNumber(r.CostNanoUSD, r.Priced), quotedNumber(1, marked), quotedText(r.Target), quotedText(r.ExperimentID),
-		quotedText(r.Circuit), instance,
-	}
-	if dropped {
-		return strings.Join(append(parts, slices.Repeat([]string{"NULL"}, int(numRequestColumns-firstRequestOnly))...), "|")
-	}
-	fact := func(f aggregator.Fact, n int64) string { return quotedNumber(n, r.Known&f != 0) }
-	ttft, timed := r.Measure(aggregator.MeasureTimeToFirstToken)
-	return strings.Join(append(parts, quotedNumber(ttft, timed), fact(aggregator.FactInjectedDelay, r.InjectedDelayNano),
-		quotedText(r.SpanName), quotedText(r.ResponseModel), quotedText(r.Deployment),
-		quotedText(r.Endpoint), quotedText(r.Phase), quotedText(r.FinishReason),
-		fact(aggregator.FactMessageCount, r.MessageCount), fact(aggregator.FactStatusCode, r.StatusCode),
-		fact(aggregator.FactResends, r.Resends), token(aggregator.FactCacheReadTokens, r.CacheReadTokens),
-		token(aggregator.FactCacheWriteTokens, r.CacheWriteTokens), token(aggregator.FactReasoningTokens, r.ReasoningTokens)), "|")
+		fmt.Sprint(r.StartUnixNano), fmt.Sprint(duration), quotedID(r.TraceID[:]), quotedID(r.SpanID[:]), fmt.Sprint(kept), parent,
+		text(r.Session, 3), used(aggregator.FactInputTokens, r.InputTokens), used(aggregator.FactOutputTokens, r.OutputTokens),
+		quotedNumber(r.CostNanoUSD, r.Priced), quotedNumber(ttft, timed && !dropped), none,
+		quotedNumber(int64(r.Role), r.Role != 0 && kept&3 != 0), text(r.ToolCallID, 3), quotedNumber(1, marked),
+		fact(aggregator.FactInjectedDelay, r.InjectedDelayNano), fact(aggregator.FactMessageCount, r.MessageCount),
+		fact(aggregator.FactResends, r.Resends), cached(aggregator.FactCacheReadTokens, r.CacheReadTokens),
+		cached(aggregator.FactCacheWriteTokens, r.CacheWriteTokens), cached(aggregator.FactReasoningTokens, r.ReasoningTokens),
+		quotedNumber(r.AdjustedMicro, !dropped && r.AdjustedMicro != 1e6),
+		text(r.SpanName, 1), text(r.ResponseModel, 1), text(r.Deployment, 1), text(r.Endpoint, 1), text(r.Phase, 1),
+		text(r.FinishReason, 1), fact(aggregator.FactStatusCode, r.StatusCode), instance, text(r.Decision, 3),
+		text(r.DecisionSource, 3), quotedText(r.Target), quotedText(r.ExperimentID), quotedText(r.Circuit),
+	}, "|")
 }
 
 // texts returns the first column of a query.
@@ -237,7 +244,7 @@ func manySeries(o Options) Options {
 }
 
 // TestRowsEqualTheSpans compares every column with what was given, whatever the
-// order, the batches, the restarts and the deliveries.
+// order, the batches and the restarts.
 func TestRowsEqualTheSpans(t *testing.T) {
 	for _, dropped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("dropped=%v", dropped), func(t *testing.T) {
@@ -246,10 +253,10 @@ func TestRowsEqualTheSpans(t *testing.T) {
 			for i := range requests {
 				requests[i] = randomRequest(rng)
 			}
-			o := manySeries(testOptions(t))
-			o.DropRequests = dropped
 			want := expectedRows(requests, dropped)
-			for range 2 { // the second time is a redelivery in another order
+			for range 2 {
+				o := manySeries(testOptions(t))
+				o.DropRequests = dropped
 				rng.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 				s := openStore(t, o)
 				for rest := requests; len(rest) > 0; {
@@ -267,9 +274,9 @@ func TestRowsEqualTheSpans(t *testing.T) {
 	}
 }
 
-// TestSpansWithoutIDsAreNeverDuplicates: equal ones get rows of their own, also
-// from a writer that has not seen the first.
-func TestSpansWithoutIDsAreNeverDuplicates(t *testing.T) {
+// TestEverySpanThatIsFoldedHasARow, as the buckets count it: whether one has
+// been here before, deduplication decides.
+func TestEverySpanThatIsFoldedHasARow(t *testing.T) {
 	o := testOptions(t)
 	anonymous, halfNamed := request(1, 0), request(2, 0)
 	anonymous.TraceID, anonymous.SpanID = [16]byte{}, [8]byte{}
@@ -279,8 +286,8 @@ func TestSpansWithoutIDsAreNeverDuplicates(t *testing.T) {
 		require.NoError(t, s.Write(t.Context(), requestBatch(o, anonymous, anonymous, halfNamed, request(3, 0))))
 		require.NoError(t, s.Close())
 	}
-	require.Equal(t, []string{"0000000000000000|1,2,3,4", "0202000000000000|1,2", "0203000000000000|0"}, texts(t, o.Path,
-		"SELECT hex(span_id) || '|' || group_concat(copy ORDER BY copy) FROM request GROUP BY span_id ORDER BY 1"))
+	require.Equal(t, []string{"0000000000000000|4", "0202000000000000|2", "0203000000000000|2"}, texts(t, o.Path,
+		"SELECT hex(span_id) || '|' || count(*) FROM request GROUP BY span_id ORDER BY 1"))
 	require.EqualValues(t, 4, one[int64](t, o.Path, "SELECT count(*) FROM requests WHERE trace_id IS NULL AND span_id IS NULL"))
 }
 
@@ -335,7 +342,7 @@ func TestRowsOfAGroup(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.Equal(t, 2, commits)
 	require.EqualValues(t, 2*batches, one[int64](t, o.Path, "SELECT count(*) FROM request"))
-	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM dictionary"))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM request_profile"))
 }
 
 // TestRequestsAreReadOnlyWhereRowsAreKept: walking a batch again costs.
@@ -349,7 +356,7 @@ func TestRequestsAreReadOnlyWhereRowsAreKept(t *testing.T) {
 	detailed := request(2, 0)
 	detailed.Session, detailed.Details = "s", aggregator.DetailsOfSession
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(3, 0), detailed)))
-	require.Equal(t, []string{"0202000000000000|2|s"}, texts(t, o.Path, "SELECT concat_ws('|', hex(span_id), kept, session_id, span_name) FROM request"))
+	require.Equal(t, []string{"0202000000000000|2|s"}, texts(t, o.Path, "SELECT concat_ws('|', hex(span_id), kept, session_id, profile_id) FROM request"))
 	require.Zero(t, one[int64](t, o.Path, "SELECT count(*) FROM requests"))
 	require.Equal(t, "0", one[string](t, o.Path, "SELECT value FROM meta WHERE key = 'keep_requests'"))
 }
@@ -396,12 +403,9 @@ func TestDroppedSessionsLeaveNoTrace(t *testing.T) {
 			s := openStore(t, o)
 			require.NoError(t, s.Write(t.Context(), requestBatch(o, r, unmarked)))
 			require.NoError(t, s.Close())
-			text := func(column string) string {
-				return "coalesce((SELECT value FROM dictionary WHERE id = " + column + "), 'NULL')"
-			}
 			require.Equal(t, c.rows, texts(t, o.Path, "SELECT concat_ws('|', kept, coalesce(session_id, 'NULL'), coalesce(tool_call_id, 'NULL'), "+
-				"coalesce(role, 'NULL'), "+text("decision")+", "+text("decision_source")+", "+text("circuit")+", "+text("instance")+
-				") FROM request ORDER BY hex(span_id)"))
+				"coalesce(role, 'NULL'), coalesce(decision, 'NULL'), coalesce(decision_source, 'NULL'), coalesce(circuit, 'NULL'), "+
+				"coalesce(instance, 'NULL')) FROM request LEFT JOIN request_profile USING (profile_id) ORDER BY hex(span_id)"))
 			require.Equal(t, c.evaluations, texts(t, o.Path, "SELECT coalesce(session_id, 'none') FROM evaluation"))
 			require.Empty(t, verifyAll(t, o.Path))
 		})
@@ -489,12 +493,12 @@ func TestFailedCommitLeavesNoRows(t *testing.T) {
 	r.Series.Run, r.RunFacts.Mode = "run-1", "load"
 	exec(t, o.Path, "CREATE TRIGGER no BEFORE INSERT ON request BEGIN SELECT RAISE(ABORT, 'no room'); END")
 	require.ErrorContains(t, s.Write(t.Context(), requestBatch(o, r)), "write request: constraint failed: no room")
-	require.Zero(t, one[int64](t, o.Path, "SELECT (SELECT count(*) FROM request) + (SELECT count(*) FROM dictionary) + (SELECT count(*) FROM run)"))
+	require.Zero(t, one[int64](t, o.Path, "SELECT (SELECT count(*) FROM request) + (SELECT count(*) FROM request_profile) + (SELECT count(*) FROM run)"))
 	exec(t, o.Path, "DROP TRIGGER no")
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
 	require.Equal(t, []string{"chat m|load"}, texts(t, o.Path, "SELECT span_name || '|' || mode FROM requests JOIN runs USING (run_id)"))
 	// Nor of what somebody else has taken away.
-	exec(t, o.Path, "DELETE FROM request; DELETE FROM dictionary; UPDATE run SET mode = NULL")
+	exec(t, o.Path, "DELETE FROM request; DELETE FROM request_profile; UPDATE run SET mode = NULL")
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
 	require.Equal(t, []string{"chat m|load"}, texts(t, o.Path, "SELECT span_name || '|' || mode FROM requests JOIN runs USING (run_id)"))
 }
@@ -509,37 +513,65 @@ func TestNotesOfRowsCountSpans(t *testing.T) {
 	inBoth.SpanName, inBoth.Series.Model = "a\xff", "m\xff"
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, inRow, inBoth)))
 	require.Equal(t, []string{"invalid_utf8 2", "nul_byte 1"}, texts(t, o.Path, "SELECT reason || ' ' || spans FROM notes ORDER BY 1"))
-	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM dictionary WHERE value = 'a\uFFFD'"))
+	require.EqualValues(t, 1, one[int64](t, o.Path, "SELECT count(*) FROM request_profile WHERE span_name = 'a\uFFFD' AND endpoint IS NULL"))
 }
 
-// TestDictionaryIsBounded: it forgets, and what is in use stays.
-func TestDictionaryIsBounded(t *testing.T) {
-	d := newDictionary(0)
-	for i := range int64(5 * maxTexts) {
-		d.remember(fmt.Sprint("once ", i), i)
+// TestProfilesAreBounded: the writer forgets, and what is in use stays.
+func TestProfilesAreBounded(t *testing.T) {
+	p := newProfiles()
+	often := &profile{status: 1}
+	for i := range int64(5 * maxProfiles) {
+		p.remember(&profile{status: i + 2}, &knownProfile{id: i})
 		if i%1000 == 0 {
-			if _, known := d.find("often"); !known {
+			if p.find(often) == nil {
 				require.Zero(t, i, "forgotten")
-				d.remember("often", -1)
+				p.remember(often, &knownProfile{id: -1})
 			}
 		}
 	}
-	require.LessOrEqual(t, len(d.young)+len(d.old), 2*maxTexts)
-	_, known := d.find("once 0")
-	require.False(t, known)
+	require.LessOrEqual(t, len(p.young)+len(p.old), 2*maxProfiles)
+	require.Nil(t, p.find(&profile{status: 2}))
 }
 
-// TestTextsThatNobodyRemembers are found in the file.
-func TestTextsThatNobodyRemembers(t *testing.T) {
+// TestProfilesThatNobodyRemembers are found in the file.
+func TestProfilesThatNobodyRemembers(t *testing.T) {
 	o := testOptions(t)
 	s := openStore(t, o)
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, request(1, 0))))
-	s.writer.dictionary = newDictionary(s.writer.dictionary.lastID)
+	s.writer.profiles = newProfiles()
 	other := request(2, 0)
 	other.SpanName = "other"
 	require.NoError(t, s.Write(t.Context(), requestBatch(o, other, request(3, 0))))
 	require.Equal(t, []string{"chat m 2", "other 1"}, texts(t, o.Path, "SELECT span_name || ' ' || count(*) FROM requests GROUP BY span_name ORDER BY 1"))
-	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT count(*) FROM dictionary"))
+	require.EqualValues(t, 2, one[int64](t, o.Path, "SELECT count(*) FROM request_profile"))
+}
+
+// TestProfilesKnowTheirNewestSpan, whatever the order and the restarts.
+func TestProfilesKnowTheirNewestSpan(t *testing.T) {
+	o := testOptions(t)
+	hours := []int64{3, 1, 7, 5, 7, 8}
+	for _, h := range hours {
+		s := openStore(t, o)
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, request(1, time.Duration(h)*time.Hour), request(2, time.Hour))))
+		require.NoError(t, s.Close())
+	}
+	newest := endOfHour(anInstant.Add(8 * time.Hour).UnixNano())
+	require.Equal(t, newest, one[int64](t, o.Path, "SELECT newest_s FROM request_profile"))
+	require.Zero(t, newest%3600)
+	require.Greater(t, newest, anInstant.Add(8*time.Hour).Unix())
+}
+
+// TestIDsOfProfiles are as the documentation says, and the same in SQL.
+func TestIDsOfProfiles(t *testing.T) {
+	o := testOptions(t)
+	s := openStore(t, o)
+	r := request(1, 0)
+	r.SpanName, r.Known, r.StatusCode = "chat", aggregator.FactStatusCode, 429
+	require.NoError(t, s.Write(t.Context(), requestBatch(o, r)))
+	written := "\x00\x00\x00\x04chat" + strings.Repeat("\x00\x00\x00\x00", 5) + "\x00\x00\x00\x03429" + strings.Repeat("\x00\x00\x00\x00", 6)
+	sum := sha256.Sum256([]byte(written))
+	require.EqualValues(t, binary.BigEndian.Uint64(sum[:8])>>1, one[int64](t, o.Path, "SELECT profile_id FROM request_profile"))
+	require.Empty(t, verifyAll(t, o.Path))
 }
 
 // TestManyShapes: spans that differ in what they say need no more than a few

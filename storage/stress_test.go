@@ -137,7 +137,7 @@ func TestStress(t *testing.T) {
 	o.Limits = aggregator.Limits{MaxSeries: 4000, MaxRuns: 1000, MaxOverflowSeries: 10}
 	o.MaxLetters = 100000
 	s := openStore(t, o)
-	execute(t, o.Path, `CREATE TRIGGER refuse BEFORE INSERT ON request WHEN new.span_name = (SELECT id FROM dictionary WHERE value = 'refuse me') BEGIN SELECT RAISE(ABORT, 'refused'); END`)
+	execute(t, o.Path, `CREATE TRIGGER refuse BEFORE INSERT ON request WHEN new.profile_id IN (SELECT profile_id FROM request_profile WHERE span_name = 'refuse me') BEGIN SELECT RAISE(ABORT, 'refused'); END`)
 	const callers, perCaller = 8, 700
 	seeds := make([]uint64, callers)
 	for i := range seeds {

@@ -35,14 +35,13 @@ func spanPart(s *activitySpan) string {
 	}
 }
 
-// nodeName is what the rows of one span have in common; twin tells apart those
-// without ids.
+// nodeName is what the rows of one span have in common.
 func nodeName(s *activitySpan) string {
 	ids := fmt.Sprintf("%032x/%016x", s.trace, s.span)
 	if s.trace != 0 && s.span != 0 {
 		return ids
 	}
-	return fmt.Sprintf("@%d/%d/%d/%d/%s", at(s.start), s.duration, s.kind, s.copy, ids)
+	return fmt.Sprintf("@%d/%d/client/0/%s", at(s.start), s.duration, ids)
 }
 
 // scopedCall names a call within its trace.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,76 +64,69 @@ const maxDurationNano = 24 * int64(time.Hour)
 var requestRules = func() *tableRules {
 	t := &tableRules{
 		table: "request",
-		from: `(SELECT r.*, s.series_id IS NOT NULL AS known, s.kind AS series_kind, s.category, s.fault
-			FROM request AS r LEFT JOIN series AS s ON s.series_id = r.series_id)`,
+		from: `(SELECT r.*, s.series_id IS NOT NULL AS known, s.category, s.fault, p.profile_id IS NOT NULL AS profiled, p.circuit
+			FROM request AS r LEFT JOIN series AS s ON s.series_id = r.series_id
+				LEFT JOIN request_profile AS p ON p.profile_id = r.profile_id)`,
 		row: "'start_ns=' || start_ns || ' span_id=' || lower(hex(span_id))",
 		rules: []rowRule{
 			{"series_id", ruleReference, "NOT known", "a row in series"},
+			{"profile_id", ruleReference, "profile_id IS NOT NULL AND NOT profiled", "a row in request_profile"},
 			idRule("span_id", 8), idRule("trace_id", 16), idRule("parent_span_id", 8),
-			{"kind", ruleKnown, fmt.Sprintf("kind NOT BETWEEN 0 AND %d", aggregator.NumKinds-1), "a kind"},
 			{"start_ns", ruleStart, "start_ns <= 0", "more than 0"},
 			{"duration_ns", rulePositive, "duration_ns < -1", "0 or more, or -1"},
 			{"duration_ns", ruleTooLong, fmt.Sprintf("duration_ns > %d", maxDurationNano), "86400000000000 or less"},
 			{"ttft_ns", ruleTooLong, fmt.Sprintf("ttft_ns > %d", maxDurationNano), "86400000000000 or less"},
-			{"copy", ruleCopy, "copy < 0 OR (copy > 0) <> (span_id = zeroblob(8) OR trace_id = zeroblob(16))",
-				"0, or a number from 1 on for a span without ids"},
-			{"kept", ruleKept, "kept NOT BETWEEN 1 AND 7", "1 to 7"},
+			{"kept", ruleKept, "kept NOT BETWEEN 1 AND 31 OR kept & 7 = 0 OR kept & 1 < kept >> 3 & 1 OR kept >> 3 & 1 < kept >> 4",
+				"1 to 7, of a request up to 31"},
 			{"role", ruleKnown, fmt.Sprintf("role NOT BETWEEN 1 AND %d", aggregator.RoleToolWait), "a role"},
 			{"marked", ruleMarked, fmt.Sprintf("marked <> 1 OR coalesce(marked, 0) <> (fault <> '' AND category <> '%s') AND fault <> '%s'",
 				aggregator.CategoryFault, aggregator.Overflow), "1 for spans with a fault that are not of its injector, else NULL"},
 			{"kept", ruleKeptFaults, "(kept & 4 <> 0) <> (marked IS NOT NULL OR circuit IS NOT NULL)", "the sum with 4, or without"},
-			{"kind", ruleSeriesKind, kindBroken(), "the kind of the series"},
-			{"decision", ruleKnown, "decision IS NOT NULL AND (SELECT value FROM dictionary AS d WHERE d.id = decision) NOT IN ('" +
-				strings.Join(decisions[:], "', '") + "')", strings.Join(decisions[:], ", ")},
-			{"instance", ruleCircuitOnly, "kept & 1 = 0 AND circuit IS NULL AND instance IS NOT NULL", "NULL"},
 			{"session_id", ruleNotEmpty, "session_id = ''", "a text or NULL"},
 			{"tool_call_id", ruleNotEmpty, "tool_call_id = ''", "a text or NULL"},
 		},
 	}
 	for _, c := range []requestColumn{
 		columnInputTokens, columnOutputTokens, columnCost, columnTTFT, columnInjectedDelay, columnMessageCount,
-		columnStatusCode, columnResends, columnCacheReadTokens, columnCacheWriteTokens, columnReasoningTokens,
+		columnResends, columnCacheReadTokens, columnCacheWriteTokens, columnReasoningTokens, columnAdjusted,
 	} {
 		name := requestColumnNames[c]
 		t.rules = append(t.rules, rowRule{name, rulePositive, name + " < 0", "0 or more"})
 	}
 	t.rules = append(t.rules, rowRule{"weight_micro", rulePositive, "weight_micro <= 0", "more than 0"})
-	for _, c := range dictionaryColumns {
-		name := requestColumnNames[c]
-		t.rules = append(t.rules, rowRule{
-			name, ruleReference,
-			name + " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM dictionary AS d WHERE d.id = " + name + ")", "a row in dictionary",
-		})
-	}
-	for _, c := range []requestColumn{columnRole, columnSession, columnToolCallID, columnDecision, columnDecisionSource} {
+	for _, c := range []requestColumn{columnRole, columnSession, columnToolCallID} {
 		name := requestColumnNames[c]
 		t.rules = append(t.rules, rowRule{name, ruleSessionOnly, "kept & 3 = 0 AND " + name + " IS NOT NULL", "NULL"})
 	}
-	for c := firstRequestOnly; c < numRequestColumns; c++ {
+	for _, c := range requestOnlyColumns {
 		name := requestColumnNames[c]
 		t.rules = append(t.rules, rowRule{name, ruleRequestOnly, "kept & 1 = 0 AND " + name + " IS NOT NULL", "NULL"})
 	}
 	return t
 }()
 
-// kindBroken compares with the kind of the series; one that has overflowed has
-// none, and one of an unknown kind is reported itself.
-func kindBroken() string {
-	var names []string
-	for k := aggregator.KindUnspecified + 1; k < aggregator.NumKinds; k++ {
-		names = append(names, fmt.Sprintf("(%d, '%s')", k, k))
+// profileRules are the rules for rows of request_profile.
+var profileRules = func() *tableRules {
+	t := &tableRules{
+		table: "request_profile", from: "request_profile", row: "'profile_id=' || profile_id",
+		rules: []rowRule{
+			{"profile_id", ruleProfileID, "profile_id IS NOT request_profile_id(" + strings.Join(profileColumns[:], ", ") + ")", "the hash of the values"},
+			{"status_code", rulePositive, "status_code < 0", "0 or more"},
+			{"decision", ruleKnown, "decision NOT IN ('" + strings.Join(decisions[:], "', '") + "')", strings.Join(decisions[:], ", ")},
+			{"newest_s", ruleHour, "newest_s <= 0 OR newest_s % 3600 <> 0", "the end of an hour"},
+		},
 	}
-	all := "(VALUES " + strings.Join(names, ", ") + ")"
-	return "series_kind IN (SELECT column2 FROM " + all + ") AND (kind, series_kind) NOT IN " + all
-}
+	for _, name := range profileColumns {
+		if name != "status_code" {
+			t.rules = append(t.rules, rowRule{name, ruleNotEmpty, name + " = ''", "a text or NULL"})
+		}
+	}
+	return t
+}()
 
 // eventRules are the rules for what spans tell besides. Names of faults,
 // circuits and evaluations may be empty: the span does not say.
 var eventRules = []*tableRules{
-	{
-		table: "dictionary", from: "dictionary", row: "'id=' || id",
-		rules: []rowRule{{"value", ruleNotEmpty, "value = ''", "a text"}},
-	},
 	{
 		table: "fault_window", from: "fault_window", row: "'source=' || source || ' start_ns=' || start_ns",
 		rules: []rowRule{
@@ -167,20 +161,28 @@ var eventRules = []*tableRules{
 	},
 }
 
-// requestsSince is the first schema version with these tables.
-const requestsSince = 2
+// The first schema versions with these tables, and with requests in their
+// present form; rows in an older form are not looked at.
+const (
+	requestsSince = 2
+	profilesSince = 5
+)
 
 // checkRequests checks single requests and what they tell besides.
 func (v *verifier) checkRequests(ctx context.Context) error {
 	if v.meta.SchemaVersion < requestsSince {
 		return nil
 	}
-	for _, t := range append([]*tableRules{requestRules}, eventRules...) {
+	rules, texts := eventRules, textColumns
+	if v.meta.SchemaVersion >= profilesSince {
+		rules, texts = append([]*tableRules{requestRules, profileRules}, rules...), append(texts, profileTexts...)
+	}
+	for _, t := range rules {
 		if err := v.checkRules(ctx, t); err != nil {
 			return err
 		}
 	}
-	for _, t := range textColumns {
+	for _, t := range texts {
 		if err := v.checkTexts(ctx, t.table, t.columns); err != nil {
 			return err
 		}
@@ -188,12 +190,18 @@ func (v *verifier) checkRequests(ctx context.Context) error {
 	return v.checkRequestCounts(ctx)
 }
 
-// textColumns hold texts that instrumentations choose.
-var textColumns = []struct {
+// tableTexts are columns that hold texts which instrumentations choose.
+type tableTexts struct {
 	table   string
 	columns []string
-}{
-	{"dictionary", []string{"value"}},
+}
+
+// profileTexts are those of the schema that profilesSince names.
+var profileTexts = []tableTexts{{"request_profile", slices.DeleteFunc(slices.Clone(profileColumns[:]), func(column string) bool {
+	return column == "status_code"
+})}}
+
+var textColumns = []tableTexts{
 	{"request", []string{"session_id", "tool_call_id"}},
 	{"fault_window", []string{"run_id", "fault", "target", "experiment_id"}},
 	{"circuit_state", []string{"service", "instance", "circuit"}},

@@ -35,7 +35,7 @@ type writer struct {
 	registry   *aggregator.Registry
 	seen       map[aggregator.Category]bool                   // categories with a span in the file
 	unsaved    map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
-	dictionary *dictionary
+	profiles   *profiles
 	knownFacts map[factsOfRun]bool // in the file
 	pending    pendingRows
 	requests   *requestRows
