@@ -247,12 +247,12 @@ func (a *account) spans() (acked, tried int64) {
 }
 
 // counted is what a file says it has: spans folded, and the distinct spans
-// among them, which are those with a row of their own.
+// among them.
 func counted(t *testing.T, path string) (folded, distinct int64) {
 	t.Helper()
 	reader := openReader(t, path)
 	defer reader.Close()
-	eachRow(t, reader, "SELECT (SELECT spans FROM ledger WHERE reason = 'folded') AS folded, (SELECT count(*) FROM requests) AS kept", func(r row) {
+	eachRow(t, reader, "SELECT (SELECT spans FROM ledger WHERE reason = 'folded') AS folded, (SELECT count(DISTINCT span_id) FROM requests) AS kept", func(r row) {
 		folded, _ = r["folded"].(int64)
 		distinct = r["kept"].(int64)
 	})

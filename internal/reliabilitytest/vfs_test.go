@@ -62,7 +62,7 @@ func (s *traffic) numberOf(spanID string) (int, error) {
 
 // present is what a file has of each batch of a traffic.
 type present struct {
-	rows   map[int]int // requests, by batch
+	rows   map[int]int // distinct spans, by batch
 	total  int
 	folded int64 // by the buckets of one width
 }
@@ -70,7 +70,7 @@ type present struct {
 // presentIn counts what the file of a reader has.
 func presentIn(s *traffic, reader *storage.Reader) (p present, err error) {
 	p.rows = map[int]int{}
-	if e := scanRows(reader, "SELECT span_id FROM requests", func(r row) {
+	if e := scanRows(reader, "SELECT DISTINCT span_id FROM requests", func(r row) {
 		n, e := s.numberOf(r["span_id"].(string))
 		err = errors.Join(err, e)
 		p.rows[n]++
