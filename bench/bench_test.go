@@ -26,6 +26,11 @@ func TestQuick(t *testing.T) {
 			t.Errorf("profile %s: no line about growth", profile.Name)
 		}
 	}
+	for _, traffic := range sizeTraffics {
+		if !strings.Contains(table, traffic.title) {
+			t.Errorf("traffic %q: no line about sizes", traffic.title)
+		}
+	}
 	for _, bad := range []string{"NaN", "Inf", "%!"} {
 		if strings.Contains(table, bad) {
 			t.Errorf("the table contains %s", bad)

@@ -36,19 +36,20 @@ func newKeeping(what kept) func(context.Context, string) (subject, error) {
 
 // kept says which spans are kept row by row, besides the buckets.
 type kept struct {
-	sessions, requests bool
-	repeats            bool // a second delivery counts as well
+	sessions bool
+	requests float64 // share of ordinary requests
+	repeats  bool    // a second delivery counts as well
 }
 
 var (
 	bucketsOnly  = kept{}
 	withSessions = kept{sessions: true}
-	everyRequest = kept{sessions: true, requests: true}
+	everyRequest = kept{sessions: true, requests: 1}
 	withRepeats  = kept{repeats: true}
 )
 
 // newExporterOf starts an exporter on a new file in dir, with the given bucket
-// widths, in seconds.
+// widths, in seconds; without any, with the default ones.
 func newExporterOf(ctx context.Context, dir string, what kept, widths ...int) (subject, error) {
 	folder, err := os.MkdirTemp(dir, "file-")
 	if err != nil {
@@ -71,23 +72,23 @@ func newExporterOf(ctx context.Context, dir string, what kept, widths ...int) (s
 }
 
 func exporterConfig(path string, what kept, widths []int) map[string]any {
-	buckets := make([]any, len(widths))
-	for i, w := range widths {
-		buckets[i] = map[string]any{"width": fmt.Sprintf("%ds", w), "retention": "72h"}
-	}
-	ratio := 0
-	if what.requests {
-		ratio = 1
-	}
 	window := "24h"
 	if what.repeats {
 		window = "0s"
 	}
-	return map[string]any{
-		"dedup": map[string]any{"window": window},
-		"path":  path, "buckets": buckets,
-		"requests": map[string]any{"sampling_ratio": ratio, "sessions": what.sessions},
+	config := map[string]any{
+		"dedup":    map[string]any{"window": window},
+		"path":     path,
+		"requests": map[string]any{"sampling_ratio": what.requests, "sessions": what.sessions},
 	}
+	if len(widths) > 0 {
+		buckets := make([]any, len(widths))
+		for i, w := range widths {
+			buckets[i] = map[string]any{"width": fmt.Sprintf("%ds", w), "retention": "72h"}
+		}
+		config["buckets"] = buckets
+	}
+	return config
 }
 
 // inFolder is an exporter that owns a folder. It checks that the exporter did

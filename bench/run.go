@@ -20,6 +20,7 @@ type report struct {
 	results []result
 	growth  []growth
 	volumes []volume
+	sizes   []size
 }
 
 // result is one row of one profile.
@@ -77,6 +78,9 @@ func run(ctx context.Context, o options, talk io.Writer) (*report, error) {
 				return nil, fmt.Errorf("bytes, profile %s: %w", profile.Name, err)
 			}
 			r.volumes = append(r.volumes, v...)
+		}
+		if r.sizes, err = runSizes(ctx, o, start, dir, talk); err != nil {
+			return nil, err
 		}
 	}
 	return r, nil

@@ -29,6 +29,9 @@ func (r *report) writeTable(w io.Writer) error {
 	if err := r.writeVolume(w); err != nil {
 		return err
 	}
+	if err := r.writeSizes(w); err != nil {
+		return err
+	}
 	return r.writeGrowth(w)
 }
 
