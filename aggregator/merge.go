@@ -73,3 +73,26 @@ func (r *RunSpan) Add(o *RunSpan) {
 		r.Spans[c] += spans
 	}
 }
+
+// Times returns a delta that holds everything n times, n at least 1, and leaves
+// d as it is. Where a sum would overflow it returns histogram.ErrOverflow.
+func (d *Delta) Times(n int64) (*Delta, error) {
+	sum := NewDelta(d.widths)
+	for power := d; ; {
+		if n&1 == 1 {
+			if err := sum.Merge(power); err != nil {
+				return nil, err
+			}
+		}
+		if n >>= 1; n == 0 {
+			return sum, nil
+		}
+		twice := NewDelta(d.widths)
+		for range 2 {
+			if err := twice.Merge(power); err != nil {
+				return nil, err
+			}
+		}
+		power = twice
+	}
+}

@@ -62,3 +62,25 @@ func (o *Observation) SetMeasure(m Measure, nanoseconds int64) {
 func (o *Observation) Measure(m Measure) (int64, bool) {
 	return o.values[m], o.present&(1<<m) != 0
 }
+
+// DeriveNetDuration records the duration without an injected delay, for a span
+// that carries a fault and has its duration. It returns false, and records
+// nothing, where the delay is longer than the span.
+func (o *Observation) DeriveNetDuration(delayNano int64) bool {
+	duration, usable := o.Measure(MeasureDuration)
+	if usable && delayNano <= duration {
+		o.SetMeasure(MeasureNetDuration, duration-delayNano)
+	}
+	return !usable || delayNano <= duration
+}
+
+// DeriveTimePerOutputToken records what follows from the time to first token,
+// the duration and the output tokens: where there are at least two, and the
+// duration is not shorter than the time to the first of them.
+func (o *Observation) DeriveTimePerOutputToken() {
+	ttft, timed := o.Measure(MeasureTimeToFirstToken)
+	duration, usable := o.Measure(MeasureDuration)
+	if timed && usable && o.OutputTokens >= 2 && duration >= ttft {
+		o.SetMeasure(MeasureTimePerOutputToken, (duration-ttft)/(o.OutputTokens-1))
+	}
+}

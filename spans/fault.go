@@ -28,19 +28,14 @@ func (w *walker) readFault() {
 	if o.Series.Fault == "" {
 		return
 	}
-	duration, usable := o.Measure(aggregator.MeasureDuration)
 	delay, known := w.faultDelay()
 	if known {
 		w.known |= aggregator.FactInjectedDelay
 		w.delayNano = delay
 	}
-	switch {
-	case !usable:
-	case delay > duration:
+	if !o.DeriveNetDuration(delay) {
 		// The delay was longer than the span: what is left is not known.
 		o.Notes |= aggregator.NoteInvalidNumber
-	default:
-		o.SetMeasure(aggregator.MeasureNetDuration, duration-delay)
 	}
 }
 

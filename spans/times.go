@@ -59,7 +59,7 @@ func (w *walker) readTimeToFirstToken() {
 	}
 	if ok {
 		o.SetMeasure(aggregator.MeasureTimeToFirstToken, ttft)
-		w.timePerOutputToken(ttft)
+		o.DeriveTimePerOutputToken()
 	}
 }
 
@@ -99,16 +99,6 @@ func (w *walker) sinceStart(at uint64) (int64, bool) {
 		return 0, false
 	}
 	return int64(at - start), true
-}
-
-// timePerOutputToken needs at least two output tokens and a usable duration
-// that is not shorter than the time to the first of them.
-func (w *walker) timePerOutputToken(ttft int64) {
-	o := &w.observation
-	duration, usable := o.Measure(aggregator.MeasureDuration)
-	if usable && o.OutputTokens >= 2 && duration >= ttft {
-		o.SetMeasure(aggregator.MeasureTimePerOutputToken, (duration-ttft)/(o.OutputTokens-1))
-	}
 }
 
 // readResends reads how often the request had been sent before: some say the

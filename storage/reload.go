@@ -84,9 +84,17 @@ func (w *writer) loadCategories(ctx context.Context) error {
 }
 
 func (w *writer) loadSeries(ctx context.Context) error {
+	return eachSeries(ctx, w.conn, func(s aggregator.NamedSeries) error {
+		w.registry.AddSeries(s)
+		return nil
+	})
+}
+
+// eachSeries calls see for every series of a file.
+func eachSeries(ctx context.Context, q Querier, see func(aggregator.NamedSeries) error) error {
 	const query = `SELECT series_id, run_id, service, operation, kind, category, provider, model, tool, agent, outcome,
 		error_type, fault, dimensions FROM series`
-	return eachRow(ctx, w.conn, query, func(rows *sql.Rows) error {
+	return eachRow(ctx, q, query, func(rows *sql.Rows) error {
 		var s aggregator.NamedSeries
 		var kind, category, outcome string
 		if err := rows.Scan((*int64)(&s.ID), &s.Run, &s.Service, &s.Operation, &kind, &category, &s.Provider, &s.Model,
@@ -103,8 +111,7 @@ func (w *writer) loadSeries(ctx context.Context) error {
 		if s.Dimensions == "{}" {
 			s.Dimensions = ""
 		}
-		w.registry.AddSeries(s)
-		return nil
+		return see(s)
 	})
 }
 

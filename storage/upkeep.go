@@ -24,7 +24,13 @@ type upkeep struct {
 // Errors are ErrForeign, ErrNewer and ErrOlder for files that must not be
 // touched, ErrMoved for one that goes away meanwhile, those of do, and those of
 // SQLite.
-func maintain(ctx context.Context, path string, do func(context.Context, *upkeep) error) (err error) {
+func maintain(ctx context.Context, path string, do func(context.Context, *upkeep) error) error {
+	return maintainAnd(ctx, path, do, nil)
+}
+
+// maintainAnd is maintain, and calls after once the transaction is committed;
+// nil: nothing is to be done then.
+func maintainAnd(ctx context.Context, path string, do func(context.Context, *upkeep) error, after func(context.Context, *sql.Conn) error) (err error) {
 	path, err = existingFile(ctx, path)
 	if err != nil {
 		return err
@@ -53,7 +59,11 @@ func maintain(ctx context.Context, path string, do func(context.Context, *upkeep
 		return err
 	}
 	defer func() { err = errors.Join(err, guard.release()) }()
-	if err := (&upkeep{conn: conn, guard: guard}).run(ctx, do); err != nil {
+	err = (&upkeep{conn: conn, guard: guard}).run(ctx, do)
+	if err == nil && after != nil {
+		err = after(ctx, conn)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
@@ -73,7 +74,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LONG", strings.Repeat("0123456789", 26))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "damage": damage, "openfile": openFile,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "makerequests": makeRequests, "damage": damage, "openfile": openFile,
 			"makeolder": makeOlder, "manywindows": manyWindows, "makeletters": makeLetters, "collect": collect},
 	})
 }
@@ -81,13 +82,23 @@ func TestScripts(t *testing.T) {
 // makeFile is the command "makefile FILE SPANS": it writes so many spans of
 // filetest.Traffic, a tenth of a second apart, to a file.
 func makeFile(ts *testscript.TestScript, _ bool, args []string) {
+	makeWith(ts, args, "makefile", filetest.Make)
+}
+
+// makeRequests is the command "makerequests FILE SPANS": it does as makefile,
+// and keeps every span as a request.
+func makeRequests(ts *testscript.TestScript, _ bool, args []string) {
+	makeWith(ts, args, "makerequests", filetest.MakeWithRequests)
+}
+
+func makeWith(ts *testscript.TestScript, args []string, name string, write func(storage.Options, []aggregator.Observation) error) {
 	if len(args) != 2 {
-		ts.Fatalf("usage: makefile FILE SPANS")
+		ts.Fatalf("usage: %s FILE SPANS", name)
 	}
 	spans, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	now := filetest.Begin.Add(time.Duration(spans) * 100 * time.Millisecond)
-	ts.Check(filetest.Make(filetest.Options(ts.MkAbs(args[0]), now), filetest.Traffic(spans)))
+	ts.Check(write(filetest.Options(ts.MkAbs(args[0]), now), filetest.Traffic(spans)))
 }
 
 // openFile is the command "openfile FILE": until the script ends, a writer has

@@ -5,6 +5,7 @@ package filetest
 import (
 	"context"
 	"errors"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -50,7 +51,18 @@ func Write(t testing.TB, o storage.Options, observations []aggregator.Observatio
 }
 
 // Make writes observations to a file, a batch at a time, and closes it.
-func Make(o storage.Options, observations []aggregator.Observation) (err error) {
+func Make(o storage.Options, observations []aggregator.Observation) error {
+	return makeFile(o, observations, func([]aggregator.Observation) iter.Seq[*aggregator.Request] { return nil })
+}
+
+// MakeWithRequests is Make, and keeps every span as a request too.
+func MakeWithRequests(o storage.Options, observations []aggregator.Observation) error {
+	return makeFile(o, observations, requests)
+}
+
+func makeFile(
+	o storage.Options, observations []aggregator.Observation, requests func([]aggregator.Observation) iter.Seq[*aggregator.Request],
+) (err error) {
 	s, err := storage.Open(context.Background(), o)
 	if err != nil {
 		return err
@@ -61,18 +73,44 @@ func Make(o storage.Options, observations []aggregator.Observation) (err error) 
 		for i := range batch {
 			delta.Fold(&batch[i])
 		}
-		err := s.Write(context.Background(), storage.Batch{Delta: delta, Observations: func(yield func(*aggregator.Observation) bool) {
-			for i := range batch {
-				if !yield(&batch[i]) {
-					return
+		err := s.Write(context.Background(), storage.Batch{Delta: delta, Requests: requests(batch),
+			Observations: func(yield func(*aggregator.Observation) bool) {
+				for i := range batch {
+					if !yield(&batch[i]) {
+						return
+					}
 				}
-			}
-		}})
+			}})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// requests are observations of Traffic in full.
+func requests(batch []aggregator.Observation) iter.Seq[*aggregator.Request] {
+	return func(yield func(*aggregator.Request) bool) {
+		for i := range batch {
+			r := aggregator.Request{Observation: batch[i]}
+			duration, _ := r.Measure(aggregator.MeasureDuration)
+			net, faulty := r.Measure(aggregator.MeasureNetDuration)
+			for fact, known := range map[aggregator.Fact]bool{
+				aggregator.FactInputTokens: r.Usage, aggregator.FactOutputTokens: r.OutputTokens > 0,
+				aggregator.FactResends: r.Resends > 0, aggregator.FactInjectedDelay: faulty,
+			} {
+				if known {
+					r.Known |= fact
+				}
+			}
+			if faulty {
+				r.InjectedDelayNano = duration - net
+			}
+			if !yield(&r) {
+				return
+			}
+		}
+	}
 }
 
 // call is a kind of request in Traffic.
