@@ -377,13 +377,19 @@ func TestCommandsOfThePages(t *testing.T) {
 	sendRefused(t, e, path)
 	stopExporter(t, e)
 	// What verbs that write files need besides.
-	more := map[string][]string{"snapshot": {"--force", "-o", filepath.Join(t.TempDir(), "copy.db")}}
+	more := map[string][]string{
+		"snapshot": {"--force", "-o", filepath.Join(t.TempDir(), "copy.db")},
+		"merge":    {"--force", "-o", filepath.Join(t.TempDir(), "all.db")},
+	}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {
 			if strings.HasPrefix(verb, "export") && format == "text" {
 				continue // it writes data only
 			}
 			args := append(strings.Fields(verb), "--db", path, "--format", format)
+			if verb == "merge" { // takes several files
+				args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--db" })
+			}
 			out, err := exec.CommandContext(t.Context(), program, append(args, more[verb]...)...).Output()
 			assert.NoError(t, err, "%s as %s: %s", verb, format, out)
 			assert.NotEmpty(t, out, "%s as %s", verb, format)

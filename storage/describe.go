@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,17 +31,13 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 	if err := checkWidths(ctx, conn, o.Widths); err != nil {
 		return err
 	}
-	widths := make([]widthText, len(o.Widths))
-	for i, w := range o.Widths {
-		widths[i] = widthText{w.Seconds, int64(w.Retention.Seconds()), w.Detail.String()}
-	}
-	text, err := json.Marshal(widths)
+	widths, err := widthsText(o.Widths)
 	if err != nil {
 		return err
 	}
 	for _, row := range [][2]string{
 		{"schema_version", strconv.Itoa(SchemaVersion)},
-		{"widths", string(text)},
+		{"widths", widths},
 		{"settle_after_s", strconv.FormatInt(o.settleSeconds(), 10)},
 		{"max_series", strconv.Itoa(o.Limits.MaxSeries)},
 		{"fault_gap_ns", strconv.FormatInt(int64(o.FaultGap), 10)},

@@ -74,6 +74,14 @@ func copyDSN(path string) string {
 	return dsn(path, append([]string{"journal_mode(memory)", "synchronous(off)"}, safePragmas...), "mode", "rw")
 }
 
+// newFileDSN is for an empty file that a database is written to, of which the
+// same holds.
+func newFileDSN(path string) string {
+	return dsn(path, slices.Concat([]string{
+		"auto_vacuum(incremental)", "journal_mode(memory)", "synchronous(off)", "cache_size(-8192)",
+	}, safePragmas), "mode", "rw")
+}
+
 // dsn is the only place that builds a data source name. The path is escaped
 // whole: in a file: URI a '?', '#' or '%' in a name would otherwise open
 // another file.

@@ -69,7 +69,12 @@ func (w *writer) loadRuns(ctx context.Context) error {
 }
 
 func (w *writer) loadCategories(ctx context.Context) error {
-	return eachRow(ctx, w.conn, "SELECT DISTINCT category FROM run_category", func(rows *sql.Rows) error {
+	return eachCategory(ctx, w.conn, func(c aggregator.Category) { w.seen[c] = true })
+}
+
+// eachCategory calls see for every category that the file has spans of.
+func eachCategory(ctx context.Context, q Querier, see func(aggregator.Category)) error {
+	return eachRow(ctx, q, "SELECT DISTINCT category FROM run_category", func(rows *sql.Rows) error {
 		var name string
 		if err := rows.Scan(&name); err != nil {
 			return err
@@ -78,7 +83,7 @@ func (w *writer) loadCategories(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("run_category: unknown category %q", name)
 		}
-		w.seen[category] = true
+		see(category)
 		return nil
 	})
 }

@@ -89,14 +89,8 @@ func (r *Reader) checkTarget(ctx context.Context, target string, replace bool) (
 	if there, err := os.Stat(target); err == nil && os.SameFile(source, there) {
 		return "", fmt.Errorf("target %s is the file itself", target)
 	}
-	// A log that lies there would be taken for that of the copy.
-	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-		if err := checkFree(target + suffix); errors.Is(err, ErrExists) {
-			return "", fmt.Errorf("%s is there: close what has %s open, or remove what it left: %w",
-				target+suffix, filepath.Base(target), ErrInUse)
-		} else if err != nil {
-			return "", err
-		}
+	if err := checkNothingBeside(target); err != nil {
+		return "", err
 	}
 	switch _, err := os.Lstat(target); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -107,6 +101,20 @@ func (r *Reader) checkTarget(ctx context.Context, target string, replace bool) (
 		return "", fmt.Errorf("%s: %w", target, ErrExists)
 	}
 	return target, checkReplaceable(ctx, target)
+}
+
+// checkNothingBeside returns ErrInUse where something lies beside a name that a
+// new file is to get: a log would be taken for its own.
+func checkNothingBeside(target string) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if err := checkFree(target + suffix); errors.Is(err, ErrExists) {
+			return fmt.Errorf("%s is there: close what has %s open, or remove what it left: %w",
+				target+suffix, filepath.Base(target), ErrInUse)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkReplaceable returns an error for a file that is not to be replaced:
