@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
-	"github.com/spanbucket/spanbucketexporter/storage"
+	"github.com/spanbucket/spanbucketexporter/folding"
 )
 
 // Config is the configuration of the exporter. The README lists every key with
@@ -124,24 +124,21 @@ var (
 func createDefaultConfig() component.Config {
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.Enabled = false
+	defaults := folding.Default()
+	o := &defaults.Storage
 	return &Config{
-		Timeout:  exporterhelper.NewDefaultTimeoutConfig(),
-		Retry:    retry,
-		Queue:    configoptional.Default(exporterhelper.NewDefaultQueueConfig()),
-		Path:     "./spanbucket.db",
-		FileMode: 0o600,
-		Buckets: []BucketConfig{
-			{Width: time.Second, Retention: Retention(24 * time.Hour), Detail: Detail(storage.DetailHeadline)},
-			{Width: 10 * time.Second, Retention: Retention(72 * time.Hour)},
-			{Width: 5 * time.Minute, Retention: Retention(2160 * time.Hour)},
-			{Width: time.Hour, Retention: Retention(17520 * time.Hour)},
-		},
-		SettleAfter: time.Minute,
-		MaxSeries:   10_000,
+		Timeout:     exporterhelper.NewDefaultTimeoutConfig(),
+		Retry:       retry,
+		Queue:       configoptional.Default(exporterhelper.NewDefaultQueueConfig()),
+		Path:        "./spanbucket.db",
+		FileMode:    FileMode(o.FileMode),
+		Buckets:     bucketConfigs(o.Widths),
+		SettleAfter: o.SettleAfter,
+		MaxSeries:   o.Limits.MaxSeries,
 		Requests:    RequestsConfig{SamplingRatio: 1, Sessions: true},
-		Faults:      FaultsConfig{Gap: 5 * time.Second},
-		Dedup:       DedupConfig{Window: defaultDedupWindow, MaxSpans: defaultDedupSpans},
-		DeadLetters: DeadLettersConfig{MaxAttempts: defaultMaxAttempts, MaxRows: defaultDeadLetters},
+		Faults:      FaultsConfig{Gap: o.FaultGap},
+		Dedup:       DedupConfig{Window: o.DedupWindow, MaxSpans: o.DedupMaxSpans},
+		DeadLetters: DeadLettersConfig{MaxAttempts: defaults.MaxAttempts, MaxRows: o.MaxLetters},
 	}
 }
 

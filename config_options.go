@@ -5,17 +5,15 @@ import (
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/folding"
 	"github.com/spanbucket/spanbucketexporter/spans"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-const (
-	// maxRuns bounds the test runs of a file; spans of later ones are kept
-	// under the run __overflow__.
-	maxRuns = 10_000
-	// maxOverflowSeries bounds the overflow series that keep their service.
-	maxOverflowSeries = 1_000
-)
+// settings returns what folding needs to know.
+func (c *Config) settings() folding.Settings {
+	return folding.Settings{Spans: c.readerOptions(), Storage: c.storageOptions(), MaxAttempts: c.DeadLetters.MaxAttempts}
+}
 
 func (c *Config) widths() []storage.Width {
 	widths := make([]storage.Width, len(c.Buckets))
@@ -27,6 +25,15 @@ func (c *Config) widths() []storage.Width {
 		}
 	}
 	return widths
+}
+
+// bucketConfigs is the inverse of widths.
+func bucketConfigs(widths []storage.Width) []BucketConfig {
+	buckets := make([]BucketConfig, len(widths))
+	for i, w := range widths {
+		buckets[i] = BucketConfig{Width: time.Duration(w.Seconds) * time.Second, Retention: Retention(w.Retention), Detail: Detail(w.Detail)}
+	}
+	return buckets
 }
 
 func (c *Config) readerOptions() spans.Options {
@@ -47,7 +54,8 @@ func (c *Config) readerOptions() spans.Options {
 }
 
 func (c *Config) storageOptions() storage.Options {
-	limits := aggregator.Limits{MaxSeries: c.MaxSeries, MaxRuns: maxRuns, MaxOverflowSeries: maxOverflowSeries}
+	limits := folding.Default().Storage.Limits
+	limits.MaxSeries = c.MaxSeries
 	for _, d := range c.Dimensions {
 		limits.Dimensions = append(limits.Dimensions, aggregator.DimensionLimit{Name: d.Name, MaxValues: d.MaxValues})
 	}
@@ -75,6 +83,3 @@ func (c *Config) storageOptions() storage.Options {
 		MaxLetters:    c.DeadLetters.MaxRows,
 	}
 }
-
-// enabled tells whether spans are remembered at all.
-func (d *DedupConfig) enabled() bool { return d.Window > 0 && d.MaxSpans > 0 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/config/configopaque"
+
+	"github.com/spanbucket/spanbucketexporter/folding"
 )
 
 // DedupConfig bounds the window in which a second delivery of a span is noticed
@@ -36,14 +38,8 @@ const (
 	minDedupSpans       = 1_000
 	maxDedupSpans       = 100_000_000
 	maxDedupWindow      = 366 * 24 * time.Hour
-	minSecretLength     = 16
-	maxSecretLength     = 1_024
 	maxMaxAttempts      = 1_000
 	maxDeadLetters      = 1_000_000
-	defaultDedupSpans   = 4_000_000
-	defaultDedupWindow  = 24 * time.Hour
-	defaultMaxAttempts  = 3
-	defaultDeadLetters  = 1_000
 	noDeduplicationHint = "; 0 of either key switches deduplication off"
 )
 
@@ -55,8 +51,8 @@ func (c *Config) validateReliability(fault faultFunc) {
 	if d.MaxSpans != 0 && (d.MaxSpans < minDedupSpans || d.MaxSpans > maxDedupSpans) {
 		fault("dedup::max_spans", d.MaxSpans, "must be from %d to %d, or 0%s", minDedupSpans, maxDedupSpans, noDeduplicationHint)
 	}
-	if n := len(d.Secret); n != 0 && (n < minSecretLength || n > maxSecretLength) {
-		fault("dedup::secret", fmt.Sprintf("%d bytes", n), "must be from %d to %d bytes", minSecretLength, maxSecretLength)
+	if n := len(d.Secret); n != 0 && (n < folding.MinSecretBytes || n > folding.MaxSecretBytes) {
+		fault("dedup::secret", fmt.Sprintf("%d bytes", n), "must be from %d to %d bytes", folding.MinSecretBytes, folding.MaxSecretBytes)
 	}
 	if n := c.DeadLetters.MaxAttempts; n < 1 || n > maxMaxAttempts {
 		fault("dead_letters::max_attempts", n, "must be from 1 to %d", maxMaxAttempts)

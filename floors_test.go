@@ -83,6 +83,20 @@ var floors = []floor{
 		banned: map[string]string{"log": "errors are returned", "log/slog": "errors are returned", "net/http": "no network"},
 	},
 	{
+		room: "folding", rooms: []string{"aggregator", "spans", "storage"},
+		why:     "from an OTLP batch to its commit, for the exporter and for recordings alike: without a collector, and with no goroutine",
+		modules: map[string]string{pdataPath: "what it folds"},
+		banned:  map[string]string{"database/sql": "storage knows SQL", "os": "no files", "net/http": "no network", "log": "errors are returned", "log/slog": "errors are returned"},
+	},
+	{
+		room: "recording",
+		why:  "formats of recorded OTLP, and reading them at full speed; what is done with the spans, others decide",
+		modules: map[string]string{
+			pdataPath: "what it decodes", "github.com/klauspost/compress/zstd": "what the file exporter compresses with",
+		},
+		banned: map[string]string{"database/sql": "no SQL", "os": "files are opened by others", "net/http": "no network"},
+	},
+	{
 		room: "analysis", rooms: []string{"aggregator", "aggregator/histogram", "storage"},
 		why:    "a question is a function: the command line, the page and the agent server give one answer",
 		banned: map[string]string{"flag": "no command line", "net/http": "no network"},
@@ -107,7 +121,7 @@ var floors = []floor{
 		modules: map[string]string{pdataPath: "what it makes"},
 	},
 	{
-		room: ".", rooms: []string{"aggregator", "aggregator/sampling", "spans", "storage", "internal/metadata"},
+		room: ".", rooms: []string{"aggregator", "aggregator/sampling", "spans", "storage", "folding", "internal/metadata"},
 		why: "factory, configuration and wiring; besides storage the only room with a clock",
 		modules: map[string]string{
 			collectorPath:               "the component's contract and exporterhelper",
@@ -123,8 +137,8 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "analysis", "report"},
-		why: "who reads a file needs neither a collector nor pdata",
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "report"},
+		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/text/width": "how wide a character is in a table",
 		},
@@ -221,6 +235,8 @@ func TestFloorsCanFail(t *testing.T) {
 		"aggregator":           {"time", "database/sql", pdataPath + "ptrace", modulePath + "/spans"},
 		"spans":                {"database/sql", "modernc.org/sqlite", collectorPath + "component", modulePath + "/storage"},
 		"storage":              {pdataPath + "ptrace", collectorPath + "component", "go.uber.org/zap", modulePath + "/spans", modulePath},
+		"folding":              {"database/sql", "os", collectorPath + "component", modulePath},
+		"recording":            {"os", collectorPath + "component", modulePath + "/storage", modulePath},
 		"cmd/spanbucket":       {pdataPath + "ptrace", collectorPath + "component", modulePath + "/spans", modulePath},
 		".":                    {"database/sql", "modernc.org/sqlite", modulePath + "/internal/spantest"},
 		"internal/demo":        {modulePath, modulePath + "/aggregator", pdataPath + "ptrace"},

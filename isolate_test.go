@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/folding"
 	"github.com/spanbucket/spanbucketexporter/internal/metadata"
 	"github.com/spanbucket/spanbucketexporter/spans"
 	"github.com/spanbucket/spanbucketexporter/storage"
@@ -27,11 +28,11 @@ import (
 const poisonDuration = 77
 
 // panickingReader cannot read spans of poisonDuration.
-type panickingReader struct{ spanReader }
+type panickingReader struct{ folding.SpanReader }
 
 func (p panickingReader) Observations(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Observation] {
 	return func(yield func(*aggregator.Observation) bool) {
-		for o := range p.spanReader.Observations(batch, now) {
+		for o := range p.SpanReader.Observations(batch, now) {
 			if d, _ := o.Measure(aggregator.MeasureDuration); d == poisonDuration {
 				panic("cannot read this span")
 			}
@@ -117,7 +118,7 @@ func ledger(t *testing.T, path string) map[string]int64 {
 }
 
 func panicking(e *tracesExporter) {
-	e.read = func(o spans.Options) spanReader { return panickingReader{spans.NewReader(o)} }
+	e.read = func(o spans.Options) folding.SpanReader { return panickingReader{spans.NewReader(o)} }
 }
 
 // TestPoisonIsIsolated: the spans that cannot be stored become dead letters,
@@ -172,7 +173,7 @@ func TestEverythingIsPoison(t *testing.T) {
 	require.Equal(t, map[string]int64{"received": 1000, "dead_letter": 1000}, ledger(t, path))
 	letters := query(t, openReader(t, path), "SELECT count(*) AS n, sum(spans) AS spans FROM dead_letters")
 	require.Equal(t, int64(1000), letters[0]["spans"])
-	require.LessOrEqual(t, letters[0]["n"], int64(maxLettersPerBatch+12))
+	require.LessOrEqual(t, letters[0]["n"], int64(folding.MaxLettersPerBatch+12))
 }
 
 // interruptingStore ends a context after some checks.

@@ -2,10 +2,9 @@ package spanbucketexporter
 
 import (
 	"context"
-	"runtime/debug"
+	"errors"
 	"sync"
 
-	"github.com/spanbucket/spanbucketexporter/spans"
 	"go.uber.org/zap"
 
 	"github.com/spanbucket/spanbucketexporter/storage"
@@ -72,7 +71,7 @@ func (l *letterRetrier) retryAll() error {
 func (l *letterRetrier) retry(letter *storage.DueLetter) error {
 	e := l.exporter
 	failure := storage.FailurePoison
-	folded, err := e.foldLetter(letter)
+	folded, err := e.folder.FoldLetter(letter)
 	if err == nil {
 		err = e.store.WriteAgain(l.ctx, letter, folded)
 		failure = storage.FailureOf(err)
@@ -89,17 +88,16 @@ func (l *letterRetrier) retry(letter *storage.DueLetter) error {
 	}
 }
 
-// foldLetter folds what a dead letter holds. The error is one of the letter, or
-// a panic.
-func (e *tracesExporter) foldLetter(letter *storage.DueLetter) (b storage.Batch, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &storage.PanicError{Value: value, Stack: debug.Stack()}
-		}
-	}()
-	batch, err := spans.UnmarshalLetter(letter.Payload)
-	if err != nil {
-		return b, err
+// logLetters tells of spans that became dead letters.
+func (e *tracesExporter) logLetters(letters []*storage.Letter, cause error) {
+	held := 0
+	for _, l := range letters {
+		held += l.Spans
 	}
-	return e.mustFold(batch, e.store.Basis(), e.newSpace()), nil
+	fields := []zap.Field{zap.Int("letters", len(letters)), zap.Int("spans", held), zap.Error(cause)}
+	var panicked *storage.PanicError
+	if errors.As(cause, &panicked) {
+		fields = append(fields, zap.ByteString("panic_stack", panicked.Stack))
+	}
+	e.set.Logger.Error("spans that cannot be stored are kept as dead letters; see spanbucket deadletters", fields...)
 }

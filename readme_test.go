@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
@@ -377,9 +378,12 @@ func TestCommandsOfThePages(t *testing.T) {
 	sendRefused(t, e, path)
 	stopExporter(t, e)
 	// What verbs that write files need besides.
+	recorded := filepath.Join(t.TempDir(), "recorded.jsonl")
+	require.NoError(t, os.WriteFile(recorded, recordLines(t, []ptrace.Traces{traces(fewSpans())}), 0o600))
 	more := map[string][]string{
 		"snapshot": {"--force", "-o", filepath.Join(t.TempDir(), "copy.db")},
 		"merge":    {"--force", "-o", filepath.Join(t.TempDir(), "all.db")},
+		"import":   {recorded},
 	}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {

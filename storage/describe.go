@@ -35,6 +35,10 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 	if err != nil {
 		return err
 	}
+	options, err := optionsText(o)
+	if err != nil {
+		return err
+	}
 	for _, row := range [][2]string{
 		{"schema_version", strconv.Itoa(SchemaVersion)},
 		{"widths", widths},
@@ -45,6 +49,7 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 		{"dedup_window_s", strconv.FormatInt(int64(o.DedupWindow/time.Second), 10)},
 		{"dedup_max_spans", strconv.Itoa(o.DedupMaxSpans)},
 		{"writer_version", o.WriterVersion},
+		{"options", options},
 	} {
 		if err := setMeta(ctx, conn, row[0], row[1]); err != nil {
 			return err

@@ -50,12 +50,13 @@ func (s Synchronous) String() string {
 	return "full"
 }
 
-// Options say how a file is written.
+// Options say how a file is written. Those that a file remembers for who writes
+// to it later are stored in it as JSON.
 type Options struct {
 	// Path of the file. It is created, with its folders, where it is missing.
-	Path string
+	Path string `json:"-"`
 	// FileMode of a file that is created; 0 means 0600.
-	FileMode fs.FileMode
+	FileMode fs.FileMode `json:"-"`
 	// Widths, finest first, each a multiple of the one before.
 	Widths []Width
 	// SettleAfter is how long after its end a bucket settles.
@@ -63,7 +64,7 @@ type Options struct {
 	// Limits bound series and runs.
 	Limits aggregator.Limits
 	// Synchronous is how safe a commit is.
-	Synchronous Synchronous
+	Synchronous Synchronous `json:"-"`
 	// RunID and RunName name the configured run; empty for none.
 	RunID, RunName string
 	// RunPinned keeps what belongs to the configured run whatever the retention.
@@ -86,25 +87,28 @@ type Options struct {
 	DedupWindow   time.Duration
 	DedupMaxSpans int
 	// DedupSecret makes the key of the fingerprints; empty: the key is random.
-	DedupSecret string
+	DedupSecret string `json:"-"`
 	// MaxLetters bounds the dead letters; 0 means 1,000.
 	MaxLetters int
+	// Reading says how the spans were read, for those who add more; the store
+	// only keeps it.
+	Reading string
 	// WriterVersion is the version of the program, for meta.
-	WriterVersion string
+	WriterVersion string `json:"-"`
 	// Now reads the clock; nil means time.Now.
-	Now func() time.Time
+	Now func() time.Time `json:"-"`
 	// OnCommit is called by the writer after every commit, in its goroutine;
 	// it must return soon. nil: nobody is told.
-	OnCommit func(Commit)
+	OnCommit func(Commit) `json:"-"`
 	// OnLettersDue is called like OnCommit, about once a second, as long as
 	// dead letters are to be tried again. nil: nobody is told.
-	OnLettersDue func()
+	OnLettersDue func() `json:"-"`
 	// Holder says who writes the file, to others that want to: such as
 	// "exporter spanbucket/two". The process and its host are named besides.
-	Holder string
+	Holder string `json:"-"`
 	// OnEvent is told of what happens to the file, in the goroutine of Open or
 	// of the writer; it must return soon. nil: nobody is told.
-	OnEvent func(Event)
+	OnEvent func(Event) `json:"-"`
 }
 
 // Commit describes one successful commit.

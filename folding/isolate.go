@@ -1,4 +1,4 @@
-package spanbucketexporter
+package folding
 
 import (
 	"context"
@@ -10,33 +10,32 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.uber.org/zap"
 
 	"github.com/spanbucket/spanbucketexporter/spans"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// write makes a batch durable: in the numbers, or what cannot be there as dead
-// letters.
-func (e *tracesExporter) write(ctx context.Context, batch ptrace.Traces) error {
-	failure, err := e.try(ctx, batch, nil)
+// Write makes a batch durable: in the numbers, or what cannot be there as dead
+// letters. Any error is one that the same batch may be written again after.
+func (f *Folder) Write(ctx context.Context, batch ptrace.Traces) error {
+	failure, err := f.try(ctx, batch, nil)
 	if err != nil && failure == storage.FailurePoison {
-		return e.isolate(ctx, batch, err)
+		return f.isolate(ctx, batch, err)
 	}
-	return e.refuse(ctx, batch, failure, err)
+	return f.refuse(ctx, batch, failure, err)
 }
 
-// maxLettersPerBatch bounds how finely a batch is taken apart: where so many of
+// MaxLettersPerBatch bounds how finely a batch is taken apart: where so many of
 // its spans are refused, the cause is not theirs, and what is left goes whole.
-const maxLettersPerBatch = 16
+const MaxLettersPerBatch = 16
 
 // isolation finds the spans of a batch that cannot be stored, by halving.
 // Nothing is stored meanwhile: an attempt that ends early leaves no trace.
 type isolation struct {
-	exporter *tracesExporter
-	ctx      context.Context
-	batch    ptrace.Traces
-	refused  []refusedSpans
+	folder  *Folder
+	ctx     context.Context
+	batch   ptrace.Traces
+	refused []refusedSpans
 }
 
 // refusedSpans are those of a batch from one position up to another one.
@@ -47,48 +46,48 @@ type refusedSpans struct {
 
 // isolate stores the spans of a batch that can be, and makes dead letters of the
 // others, in one commit.
-func (e *tracesExporter) isolate(ctx context.Context, batch ptrace.Traces, cause error) error {
-	i := isolation{exporter: e, ctx: ctx, batch: batch}
+func (f *Folder) isolate(ctx context.Context, batch ptrace.Traces, cause error) error {
+	i := isolation{folder: f, ctx: ctx, batch: batch}
 	if err := i.halve(0, batch.SpanCount(), cause); err != nil {
-		return e.refuse(ctx, batch, storage.FailureOf(err), err)
+		return f.refuse(ctx, batch, storage.FailureOf(err), err)
 	}
 	letters := make([]*storage.Letter, 0, len(i.refused))
 	for _, r := range i.refused {
 		letter := storage.Letter{Failure: storage.FailurePoison, Error: r.cause.Error(), Attempts: 1}
-		letters = append(letters, e.lettersOf(spans.Part(batch, r.from, r.to), letter)...)
+		letters = append(letters, f.lettersOf(spans.Part(batch, r.from, r.to), letter)...)
 	}
 	rest := remaining(batch, i.isRefused)
-	failure, err := e.try(ctx, rest, letters)
+	failure, err := f.try(ctx, rest, letters)
 	if err != nil && failure == storage.FailurePoison {
 		// Each part can be stored, and all of them together cannot.
-		letters = e.lettersOf(batch, storage.Letter{Failure: failure, Error: err.Error(), Attempts: 1})
-		failure, err = 0, e.writeLetters(ctx, letters)
+		letters = f.lettersOf(batch, storage.Letter{Failure: failure, Error: err.Error(), Attempts: 1})
+		failure, err = 0, f.writeLetters(ctx, letters)
 	}
 	if err != nil {
-		return e.refuse(ctx, batch, failure, err)
+		return f.refuse(ctx, batch, failure, err)
 	}
-	e.logLetters(letters, cause)
+	f.options.OnLetters(letters, cause)
 	return nil
 }
 
 // refuse returns the error of a batch that may be sent again; where the reason
 // is unknown, not without end.
-func (e *tracesExporter) refuse(ctx context.Context, batch ptrace.Traces, failure storage.Failure, err error) error {
+func (f *Folder) refuse(ctx context.Context, batch ptrace.Traces, failure storage.Failure, err error) error {
 	if failure == storage.FailureUnknown {
-		return e.countAttempt(ctx, batch, err)
+		return f.countAttempt(ctx, batch, err)
 	}
 	return err
 }
 
 // halve looks for what is refused of a part of which all together is.
 func (i *isolation) halve(from, to int, cause error) error {
-	if to-from == 1 || len(i.refused) >= maxLettersPerBatch {
+	if to-from == 1 || len(i.refused) >= MaxLettersPerBatch {
 		i.refused = append(i.refused, refusedSpans{from, to, cause})
 		return nil
 	}
 	middle := from + (to-from)/2
 	for _, half := range [][2]int{{from, middle}, {middle, to}} {
-		failure, err := i.exporter.check(i.ctx, spans.Part(i.batch, half[0], half[1]))
+		failure, err := i.folder.check(i.ctx, spans.Part(i.batch, half[0], half[1]))
 		if err != nil && failure == storage.FailurePoison {
 			err = i.halve(half[0], half[1], err)
 		}
@@ -110,55 +109,42 @@ func (i *isolation) isRefused(span int) bool {
 
 // countAttempt refuses a batch that failed for an unknown reason, until it has
 // been tried often enough.
-func (e *tracesExporter) countAttempt(ctx context.Context, batch ptrace.Traces, cause error) error {
-	sum := sha256.Sum256(e.payload(batch))
+func (f *Folder) countAttempt(ctx context.Context, batch ptrace.Traces, cause error) error {
+	sum := sha256.Sum256(f.payload(batch))
 	key := int64(binary.BigEndian.Uint64(sum[:8]) | 1) // 0 means none
-	attempts, err := e.store.CountAttempt(ctx, key)
+	attempts, err := f.store.CountAttempt(ctx, key)
 	if err != nil {
 		return errors.Join(cause, fmt.Errorf("count attempts: %w", err))
 	}
-	if attempts < int64(e.config.DeadLetters.MaxAttempts) {
-		return fmt.Errorf("attempt %d of %d: %w", attempts, e.config.DeadLetters.MaxAttempts, cause)
+	if attempts < int64(f.options.MaxAttempts) {
+		return fmt.Errorf("attempt %d of %d: %w", attempts, f.options.MaxAttempts, cause)
 	}
-	letters := e.lettersOf(batch, storage.Letter{Failure: storage.FailureUnknown, Error: cause.Error(), Attempts: attempts, BatchKey: key})
-	if err := e.writeLetters(ctx, letters); err != nil {
+	letters := f.lettersOf(batch, storage.Letter{Failure: storage.FailureUnknown, Error: cause.Error(), Attempts: attempts, BatchKey: key})
+	if err := f.writeLetters(ctx, letters); err != nil {
 		return err
 	}
-	e.logLetters(letters, cause)
+	f.options.OnLetters(letters, cause)
 	return nil
 }
 
 // lettersOf makes a dead letter of a batch; several, where it is too large for
 // one.
-func (e *tracesExporter) lettersOf(batch ptrace.Traces, l storage.Letter) []*storage.Letter {
+func (f *Folder) lettersOf(batch ptrace.Traces, l storage.Letter) []*storage.Letter {
 	n := batch.SpanCount()
-	if _, err := e.redacted(batch); err != nil && n > 1 {
-		return append(e.lettersOf(spans.Part(batch, 0, n/2), l), e.lettersOf(spans.Part(batch, n/2, n), l)...)
+	if _, err := f.redacted(batch); err != nil && n > 1 {
+		return append(f.lettersOf(spans.Part(batch, 0, n/2), l), f.lettersOf(spans.Part(batch, n/2, n), l)...)
 	}
 	l.Spans = n
-	l.Fingerprints = func(basis storage.Basis) []uint64 { return e.fingerprints(batch, basis, nil) }
-	l.Payload = func(without func(span int) bool) []byte { return e.payload(remaining(batch, without)) }
+	l.Fingerprints = func(basis storage.Basis) []uint64 { return f.fingerprints(batch, basis, nil) }
+	l.Payload = func(without func(span int) bool) []byte { return f.payload(remaining(batch, without)) }
 	return []*storage.Letter{&l}
 }
 
-func (e *tracesExporter) writeLetters(ctx context.Context, letters []*storage.Letter) error {
-	if err := e.store.WriteLetters(ctx, letters); err != nil {
+func (f *Folder) writeLetters(ctx context.Context, letters []*storage.Letter) error {
+	if err := f.store.WriteLetters(ctx, letters); err != nil {
 		return fmt.Errorf("write dead letters: %w", err)
 	}
 	return nil
-}
-
-func (e *tracesExporter) logLetters(letters []*storage.Letter, cause error) {
-	held := 0
-	for _, l := range letters {
-		held += l.Spans
-	}
-	fields := []zap.Field{zap.Int("letters", len(letters)), zap.Int("spans", held), zap.Error(cause)}
-	var panicked *storage.PanicError
-	if errors.As(cause, &panicked) {
-		fields = append(fields, zap.ByteString("panic_stack", panicked.Stack))
-	}
-	e.set.Logger.Error("spans that cannot be stored are kept as dead letters; see spanbucket deadletters", fields...)
 }
 
 // remaining returns the spans of a batch that a set does not have.
@@ -180,21 +166,21 @@ func remaining(batch ptrace.Traces, without func(span int) bool) ptrace.Traces {
 
 // payload returns a batch as OTLP without content attributes. Where the spans
 // are such that not even this can be done, it holds what identifies them.
-func (e *tracesExporter) payload(batch ptrace.Traces) []byte {
-	payload, err := e.redacted(batch)
+func (f *Folder) payload(batch ptrace.Traces) []byte {
+	payload, err := f.redacted(batch)
 	if err != nil {
 		return identitiesPayload(batch)
 	}
 	return payload
 }
 
-func (e *tracesExporter) redacted(batch ptrace.Traces) (payload []byte, err error) {
+func (f *Folder) redacted(batch ptrace.Traces) (payload []byte, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = &storage.PanicError{Value: value, Stack: debug.Stack()}
 		}
 	}()
-	return spans.MarshalLetter(e.readerOf(e.store.Basis().Run).Redact(batch))
+	return spans.MarshalLetter(f.readerOf(f.store.Basis()).Redact(batch))
 }
 
 // identitiesPayload returns spans that have nothing but ids, kind and times.
