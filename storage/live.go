@@ -125,11 +125,10 @@ func cellBytes(c *aggregator.Cell) (n int) {
 	return n
 }
 
-// shrink drops the buckets that were used longest ago, once the rest exceeds
-// maxLiveBytes; then enough of them that the next commits need not shrink
-// again.
-func (l *live) shrink() {
-	if l.bytes <= maxLiveBytes {
+// shrink drops the buckets that were used longest ago, once all exceed so many
+// bytes; then enough of them that the next commits need not shrink again.
+func (l *live) shrink(most int) {
+	if l.bytes <= most {
 		return
 	}
 	type aged struct {
@@ -146,7 +145,7 @@ func (l *live) shrink() {
 	}
 	slices.SortFunc(buckets, func(a, b aged) int { return cmp.Compare(a.used, b.used) })
 	for _, b := range buckets {
-		if l.bytes <= maxLiveBytes*3/4 {
+		if l.bytes <= most*3/4 {
 			return
 		}
 		delete(l.buckets, b.key)

@@ -11,8 +11,15 @@ import (
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 )
 
-// rebuildBatch is how many requests are folded at a time.
-const rebuildBatch = 2048
+const (
+	// rebuildBatch is how many requests are folded at a time.
+	rebuildBatch = 2048
+	// maxRefoldBytes bounds the memory of the rows that are being made: a third
+	// of the writer's, as what is next to be read is close to what was.
+	maxRefoldBytes = maxLiveBytes / 3
+	// rebuildCacheKiB bounds SQLite's memory of each of the two sets of tables.
+	rebuildCacheKiB = 4096
+)
 
 // refolder folds requests as the writer folded their spans, into tables of the
 // same names that last as long as the connection and hide those of the file.
@@ -29,6 +36,11 @@ type refolder struct {
 }
 
 func newRefolder(ctx context.Context, r *rebuild) (_ *refolder, err error) {
+	for _, schema := range []string{"main", "temp"} {
+		if _, err := r.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA %s.cache_size = -%d", schema, rebuildCacheKiB)); err != nil {
+			return nil, err
+		}
+	}
 	for _, table := range []string{
 		headlineTable.name, headlineTable.histograms, seriesTable.name, seriesTable.histograms,
 	} {
@@ -225,7 +237,7 @@ func (f *refolder) retire(ctx context.Context, before int64) error {
 	l := f.writer.live
 	rest := l.dirty[:0]
 	for _, row := range l.dirty {
-		if b := row.bucket; b.start+b.width > before && l.bytes <= maxLiveBytes {
+		if b := row.bucket; b.start+b.width > before && l.bytes <= maxRefoldBytes {
 			rest = append(rest, row)
 			continue
 		}
@@ -242,7 +254,7 @@ func (f *refolder) retire(ctx context.Context, before int64) error {
 			delete(l.buckets, key)
 		}
 	}
-	l.shrink()
+	l.shrink(maxRefoldBytes)
 	f.writer.version++ // tells which buckets were used last
 	return nil
 }

@@ -314,7 +314,7 @@ func TestMemoryOfRowsIsBounded(t *testing.T) {
 			l.bytes += rowBytes
 		}
 	}
-	l.shrink()
+	l.shrink(maxLiveBytes)
 	require.LessOrEqual(t, l.bytes, maxLiveBytes*3/4, "with room for the next commits")
 	left := make([]int64, 0, len(l.buckets))
 	for key := range l.buckets {

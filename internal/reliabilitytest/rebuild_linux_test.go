@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -54,17 +56,43 @@ func peakKiB() (int64, error) {
 	return 0, fmt.Errorf("no VmHWM in %q", status)
 }
 
-// maxRebuildKiB is what a rebuild may take, whatever the size of the file.
-const maxRebuildKiB = 100_000
+// maxRebuildBytes is what a rebuild may take, whatever the size of the file.
+const maxRebuildBytes = 100_000_000
 
 // TestRebuildMemory: the buckets of five million requests come back in bounded
-// memory; a small file takes nearly as much.
+// memory, however many series they have; a small file takes nearly as much.
 func TestRebuildMemory(t *testing.T) {
 	requests := int64(100_000)
 	if long() {
 		requests = 5_000_000
 	}
-	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	for name, fill := range map[string]func(*testing.T, string){"few series": fillFewSeries, "ten thousand series": fillManySeries} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "spanbucket.db")
+			fill(t, path)
+			wanted := repeatRequests(t, path, requests)
+			var result string
+			c := spawn(t, "rebuild", path, func(line string) {
+				if strings.HasPrefix(line, "rebuilt ") {
+					result = line
+				}
+			})
+			c.await("done", time.Hour)
+			c.stop(time.Minute)
+			var rows, changed, kib, ms int64
+			_, err := fmt.Sscanf(result, "rebuilt %d %d %d %d", &rows, &changed, &kib, &ms)
+			require.NoError(t, err, result)
+			figures.add(t, "rebuild, %s: %d requests, %d rows of buckets, %.1f MB at most, %.1f s", name, rows, changed,
+				float64(kib)*1024/1e6, float64(ms)/1e3)
+			require.Equal(t, wanted, rows)
+			require.Less(t, kib*1024, int64(maxRebuildBytes))
+			require.Empty(t, problemsOf(t, path))
+			require.NoFileExists(t, path+"-wal")
+		})
+	}
+}
+
+func fillFewSeries(t *testing.T, path string) {
 	s, r := newTraffic(1), rand.New(rand.NewPCG(1, 1))
 	s.Spans = 1000
 	e := mustStart(t, fileAt(path))
@@ -74,27 +102,19 @@ func TestRebuildMemory(t *testing.T) {
 		}
 	}
 	mustStop(t, e)
-	requests = repeatRequests(t, path, requests)
+}
 
-	var result string
-	c := spawn(t, "rebuild", path, func(line string) {
-		if strings.HasPrefix(line, "rebuilt ") {
-			result = line
+// fillManySeries writes spans of which hardly two of a batch share a series.
+func fillManySeries(t *testing.T, path string) {
+	observations := filetest.Traffic(20_000)
+	for i := range observations {
+		observations[i].Series = aggregator.Series{
+			Service: "gateway", Category: aggregator.CategoryLLM, Operation: fmt.Sprintf("operation %d", i*7%10_000),
 		}
-	})
-	c.await("done", time.Hour)
-	c.stop(time.Minute)
-	var rows, changed, kib, ms int64
-	_, err := fmt.Sscanf(result, "rebuilt %d %d %d %d", &rows, &changed, &kib, &ms)
-	require.NoError(t, err, result)
-	figures.add(t, "rebuild: %d requests, %d rows of buckets, %.1f MB at most, %.1f s", rows, changed, float64(kib)*1024/1e6, float64(ms)/1e3)
-	require.Equal(t, requests, rows)
-	require.Less(t, kib*1024, int64(maxRebuildKiB*1000))
-	require.Empty(t, problemsOf(t, path))
-	info, err := os.Stat(path + "-wal")
-	if err == nil {
-		require.Zero(t, info.Size(), "the log is emptied")
 	}
+	o := filetest.Options(path, epoch)
+	o.Limits.MaxSeries = 100_000
+	require.NoError(t, filetest.MakeWithRequests(o, observations))
 }
 
 // repeatRequests copies the requests of a file, each copy two minutes after the
