@@ -96,9 +96,8 @@ func (e *IncompleteError) Error() string {
 //
 // With Estimate, buckets of sampled requests are recomputed too: each row is
 // folded as often as its weight says, rounded up or down by a hash of the span,
-// so that widths agree and sums are unbiased. What is there is exact, and is
-// replaced: this is for files whose buckets are lost. Where an interval of the
-// widest width has no request at all, its buckets stay. The meta rows
+// so that widths agree and sums are right on average. What is there is exact,
+// and is replaced: this is for files whose buckets are lost. The meta rows
 // estimated_from_s and estimated_to_s tell the interval.
 func Rebuild(ctx context.Context, o RebuildOptions) (_ *Rebuilt, err error) {
 	path, err := filepath.Abs(o.Path)

@@ -37,7 +37,6 @@ func (r *rebuild) compareBuckets(ctx context.Context) error {
 // compareWidth does so for one width of one table.
 func (r *rebuild) compareWidth(ctx context.Context, t *bucketTable, i int) error {
 	span, done := &r.ranges[i], &r.done.Widths[i]
-	complete, widest := ceilSecond(r.complete), r.ranges[len(r.ranges)-1].Seconds
 	var corrected, added, removed int64
 	for _, step := range []struct {
 		statement string
@@ -48,8 +47,8 @@ func (r *rebuild) compareWidth(ctx context.Context, t *bucketTable, i int) error
 		{t.keepEndsSQL(), []any{span.Seconds, span.from, span.completedFrom}},
 		{t.fillHistogramsSQL(), nil},
 		{"DELETE FROM temp.difference", nil},
-		{t.differenceSQL(), []any{span.Seconds, span.from, complete, widest}},
-		{t.surplusSQL(), []any{span.Seconds, span.from, complete, widest}},
+		{t.differenceSQL(), []any{span.Seconds, span.from}},
+		{t.surplusSQL(), []any{span.Seconds, span.from}},
 	} {
 		if step.statement == "" {
 			continue
@@ -174,10 +173,7 @@ func (t *bucketTable) fillHistogramsSQL() string {
 }
 
 // differenceSQL finds rows that were folded and that the file has not, or has
-// not so, and surplusSQL rows of the file that no request led to. Both take
-// width, from, the second from which on all requests are there, and the widest
-// width: before that second, what lies in a bucket of the widest width in which
-// no request starts stays as it is.
+// not so, and surplusSQL rows of the file that no request led to: width, from.
 func (t *bucketTable) differenceSQL() string {
 	stored := append(prefixed("o.", t.contentColumns()), prefixed("oh.", t.histogramColumns(allChanges))...)
 	folded := append(prefixed("n.", t.contentColumns()), prefixed("nh.", t.histogramColumns(allChanges))...)
@@ -185,20 +181,14 @@ func (t *bucketTable) differenceSQL() string {
 		" JOIN temp." + t.histograms + " AS nh ON nh.bucket_id = n.id" +
 		" LEFT JOIN main." + t.name + " AS o ON " + t.sameKeySQL() +
 		" LEFT JOIN main." + t.histograms + " AS oh ON oh.bucket_id = o.id" +
-		" WHERE n.width_s = ?1 AND n.bucket_start >= ?2 AND " + withRequestsSQL("n") + " AND (oh.bucket_id IS NULL OR (" +
+		" WHERE n.width_s = ?1 AND n.bucket_start >= ?2 AND (oh.bucket_id IS NULL OR (" +
 		strings.Join(stored, ", ") + ") IS NOT (" + strings.Join(folded, ", ") + "))"
 }
 
 func (t *bucketTable) surplusSQL() string {
 	return "INSERT INTO temp.difference SELECT o.id, NULL FROM main." + t.name + " AS o" +
-		" WHERE o.width_s = ?1 AND o.bucket_start >= ?2 AND " + withRequestsSQL("o") +
+		" WHERE o.width_s = ?1 AND o.bucket_start >= ?2" +
 		" AND NOT EXISTS (SELECT 1 FROM temp." + t.name + " AS n WHERE " + t.sameKeySQL() + ")"
-}
-
-// withRequestsSQL tells whether a bucket is recomputed: see differenceSQL.
-func withRequestsSQL(bucket string) string {
-	return "(" + bucket + ".bucket_start >= ?3 OR EXISTS (SELECT 1 FROM temp.headline_bucket AS w" +
-		" WHERE w.width_s = ?4 AND w.bucket_start = " + bucket + ".bucket_start / ?4 * ?4 AND w.requests > 0))"
 }
 
 // correctSQL corrects rows: version.

@@ -28,7 +28,10 @@ func rebuildRole(o *orders) error {
 		return err
 	}
 	began := time.Now()
+	rebuilt := make(chan struct{})
+	logged := largest(path+"-wal", rebuilt)
 	done, err := storage.Rebuild(context.Background(), storage.RebuildOptions{Path: path})
+	close(rebuilt)
 	if err != nil {
 		return err
 	}
@@ -36,10 +39,31 @@ func rebuildRole(o *orders) error {
 	if err != nil {
 		return err
 	}
-	say("rebuilt %d %d %d %d", done.Requests, done.Changed(), kib, time.Since(began).Milliseconds())
+	say("rebuilt %d %d %d %d %d", done.Requests, done.Changed(), kib, time.Since(began).Milliseconds(), <-logged)
 	say("done")
 	<-o.stopped
 	return nil
+}
+
+// largest sends how many bytes a file had at most until the end.
+func largest(path string, end <-chan struct{}) <-chan int64 {
+	found := make(chan int64, 1)
+	go func() {
+		var most int64
+		for ticker := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-ticker.C:
+				if info, err := os.Stat(path); err == nil {
+					most = max(most, info.Size())
+				}
+			case <-end:
+				ticker.Stop()
+				found <- most
+				return
+			}
+		}
+	}()
+	return found
 }
 
 // peakKiB is the most memory that this process had in RAM.
@@ -79,11 +103,13 @@ func TestRebuildMemory(t *testing.T) {
 			})
 			c.await("done", time.Hour)
 			c.stop(time.Minute)
-			var rows, changed, kib, ms int64
-			_, err := fmt.Sscanf(result, "rebuilt %d %d %d %d", &rows, &changed, &kib, &ms)
+			var rows, changed, kib, ms, logged int64
+			_, err := fmt.Sscanf(result, "rebuilt %d %d %d %d %d", &rows, &changed, &kib, &ms, &logged)
 			require.NoError(t, err, result)
-			figures.add(t, "rebuild, %s: %d requests, %d rows of buckets, %.1f MB at most, %.1f s", name, rows, changed,
-				float64(kib)*1024/1e6, float64(ms)/1e3)
+			info, err := os.Stat(path)
+			require.NoError(t, err)
+			figures.add(t, "rebuild, %s: %d requests, %d rows of buckets: %.1f MB of memory at most, %.1f s, %.0f MB of log beside %.0f MB",
+				name, rows, changed, float64(kib)*1024/1e6, float64(ms)/1e3, float64(logged)/1e6, float64(info.Size())/1e6)
 			require.Equal(t, wanted, rows)
 			require.Less(t, kib*1024, int64(maxRebuildBytes))
 			require.Empty(t, problemsOf(t, path))
