@@ -27,10 +27,7 @@ func (r *rebuild) plan(ctx context.Context) error {
 	if r.meta, err = parseMeta(values); err != nil {
 		return fmt.Errorf("read meta: %w", err)
 	}
-	if r.complete, err = startOf(values, "requests_complete_from_ns"); err != nil {
-		return err
-	}
-	estimable, err := startOf(values, "requests_estimable_from_ns")
+	r.complete, err = completeFrom(values)
 	if err != nil {
 		return err
 	}
@@ -43,7 +40,7 @@ func (r *rebuild) plan(ctx context.Context) error {
 	}
 	r.from = r.complete
 	if r.options.Estimate {
-		r.from = min(r.complete, max(estimable, pruned.requests))
+		r.from = min(r.complete, pruned.requests)
 	}
 	for _, w := range r.meta.Widths {
 		span := rebuildRange{Width: w, from: math.MinInt64, completedFrom: math.MinInt64}
@@ -67,16 +64,19 @@ func (r *rebuild) plan(ctx context.Context) error {
 // maxSpan is the longest duration that a span has.
 const maxSpan = 24 * time.Hour
 
-// startOf returns what a row of meta says of starts, in Unix nanoseconds;
-// math.MinInt64 for any.
-func startOf(values map[string]string, key string) (int64, error) {
-	text, ok := values[key]
+// completeFrom returns the start from which on every span has its row, Unix
+// nanoseconds; math.MinInt64 for any.
+func completeFrom(values map[string]string) (int64, error) {
+	text, ok := values["requests_complete_from_ns"]
 	if !ok || text == "0" {
+		if values["keep_requests"] == "0" {
+			return math.MaxInt64, nil
+		}
 		return math.MinInt64, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("meta %s: %q is not an integer", key, text)
+		return 0, fmt.Errorf("meta requests_complete_from_ns: %q is not an integer", text)
 	}
 	return n, nil
 }
