@@ -31,7 +31,6 @@ var clockColumns = map[string]bool{
 var silentColumns = map[string]string{
 	"request.weight_micro": "requests are not thinned out yet: each stands for itself",
 	"requests.for_cause":   "not told yet",
-	"series.newest_s":      "the writer does not keep it yet",
 	"pruned.relation":      "nothing has left", "pruned.width_s": "nothing has left",
 	"pruned.complete_from": "nothing has left", "pruned.rows": "nothing has left",
 	"merged_file.writer_id": "no files were joined", "merged_file.version": "no files were joined",

@@ -58,6 +58,8 @@ type Config struct {
 	Run RunConfig `mapstructure:"run"`
 	// Synchronous says whether a commit survives a power cut.
 	Synchronous Synchronous `mapstructure:"synchronous"`
+	// MaxSize bounds the file; 0: no bound.
+	MaxSize ByteSize `mapstructure:"max_size"`
 
 	_ struct{} // no unkeyed literals
 }
@@ -138,6 +140,7 @@ func createDefaultConfig() component.Config {
 		Requests:    RequestsConfig{SamplingRatio: 1, Sessions: true},
 		Faults:      FaultsConfig{Gap: o.FaultGap},
 		Dedup:       DedupConfig{Window: o.DedupWindow, MaxSpans: o.DedupMaxSpans},
+		MaxSize:     ByteSize(o.MaxSize),
 		DeadLetters: DeadLettersConfig{MaxAttempts: defaults.MaxAttempts, MaxRows: o.MaxLetters},
 	}
 }

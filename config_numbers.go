@@ -15,7 +15,7 @@ import (
 // cut off a fraction.
 var (
 	durationKeys = map[string]string{"timeout": "5s", "settle_after": "60s", "dedup::window": "24h"}
-	wholeKeys    = []string{"max_series", "dedup::max_spans", "dead_letters::max_attempts", "dead_letters::max_rows"}
+	wholeKeys    = []string{"max_series", "max_size", "dedup::max_spans", "dead_letters::max_attempts", "dead_letters::max_rows"}
 )
 
 // refuseBareNumbers returns an error for each number that would not mean what

@@ -80,6 +80,7 @@ func (c *Config) storageOptions() storage.Options {
 		DedupWindow:   c.Dedup.Window,
 		DedupMaxSpans: c.Dedup.MaxSpans,
 		DedupSecret:   string(c.Dedup.Secret),
+		MaxSize:       int64(c.MaxSize),
 		MaxLetters:    c.DeadLetters.MaxRows,
 	}
 }

@@ -39,6 +39,22 @@ func (r Retention) MarshalText() ([]byte, error) {
 	return []byte(time.Duration(r).String()), nil
 }
 
+// ByteSize is a number of bytes.
+type ByteSize int64
+
+// UnmarshalText reads a size such as 10GiB or 500MB; a bare number is of bytes.
+func (s *ByteSize) UnmarshalText(text []byte) error {
+	n, err := storage.ParseBytes(string(text))
+	if err != nil {
+		return fmt.Errorf("max_size: %w", err)
+	}
+	*s = ByteSize(n)
+	return nil
+}
+
+// MarshalText is the inverse of UnmarshalText.
+func (s ByteSize) MarshalText() ([]byte, error) { return []byte(storage.BytesText(int64(s))), nil }
+
 // Detail says what is kept of a bucket width.
 type Detail storage.Detail
 

@@ -41,6 +41,7 @@ type health struct {
 	lastFailure time.Time
 	lastSuccess time.Time
 	pinned      error // nil: the log can be emptied
+	oversize    error // nil: the file is no larger than it may be
 	calm        *time.Timer
 	stopped     bool
 }
@@ -127,8 +128,9 @@ func (h *health) calmed() {
 	}
 }
 
-// event tells of something about the file. Only a log that cannot be emptied is
-// a trouble that lasts: data goes on, but it will fill the disk.
+// event tells of something about the file. A log that cannot be emptied, and a
+// file that is too large, are troubles that last: data goes on, but it will fill
+// the disk.
 func (h *health) event(e storage.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -147,6 +149,12 @@ func (h *health) event(e storage.Event) {
 		h.logger.Error("the file is damaged; it was given another name, and a new one begins", fields...)
 	case storage.EventMoved:
 		h.logger.Error("the file was moved, replaced or deleted; its path is opened anew", fields...)
+	case storage.EventOverSize:
+		h.logger.Warn("the file is larger than max_size", fields...)
+		h.oversize = e.Err
+	case storage.EventFits:
+		h.logger.Info("the file is no larger than max_size", fields...)
+		h.oversize = nil
 	default:
 		h.logger.Warn("the engine is not the one that was tested", fields...)
 	}
@@ -161,6 +169,8 @@ func (h *health) report() {
 		event = componentstatus.NewRecoverableErrorEvent(h.failing)
 	case h.pinned != nil:
 		event = componentstatus.NewRecoverableErrorEvent(h.pinned)
+	case h.oversize != nil:
+		event = componentstatus.NewRecoverableErrorEvent(h.oversize)
 	}
 	if event.Status() == h.status && h.failing == nil {
 		return

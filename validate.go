@@ -16,6 +16,7 @@ const (
 	maxSettleAfter = 24 * time.Hour
 	maxMaxSeries   = 1_000_000
 	maxMaxValues   = 100_000
+	minMaxSize     = 1 << 20
 )
 
 // Validate reports every fault at once, each as "key: value: rule". It looks at
@@ -36,6 +37,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxSeries < 1 || c.MaxSeries > maxMaxSeries {
 		fault("max_series", c.MaxSeries, "must be from 1 to %d", maxMaxSeries)
+	}
+	if c.MaxSize != 0 && c.MaxSize < minMaxSize {
+		fault("max_size", storage.BytesText(int64(c.MaxSize)), "must be 0, which is no bound, or at least 1MiB")
 	}
 	if ratio := c.Requests.SamplingRatio; ratio != 0 && ratio != 1 {
 		fault("requests::sampling_ratio", ratio, "must be 1, which keeps every request, or 0, which keeps none; shares in between are not there yet")

@@ -32,8 +32,8 @@ type Registry struct {
 	limits   Limits
 	series   map[SeriesID]Series
 	runs     map[string]struct{}
-	values   []map[string]struct{} // per limited dimension
-	overflow int                   // how many of series are overflow series
+	values   []map[string]int // per limited dimension: how many series have a value
+	overflow int              // how many of series are overflow series
 	// widest caches the dimension with the most distinct values, which does
 	// not change while no series is admitted; empty when unknown.
 	widest string
@@ -43,7 +43,7 @@ type Registry struct {
 func NewRegistry(limits Limits) *Registry {
 	r := &Registry{limits: limits, series: map[SeriesID]Series{}, runs: map[string]struct{}{}}
 	for range limits.Dimensions {
-		r.values = append(r.values, map[string]struct{}{})
+		r.values = append(r.values, map[string]int{})
 	}
 	return r
 }
@@ -68,16 +68,41 @@ func (r *Registry) AddSeries(s NamedSeries) {
 	}
 	r.widest = ""
 	r.series[s.ID] = s.Series
-	if s.isOverflow() {
-		r.overflow++
+	r.count(s, 1)
+}
+
+// RemoveSeries forgets a series: it has room for another one, and is new when it
+// comes again.
+func (r *Registry) RemoveSeries(id SeriesID) {
+	s, known := r.series[id]
+	if !known {
 		return
 	}
-	if len(r.values) > 0 && s.Dimensions != "" {
-		values := dimensionValues(s.Dimensions)
-		for i, limit := range r.limits.Dimensions {
-			if value, ok := values[limit.Name]; ok && value != Overflow {
-				r.values[i][value] = struct{}{}
-			}
+	r.widest = ""
+	delete(r.series, id)
+	r.count(NamedSeries{id, s}, -1)
+}
+
+// RemoveRun forgets a run, which no series is of.
+func (r *Registry) RemoveRun(run string) { delete(r.runs, run) }
+
+// count adds n series like s to what the limits are compared with.
+func (r *Registry) count(s NamedSeries, n int) {
+	if s.isOverflow() {
+		r.overflow += n
+		return
+	}
+	if len(r.values) == 0 || s.Dimensions == "" {
+		return
+	}
+	values := dimensionValues(s.Dimensions)
+	for i, limit := range r.limits.Dimensions {
+		value, ok := values[limit.Name]
+		if !ok || value == Overflow {
+			continue
+		}
+		if r.values[i][value] += n; r.values[i][value] <= 0 {
+			delete(r.values[i], value)
 		}
 	}
 }

@@ -23,6 +23,9 @@ type Overview struct {
 	// Total sums up the headline categories; nil where they have no spans.
 	Total  *CategoryRow   `json:"headline"`
 	Widths []WidthSummary `json:"widths"`
+	// Pruned is empty where nothing has left, and for a file of a schema that
+	// does not say.
+	Pruned []Pruned `json:"pruned"`
 	// Deduplication and DeadLetters are nil for a file of a schema without.
 	Deduplication *Deduplication `json:"deduplication"`
 	DeadLetters   *Waiting       `json:"dead_letters"`
@@ -106,9 +109,10 @@ func AskOverview(ctx context.Context, tx *sql.Tx, q Query) (*Overview, error) {
 	}
 	answer := &Overview{
 		Scope: r.scope, Runs: []Run{}, Ledger: []Count{}, Notes: []Count{}, Rows: []CategoryRow{}, Widths: []WidthSummary{},
+		Pruned: []Pruned{},
 	}
 	for _, step := range []func(context.Context, *sql.Tx, *Overview) error{
-		r.readFile, r.readRuns, readCounts, r.readWidths, r.readDeliveries, r.readCategories,
+		r.readFile, r.readRuns, readCounts, r.readWidths, r.readPruned, r.readDeliveries, r.readCategories,
 	} {
 		if err := step(ctx, tx, answer); err != nil {
 			return nil, fmt.Errorf("overview: %w", err)

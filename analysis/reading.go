@@ -72,9 +72,8 @@ func (r *reading) table() string {
 }
 
 // findWidths finds the widths that can be read, and how far back each is
-// complete: what is older than its retention may have been pruned.
+// complete.
 func (r *reading) findWidths(ctx context.Context, tx *sql.Tx) error {
-	newest := int64(math.MinInt64)
 	for _, w := range r.meta.Widths {
 		if r.bySeries && w.Detail != storage.DetailSeries {
 			continue
@@ -87,28 +86,22 @@ func (r *reading) findWidths(ctx context.Context, tx *sql.Tx) error {
 		}
 		if first.Valid {
 			r.extents[w.Seconds] = extent{first.Int64, last.Int64}
-			newest = max(newest, last.Int64)
 		}
 	}
 	if r.query.Width != 0 {
 		return r.forceWidth()
 	}
-	age := min(r.query.Now.Unix(), newest)
-	for i := range r.widths {
-		r.widths[i].completeFrom = completeFrom(r.meta, r.widths[i].seconds, age)
+	from, err := storage.CompleteFrom(ctx, tx, r.meta)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// completeFrom returns the Unix second from which on every bucket of a width
-// is still there, when retention counts from the instant age.
-func completeFrom(meta *storage.Meta, seconds, age int64) int64 {
-	for _, w := range meta.Widths {
-		if kept := int64(w.Retention / time.Second); w.Seconds == seconds && kept > 0 && age >= math.MinInt64+kept {
-			return age - kept
+	for i, w := range r.widths {
+		r.widths[i].completeFrom = math.MinInt64
+		if completeFrom, pruned := from[w.seconds]; pruned {
+			r.widths[i].completeFrom = completeFrom
 		}
 	}
-	return math.MinInt64
+	return nil
 }
 
 func (r *reading) forceWidth() error {

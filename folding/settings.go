@@ -55,6 +55,7 @@ func Default() Settings {
 			FaultGap:      5 * time.Second,
 			DedupWindow:   day,
 			DedupMaxSpans: 4_000_000,
+			MaxSize:       10 << 30,
 			MaxLetters:    1000,
 		},
 		MaxAttempts: 3,

@@ -103,7 +103,7 @@ type addition struct {
 	row  *liveRow
 	cell *aggregator.Cell
 	late bool // the bucket of the row has settled
-	note bool // lateness is noted once, with the finest width
+	note bool // that of the finest width has, and nothing else notes it
 }
 
 // applyDelta adds a delta to the rows in memory. Where a sum might overflow it
@@ -147,12 +147,12 @@ func (w *writer) add(a addition) error {
 	if a.row.bucket.table == seriesTable {
 		w.saveSeries(a.row.key.series)
 	}
+	spans := a.cell.Counters[aggregator.Requests]
 	if a.late {
-		spans := a.cell.Counters[aggregator.Requests]
 		a.row.cell.Counters[aggregator.Late] += spans
-		if a.note {
-			w.pending.note("late", spans)
-		}
+	}
+	if a.note {
+		w.pending.note("late", spans)
 	}
 	w.live.bytes += cellBytes(&a.row.cell) - before
 	a.row.changed |= changesOf(a.cell)
@@ -168,13 +168,19 @@ func (w *writer) headlineAdditions(ctx context.Context, d *aggregator.Delta, out
 		}
 		run, _ := w.registry.ResolveRun(c.Run)
 		key := rowKey{run: run, category: c.Category}
-		for n, width := range w.options.Widths {
+		finest := bucketKey{headlineTable, w.finest.Headline, c.BucketStart}
+		note := w.settled(finest)
+		for _, width := range w.options.Widths {
 			bucket := bucketKey{headlineTable, width.Seconds, aggregator.BucketStart(c.BucketStart, width.Seconds)}
+			if !w.takes(bucket.width, bucket.start, run) {
+				continue
+			}
 			row, err := w.row(ctx, bucket, key)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket), note: n == 0})
+			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket), note: note})
+			note = false
 		}
 	}
 	return out, nil
@@ -197,11 +203,15 @@ func (w *writer) seriesAdditions(
 		if r.Dropped != "" {
 			dropped["dimension_dropped:"+r.Dropped] += c.Counters[aggregator.Requests]
 		}
+		w.raiseNewest(r.ID, c.BucketStart+w.finest.Series)
 		for _, width := range w.options.Widths {
 			if width.Detail != DetailSeries {
 				continue
 			}
 			bucket := bucketKey{seriesTable, width.Seconds, aggregator.BucketStart(c.BucketStart, width.Seconds)}
+			if !w.takes(bucket.width, bucket.start, r.Run) {
+				continue
+			}
 			row, err := w.row(ctx, bucket, rowKey{series: r.ID})
 			if err != nil {
 				return nil, err

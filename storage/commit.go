@@ -14,23 +14,30 @@ func (w *writer) run() {
 	// undo what others wait for.
 	ctx := context.Background()
 	for {
-		work, open := w.queue.wait(idleInterval)
+		most := idleInterval
+		if w.upkeep.active {
+			most = 0
+		}
+		work, open := w.queue.wait(most)
 		switch {
 		case !open:
+			w.endRound(ErrClosed)
 			return
 		case work:
 			w.turn(ctx)
 			w.tellOfLetters()
-		default:
+		case time.Since(w.idled) >= idleInterval:
 			w.idle(ctx)
+			w.idled = time.Now()
 		}
+		w.tidy(ctx, work)
 	}
 }
 
 // turn commits the next group. The group is taken only once a transaction has
 // begun: until then callers can withdraw.
 func (w *writer) turn(ctx context.Context) {
-	if err := w.begin(ctx); err != nil {
+	if err := w.begin(ctx, true); err != nil {
 		answer(w.queue.takeAll(), fmt.Errorf("commit: %w", err))
 		return
 	}

@@ -48,12 +48,18 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 		{"keep_requests", map[bool]string{true: "0", false: "1"}[o.DropRequests]},
 		{"dedup_window_s", strconv.FormatInt(int64(o.DedupWindow/time.Second), 10)},
 		{"dedup_max_spans", strconv.Itoa(o.DedupMaxSpans)},
+		{"request_retention_s", strconv.FormatInt(int64(o.RequestRetention/time.Second), 10)},
+		{"request_max_rows", strconv.FormatInt(o.RequestMaxRows, 10)},
+		{"max_size", strconv.FormatInt(o.MaxSize, 10)},
 		{"writer_version", o.WriterVersion},
 		{"options", options},
 	} {
 		if err := setMeta(ctx, conn, row[0], row[1]); err != nil {
 			return err
 		}
+	}
+	if err := pinConfigured(ctx, conn, o); err != nil {
+		return err
 	}
 	if err := describeFingerprints(ctx, conn, o); err != nil {
 		return err
@@ -63,6 +69,25 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
 	return err
+}
+
+// pinConfigured pins the configured run where the file has it already: before
+// its next span, lest it leaves until then.
+func pinConfigured(ctx context.Context, conn *sql.Conn, o *Options) error {
+	if !o.RunPinned || o.RunID == "" {
+		return nil
+	}
+	result, err := conn.ExecContext(ctx, "UPDATE run SET pinned = 1 WHERE run_id = ? AND NOT pinned", o.RunID)
+	if err != nil {
+		return fmt.Errorf("write run: %w", err)
+	}
+	if pinned, err := result.RowsAffected(); err != nil || pinned == 0 {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, pinProfiles, pinnedNewest, o.RunID); err != nil {
+		return fmt.Errorf("write request_profile: %w", err)
+	}
+	return nil
 }
 
 // checkWidths compares the widths of a file that holds spans with the

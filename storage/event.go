@@ -9,12 +9,16 @@ type EventKind uint8
 // anew. EventWALPinned: a reader keeps the write-ahead log from being emptied,
 // and it has grown large. EventWALReleased: the log is small again.
 // EventEngine: the program was built or runs with something that was not tested.
+// EventOverSize: the file is larger than it may be, and nothing more can leave
+// it. EventFits: it is no longer.
 const (
 	EventQuarantined EventKind = iota
 	EventMoved
 	EventWALPinned
 	EventWALReleased
 	EventEngine
+	EventOverSize
+	EventFits
 )
 
 // String returns the name of the kind.
@@ -30,6 +34,10 @@ func (k EventKind) String() string {
 		return "wal_released"
 	case EventEngine:
 		return "engine"
+	case EventOverSize:
+		return "over_size"
+	case EventFits:
+		return "fits"
 	default:
 		return "unknown"
 	}

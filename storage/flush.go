@@ -28,7 +28,7 @@ func (w *writer) flush(ctx context.Context) error {
 
 func (w *writer) flushSeries(ctx context.Context) error {
 	const insert = `INSERT INTO series (series_id, run_id, service, operation, kind, category, provider, model, tool,
-		agent, outcome, error_type, fault, dimensions, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		agent, outcome, error_type, fault, dimensions, newest_s, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	for _, s := range w.pending.series {
 		dimensions := s.Dimensions
 		if dimensions == "" {
@@ -36,7 +36,13 @@ func (w *writer) flushSeries(ctx context.Context) error {
 		}
 		if err := w.exec(ctx, insert, int64(s.ID), s.Run, s.Service, s.Operation, s.Kind.String(),
 			s.Category.String(), s.Provider, s.Model, s.Tool, s.Agent, s.Outcome.String(), s.ErrorType, s.Fault,
-			dimensions, w.version); err != nil {
+			dimensions, w.newest[s.ID], w.version); err != nil {
+			return fmt.Errorf("write series: %w", err)
+		}
+		delete(w.pending.newest, s.ID)
+	}
+	for id, newest := range w.pending.newest {
+		if err := w.exec(ctx, "UPDATE series SET newest_s = max(newest_s, ?2) WHERE series_id = ?1", int64(id), newest); err != nil {
 			return fmt.Errorf("write series: %w", err)
 		}
 	}
@@ -61,6 +67,9 @@ func (w *writer) flushRuns(ctx context.Context) error {
 		}
 		if err := w.exec(ctx, upsertRun, r.ID, name, configured && w.options.RunPinned, r.FirstUnixNano, r.LastUnixNano, w.version); err != nil {
 			return fmt.Errorf("write run: %w", err)
+		}
+		if configured && w.options.RunPinned {
+			w.pinned[r.ID] = true
 		}
 		for c, spans := range r.Spans {
 			if spans == 0 {

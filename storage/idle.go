@@ -15,7 +15,7 @@ const idleInterval = time.Second
 func (w *writer) idle(ctx context.Context) {
 	if w.conn == nil {
 		// Something may wait that no traffic brings up again.
-		if w.begin(ctx) == nil {
+		if w.begin(ctx, true) == nil {
 			w.abort(ctx)
 			w.tellOfLetters()
 		}
@@ -26,7 +26,7 @@ func (w *writer) idle(ctx context.Context) {
 	}
 	var dataVersion int64
 	err := w.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&dataVersion)
-	if err == nil && dataVersion != w.dataVersion && w.begin(ctx) == nil {
+	if err == nil && dataVersion != w.dataVersion && w.begin(ctx, true) == nil {
 		w.abort(ctx)
 	}
 	w.tellOfLetters()

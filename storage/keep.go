@@ -61,6 +61,9 @@ func (w *writer) keepRequests(ctx context.Context, b *Batch) error {
 // keep keeps one span, which was folded.
 func (k *keeper) keep(r *aggregator.Request) error {
 	series, counted := k.series(&r.Observation)
+	if k.finest.Series == 0 { // no bucket did it
+		k.raiseNewest(series.ID, aggregator.UnixSeconds(r.StartUnixNano)+1)
+	}
 	k.notes = 0
 	kept := 0
 	if !k.options.DropRequests {
@@ -149,7 +152,8 @@ func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, k
 	if kept&keptAsRequest != 0 {
 		k.setRequestColumns(r)
 	}
-	id, err := k.profileOf(r, kept)
+	k.pruner.single.saw(r.StartUnixNano)
+	id, err := k.profileOf(r, kept, series.Run)
 	if err != nil {
 		k.err = err
 		return

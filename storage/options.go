@@ -88,6 +88,16 @@ type Options struct {
 	DedupMaxSpans int
 	// DedupSecret makes the key of the fingerprints; empty: the key is random.
 	DedupSecret string `json:"-"`
+	// RequestRetention is how long single requests are kept, and what sessions,
+	// tools and circuits are made of; 0 keeps them for ever. RequestMaxRows
+	// bounds how many; 0: no bound.
+	RequestRetention time.Duration
+	RequestMaxRows   int64
+	// MaxSize bounds the bytes of the file, free pages apart; 0: no bound.
+	MaxSize int64
+	// PruneInterval is how often the writer looks for what is over its bound; 0
+	// means 10 s.
+	PruneInterval time.Duration `json:"-"`
 	// MaxLetters bounds the dead letters; 0 means 1,000.
 	MaxLetters int
 	// Reading says how the spans were read, for those who add more; the store
@@ -148,6 +158,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxLetters == 0 {
 		o.MaxLetters = 1000
+	}
+	if o.PruneInterval == 0 {
+		o.PruneInterval = pruneInterval
 	}
 	if o.Now == nil {
 		o.Now = time.Now

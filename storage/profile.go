@@ -142,8 +142,9 @@ func (p *profiles) remember(key *profile, known *knownProfile) {
 	p.young[own] = known
 }
 
-// profileOf returns the id of what a row of a span says besides numbers.
-func (k *keeper) profileOf(r *aggregator.Request, kept int) (int64, error) {
+// profileOf returns the id of what a row of a span of a run says besides
+// numbers.
+func (k *keeper) profileOf(r *aggregator.Request, kept int, run string) (int64, error) {
 	p := profile{status: noStatus}
 	t := &p.texts
 	t[profileTarget], t[profileExperiment], t[profileCircuit] = r.Target, r.ExperimentID, r.Circuit
@@ -166,7 +167,11 @@ func (k *keeper) profileOf(r *aggregator.Request, kept int) (int64, error) {
 	if p == (profile{status: noStatus}) {
 		return noProfile, nil
 	}
-	return k.profileID(&p, endOfHour(r.StartUnixNano))
+	newest := endOfHour(r.StartUnixNano)
+	if k.isPinned(run) {
+		newest = pinnedNewest
+	}
+	return k.profileID(&p, newest)
 }
 
 // profileID returns the id of a profile, and makes or updates its row.

@@ -49,7 +49,8 @@ const maxGroupCells = 1 << 16
 type queue struct {
 	mu       sync.Mutex
 	batches  []*waiting
-	closedAt time.Time // zero: open
+	askers   []chan error // who wait for a round of pruning
+	closedAt time.Time    // zero: open
 	// ready has room for one token, which says that batches or closedAt
 	// changed.
 	ready chan struct{}
@@ -155,8 +156,9 @@ func (q *queue) wait(most time.Duration) (work, open bool) {
 	for {
 		q.mu.Lock()
 		work, open = len(q.batches) > 0, q.closedAt.IsZero()
+		asked := len(q.askers) > 0
 		q.mu.Unlock()
-		if work || !open {
+		if work || !open || asked {
 			return work, open || work
 		}
 		select {
@@ -165,6 +167,35 @@ func (q *queue) wait(most time.Duration) (work, open bool) {
 			return false, true
 		}
 	}
+}
+
+// ask queues somebody who waits for a round of pruning. done must have room for
+// an answer.
+func (q *queue) ask(done chan error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closedAt.IsZero() {
+		return ErrClosed
+	}
+	q.askers = append(q.askers, done)
+	q.signal()
+	return nil
+}
+
+// takeAskers returns those who wait for a round of pruning.
+func (q *queue) takeAskers() []chan error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.askers
+	q.askers = nil
+	return all
+}
+
+// waits tells whether somebody waits for a commit.
+func (q *queue) waits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.batches) > 0
 }
 
 // take returns what is to be committed together, in the order it came; nothing

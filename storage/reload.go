@@ -20,9 +20,11 @@ func (w *writer) reload(ctx context.Context) error {
 	w.requests.forget()
 	w.profiles = newProfiles()
 	w.knownFacts = map[factsOfRun]bool{}
+	w.pinned = map[string]bool{}
+	w.newest = map[aggregator.SeriesID]int64{}
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
-		w.loadBasis, w.loadFingerprints, w.loadDue,
+		w.loadBasis, w.loadFingerprints, w.loadDue, w.loadPruned,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("reload: %w", err)
@@ -43,6 +45,8 @@ func (w *writer) loadVersion(ctx context.Context) error {
 	return nil
 }
 
+func (w *writer) loadPruned(ctx context.Context) error { return w.pruner.load(ctx, w.conn) }
+
 func (w *writer) loadNextIDs(ctx context.Context) error {
 	for t, query := range map[*bucketTable]string{
 		headlineTable: "SELECT coalesce(max(id), 0) FROM headline_bucket",
@@ -58,12 +62,16 @@ func (w *writer) loadNextIDs(ctx context.Context) error {
 }
 
 func (w *writer) loadRuns(ctx context.Context) error {
-	return eachRow(ctx, w.conn, "SELECT run_id FROM run", func(rows *sql.Rows) error {
+	return eachRow(ctx, w.conn, "SELECT run_id, pinned FROM run", func(rows *sql.Rows) error {
 		var run string
-		if err := rows.Scan(&run); err != nil {
+		var pinned bool
+		if err := rows.Scan(&run, &pinned); err != nil {
 			return err
 		}
 		w.registry.AddRun(run)
+		if pinned {
+			w.pinned[run] = true
+		}
 		return nil
 	})
 }
@@ -89,9 +97,18 @@ func eachCategory(ctx context.Context, q Querier, see func(aggregator.Category))
 }
 
 func (w *writer) loadSeries(ctx context.Context) error {
-	return eachSeries(ctx, w.conn, func(s aggregator.NamedSeries) error {
+	err := eachSeries(ctx, w.conn, func(s aggregator.NamedSeries) error {
 		w.registry.AddSeries(s)
 		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return eachRow(ctx, w.conn, "SELECT series_id, newest_s FROM series", func(rows *sql.Rows) error {
+		var id, newest int64
+		err := rows.Scan(&id, &newest)
+		w.newest[aggregator.SeriesID(id)] = newest
+		return err
 	})
 }
 

@@ -74,6 +74,8 @@ type verifier struct {
 	runs   map[string]bool
 	series map[int64]*seriesFacts
 	totals map[totalKey]*total
+	// completeFrom is that of each width that was pruned.
+	completeFrom map[int64]int64
 	// spoiled are the widths whose totals cannot be right, as a row is not.
 	spoiled map[int64]bool
 }

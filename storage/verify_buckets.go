@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -135,8 +134,7 @@ func (v *verifier) knownWidths(t *bucketTable) map[int64]bool {
 // openStreams begins to read every width of both tables: of streams that end
 // together, the one that comes first here is read first.
 func (v *verifier) openStreams(ctx context.Context) (streams []*stream, err error) {
-	var newest sql.NullInt64
-	if err := v.tx.QueryRowContext(ctx, "SELECT max(bucket_start) FROM headline_bucket").Scan(&newest); err != nil {
+	if v.completeFrom, err = CompleteFrom(ctx, v.tx, v.meta); err != nil {
 		return nil, err
 	}
 	for _, t := range []*bucketTable{seriesTable, headlineTable} {
@@ -145,7 +143,7 @@ func (v *verifier) openStreams(ctx context.Context) (streams []*stream, err erro
 			if t == seriesTable && w.Detail != DetailSeries {
 				continue
 			}
-			s := &stream{table: t, width: w.Seconds, row: newRawRow(t), keptFrom: keptFrom(w, newest.Int64)}
+			s := &stream{table: t, width: w.Seconds, row: newRawRow(t), keptFrom: v.keptFrom(w)}
 			if narrower != nil {
 				narrower.wider, s.narrower = s.width, narrower.width
 				s.merged = newBucketSums(max(s.keptFrom, narrower.keptFrom))
@@ -169,10 +167,10 @@ func (v *verifier) openStreams(ctx context.Context) (streams []*stream, err erro
 }
 
 // keptFrom returns the Unix second from which on no bucket of a width can have
-// been pruned, when the newest bucket begins at newest.
-func keptFrom(w Width, newest int64) int64 {
-	if kept := int64(w.Retention / time.Second); kept > 0 {
-		return newest - kept
+// been pruned.
+func (v *verifier) keptFrom(w Width) int64 {
+	if from, pruned := v.completeFrom[w.Seconds]; pruned {
+		return from
 	}
 	return math.MinInt64
 }

@@ -242,13 +242,12 @@ func (v *verifier) checkTotals(ctx context.Context) error {
 	if v.values[metaEstimatedTo] != "" {
 		return nil // some buckets were estimated from a sample
 	}
-	var oldest, newest int64
-	const query = "SELECT coalesce(min(bucket_start), 0), coalesce(max(bucket_start), 0) FROM headline_bucket"
-	if err := v.tx.QueryRowContext(ctx, query).Scan(&oldest, &newest); err != nil {
+	var oldest int64
+	if err := v.tx.QueryRowContext(ctx, "SELECT coalesce(min(bucket_start), 0) FROM headline_bucket").Scan(&oldest); err != nil {
 		return err
 	}
 	for _, w := range v.meta.Widths {
-		if v.spoiled[w.Seconds] || oldest < keptFrom(w, newest) {
+		if v.spoiled[w.Seconds] || v.mayLack(w, oldest) {
 			continue
 		}
 		for _, key := range slices.SortedFunc(maps.Keys(v.totals), totalKey.compare) {
@@ -266,6 +265,16 @@ func (v *verifier) checkTotals(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mayLack tells whether spans of all time need not be in the buckets of a width,
+// where the oldest bucket of the file begins at oldest.
+func (v *verifier) mayLack(w Width, oldest int64) bool {
+	if v.meta.SchemaVersion >= prunedSince {
+		_, pruned := v.completeFrom[w.Seconds]
+		return pruned
+	}
+	return oldest < v.keptFrom(w)
 }
 
 func (v *verifier) checkTotal(width int64, key totalKey, t *total, spans int64) error {

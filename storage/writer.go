@@ -35,6 +35,7 @@ type writer struct {
 	registry   *aggregator.Registry
 	seen       map[aggregator.Category]bool                   // categories with a span in the file
 	unsaved    map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
+	newest     map[aggregator.SeriesID]int64                  // series.newest_s
 	profiles   *profiles
 	knownFacts map[factsOfRun]bool // in the file
 	pending    pendingRows
@@ -42,8 +43,13 @@ type writer struct {
 	// fingerprints are those of the deduplication window.
 	fingerprints  fingerprints
 	basis         atomic.Pointer[Basis] // of the file; callers read it
+	idled         time.Time             // when the writer last looked after the file
 	lettersDue    bool                  // the file has dead letters that are to be tried again
 	toldOfLetters time.Time
+	// pinned are the runs that are kept whatever their age.
+	pinned map[string]bool
+	pruner *pruner
+	upkeep upkeepState
 	// stale: a transaction was rolled back after it changed what the writer
 	// remembers.
 	stale bool
@@ -60,6 +66,7 @@ type pendingRows struct {
 	ledger map[string]int64
 	notes  map[string]int64
 	facts  []factsOfRun
+	newest map[aggregator.SeriesID]int64 // series whose newest_s is raised
 }
 
 func newWriter(o *Options, file *databaseFile) *writer {
@@ -79,6 +86,7 @@ func (w *writer) connect(ctx context.Context) error {
 	}
 	w.conn = w.file.conn
 	w.statements, w.prepared = map[*bucketTable]*tableStatements{}, map[string]*sql.Stmt{}
+	w.pruner = newPruner(boundsOf(w.options))
 	return nil
 }
 
@@ -114,13 +122,13 @@ func (w *writer) disconnect() error {
 }
 
 // begin starts a transaction that may write, waiting for others at most
-// lockPatience. It connects where it must, and reads the file again where
+// lockPatience, or hardly at all. It connects where it must, and reads the file again where
 // another connection changed it. After an error there is no transaction.
-func (w *writer) begin(ctx context.Context) error {
+func (w *writer) begin(ctx context.Context, patient bool) error {
 	if err := recovered(func() error { return w.connected(ctx) }); err != nil {
 		return w.undo(ctx, err)
 	}
-	if err := w.beginImmediate(ctx); err != nil {
+	if err := w.beginImmediate(ctx, patient); err != nil {
 		if isBusy(err) {
 			return err // nothing has happened
 		}
@@ -133,6 +141,7 @@ func (w *writer) begin(ctx context.Context) error {
 	w.version++
 	w.pending = pendingRows{
 		runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
+		newest: map[aggregator.SeriesID]int64{},
 	}
 	return nil
 }
@@ -153,14 +162,14 @@ func (w *writer) connected(ctx context.Context) error {
 	return w.prepare(ctx)
 }
 
-func (w *writer) beginImmediate(ctx context.Context) error {
+func (w *writer) beginImmediate(ctx context.Context, patient bool) error {
 	began := time.Now()
 	for {
 		err := w.exec(ctx, "BEGIN IMMEDIATE")
 		if err == nil {
 			return nil
 		}
-		if !isBusy(err) || w.queue.patience(began) <= 0 {
+		if !isBusy(err) || !patient || w.queue.patience(began) <= 0 {
 			return fmt.Errorf("begin: %w", err)
 		}
 	}
@@ -177,6 +186,7 @@ func (w *writer) catchUp(ctx context.Context) error {
 	}
 	if dataVersion != w.dataVersion {
 		w.fingerprints.forget()
+		w.pruner.single.recount()
 	}
 	if err := w.reload(ctx); err != nil {
 		return err

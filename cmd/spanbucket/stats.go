@@ -136,7 +136,7 @@ func statsFacts(path string, answer *analysis.Overview) [][2]string {
 	if len(answer.Notes) > 0 {
 		facts = append(facts, [2]string{"notes", countsText(answer.Notes)})
 	}
-	return append(facts, deliveryFacts(answer)...)
+	return append(append(facts, prunedFacts(answer)...), deliveryFacts(answer)...)
 }
 
 func orMissing(text string) string {

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+// prunedFacts is the line about what has left; none where nothing has.
+func prunedFacts(answer *analysis.Overview) [][2]string {
+	var parts []string
+	for _, p := range answer.Pruned {
+		name := p.Relation
+		if p.WidthS > 0 {
+			name = widthName(p.WidthS)
+		}
+		from := missing
+		if p.CompleteFromUTC != nil {
+			from = *p.CompleteFromUTC
+		}
+		parts = append(parts, fmt.Sprintf("%s: complete from %s (%s %s left)", name, from, count(p.Rows), plural(p.Rows, "row")))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return [][2]string{{"pruned", strings.Join(parts, ", ")}}
+}

@@ -1,0 +1,230 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// requestChunk is how many rows of request are looked at between two looks at
+// the clock, and countChunk how many are counted.
+const (
+	requestChunk = 256
+	countChunk   = 2048
+)
+
+// requestClass is a kind of rows that have a bound in common.
+type requestClass int
+
+// The classes: requests kept in the order they come, requests for cause, and
+// what is kept only for sessions, turns, tools, fault windows and circuits.
+const (
+	classOrdinary requestClass = iota
+	classForCause
+	classOther
+	numRequestClasses
+)
+
+func classOf(kept int64) requestClass {
+	switch {
+	case kept&keptAsRequest == 0:
+		return classOther
+	case kept&keptForCause != 0:
+		return classForCause
+	}
+	return classOrdinary
+}
+
+// requestPlace is a row of request in the order of its index: all up to it were
+// looked at.
+type requestPlace struct{ start, kept, id int64 }
+
+// requestPruning is what is remembered of single requests, so as not to look at
+// or count a row twice.
+type requestPruning struct {
+	// aged is how far rows were looked at that are to leave by age or size;
+	// gone: what starts earlier, Unix nanoseconds, belongs to pinned runs.
+	aged requestPlace
+	gone int64
+	// evicted is how far those of each class were that are too many.
+	evicted [numRequestClasses]requestPlace
+	counts  [numRequestClasses]int64
+	counted int64 // id up to which rows are in counts
+}
+
+// saw notes a row that starts at the given instant, which may be earlier than
+// what was looked at already.
+func (r *requestPruning) saw(start int64) {
+	r.gone = min(r.gone, start)
+	for _, place := range []*requestPlace{&r.aged, &r.evicted[classOrdinary], &r.evicted[classForCause], &r.evicted[classOther]} {
+		if start <= place.start {
+			*place = requestPlace{start: start - 1, id: math.MaxInt64, kept: math.MaxInt64}
+		}
+	}
+}
+
+// recount is for a file that somebody else has changed.
+func (r *requestPruning) recount() { *r = requestPruning{} }
+
+// planRequests finds the requests that are older than they may be, and those
+// that are too many.
+func (p *pruner) planRequests(ctx context.Context, conn *sql.Conn, now int64) (tasks []pruneTask, err error) {
+	age, ok, err := ageOf(ctx, conn, p.bounds.widths, now)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if oldest := secondsBefore(age, p.bounds.requestAge); oldest > math.MinInt64 {
+		tasks = append(tasks, &requestTask{before: nanoseconds(oldest), byAge: true})
+	}
+	if p.bounds.requestRows > 0 {
+		tasks = append(tasks, &countTask{}, &evictTask{class: classOrdinary}, &evictTask{class: classOther})
+	}
+	return tasks, nil
+}
+
+// allRequests are the tasks that remove single requests, the oldest first; the
+// newest one stays.
+func (p *pruner) allRequests(ctx context.Context, conn *sql.Conn) ([]pruneTask, error) {
+	var newest sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT max(start_ns) FROM request").Scan(&newest); err != nil {
+		return nil, fmt.Errorf("look up the newest request: %w", err)
+	}
+	return []pruneTask{&requestTask{before: newest.Int64}}, nil
+}
+
+// requestsFrom returns the Unix second before which no single request starts,
+// but for those of pinned runs.
+func (p *pruner) requestsFrom(ctx context.Context, q Querier) (int64, error) {
+	var first sql.NullInt64
+	if err := q.QueryRowContext(ctx, "SELECT min(start_ns) FROM request").Scan(&first); err != nil {
+		return 0, fmt.Errorf("look up the first request: %w", err)
+	}
+	if !first.Valid {
+		return math.MaxInt64, nil
+	}
+	return max(first.Int64, p.single.gone) / nanosecondsPerSecond, nil
+}
+
+// foundRequest is a row that was looked at.
+type foundRequest struct {
+	requestPlace
+	pinned bool
+}
+
+// requestsAfter returns the next rows behind a place that start before an
+// instant, in the order of the index.
+func (t *pruneTx) requestsAfter(ctx context.Context, place requestPlace, before int64, rows int) (found []foundRequest, err error) {
+	const query = `SELECT q.start_ns, q.kept, q.id, EXISTS (
+			SELECT 1 FROM series AS s JOIN run AS r ON r.run_id = s.run_id WHERE s.series_id = q.series_id AND r.pinned)
+		FROM request AS q INDEXED BY request_start
+		WHERE q.start_ns >= ?1 AND (q.start_ns, q.kept, q.id) > (?1, ?2, ?3) AND q.start_ns < ?4
+		ORDER BY q.start_ns, q.kept, q.id LIMIT ?5`
+	err = eachRow(ctx, t.conn, query, func(rows *sql.Rows) error {
+		var f foundRequest
+		err := rows.Scan(&f.start, &f.kept, &f.id, &f.pinned)
+		found = append(found, f)
+		return err
+	}, place.start, place.kept, place.id, before, rows)
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	return found, nil
+}
+
+// requestTask removes the requests that start before an instant, the oldest
+// first, whatever they are kept for.
+type requestTask struct {
+	before int64 // Unix nanoseconds
+	byAge  bool
+	found  bool
+}
+
+func (*requestTask) unreferenced() bool { return false }
+
+func (r *requestTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error) {
+	p := &t.pruner.single
+	found, err := t.requestsAfter(ctx, p.aged, r.before, requestChunk)
+	if err != nil {
+		return false, err
+	}
+	var leave []foundRequest
+	for _, f := range found {
+		if p.aged = f.requestPlace; !f.pinned {
+			leave = append(leave, f)
+		}
+	}
+	done = len(found) < requestChunk
+	if done && r.byAge {
+		p.gone = max(p.gone, r.before)
+	}
+	if r.found = r.found || len(found) > 0; !r.found {
+		return done, nil
+	}
+	from := p.aged.start + 1
+	if done {
+		from = max(from, r.before)
+	}
+	return done, t.removeRequests(ctx, leave, from)
+}
+
+// removeRequests removes rows; what starts before from, Unix nanoseconds, may be
+// missing.
+func (t *pruneTx) removeRequests(ctx context.Context, leave []foundRequest, from int64) error {
+	ids := make([]int64, len(leave))
+	asRequests := false
+	for i, f := range leave {
+		ids[i] = f.id
+		asRequests = asRequests || f.kept&keptAsRequest != 0
+		t.pruner.single.discount(f)
+	}
+	if err := t.deleteRequests(ctx, ids); err != nil {
+		return err
+	}
+	return t.noteRequests(ctx, int64(len(ids)), from, asRequests)
+}
+
+// discount takes a row that leaves out of the counts.
+func (r *requestPruning) discount(f foundRequest) {
+	if f.id <= r.counted {
+		r.counts[classOf(f.kept)]--
+	}
+}
+
+func (t *pruneTx) deleteRequests(ctx context.Context, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "DELETE FROM request WHERE id IN (SELECT value FROM json_each(?))", string(text)); err != nil {
+		return fmt.Errorf("delete request: %w", err)
+	}
+	// The next row gets the id after the highest.
+	var highest int64
+	if err := t.conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM request").Scan(&highest); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	t.pruner.single.counted = min(t.pruner.single.counted, highest)
+	return nil
+}
+
+// raiseComplete moves up the start from which on every span has its row.
+const raiseComplete = `INSERT INTO meta (key, value) VALUES ('requests_complete_from_ns', ?1) ON CONFLICT (key) DO UPDATE
+	SET value = excluded.value WHERE CAST(value AS INTEGER) < CAST(excluded.value AS INTEGER)`
+
+// noteRequests records that rows left; from is in Unix nanoseconds.
+func (t *pruneTx) noteRequests(ctx context.Context, rows, from int64, asRequests bool) error {
+	if asRequests {
+		if _, err := t.exec(ctx, raiseComplete, fmt.Sprint(from)); err != nil {
+			return fmt.Errorf("meta requests_complete_from_ns: %w", err)
+		}
+	}
+	if rows == 0 {
+		return nil
+	}
+	return t.note(ctx, "request", 0, (from+nanosecondsPerSecond-1)/nanosecondsPerSecond, rows)
+}
