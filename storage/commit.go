@@ -21,7 +21,7 @@ func (w *writer) run() {
 		work, open := w.queue.wait(most)
 		switch {
 		case !open:
-			w.endRound(ErrClosed)
+			w.endRound(ErrClosed, false)
 			return
 		case work:
 			w.turn(ctx)

@@ -95,8 +95,8 @@ type Options struct {
 	RequestMaxRows   int64
 	// MaxSize bounds the bytes of the file, free pages apart; 0: no bound.
 	MaxSize int64
-	// PruneInterval is how often the writer looks for what is over its bound; 0
-	// means 10 s.
+	// PruneInterval is how often the writer looks for what is over its bound,
+	// also at once; 0 means 10 s. Below 0 it does so only when it is asked to.
 	PruneInterval time.Duration `json:"-"`
 	// MaxLetters bounds the dead letters; 0 means 1,000.
 	MaxLetters int

@@ -11,33 +11,18 @@ import (
 )
 
 const (
-	// pruneSlice is about how long one transaction that prunes goes on, its
-	// COMMIT apart: whoever writes meanwhile waits so long.
+	// pruneSlice is about how long one transaction beside callers goes on, its
+	// COMMIT apart: they wait so long.
 	pruneSlice = 10 * time.Millisecond
 	// pruneChunk is how many rows are looked at between two looks at the clock.
 	pruneChunk = 64
 )
 
-// pruneBounds say what a file may keep.
-type pruneBounds struct {
-	widths []Width
-	// requestAge bounds the age of single requests and of what is told of them,
-	// and requestRows the number of rows of each kind; 0: no bound.
-	requestAge  time.Duration
-	requestRows int64
-	// bytes bounds the size of the file without its free pages; 0: no bound.
-	bytes int64
-}
-
-func boundsOf(o *Options) pruneBounds {
-	return pruneBounds{widths: o.Widths, requestAge: o.RequestRetention, requestRows: o.RequestMaxRows, bytes: o.MaxSize}
-}
-
 // pruner removes what is over its bound, slice by slice. It is for one
 // connection; what it remembers of the file besides completeFrom only saves it
 // from looking twice at the rows of pinned runs.
 type pruner struct {
-	bounds pruneBounds
+	bounds PruneBounds
 	// completeFrom is the Unix second from which on a width is complete; a width
 	// that is missing here always was. It is that of the file.
 	completeFrom map[int64]int64
@@ -49,6 +34,8 @@ type pruner struct {
 	series seriesHygiene
 	single requestPruning
 	sweeps sweeps
+	// sliceTime is about how long one transaction goes on, its COMMIT apart.
+	sliceTime time.Duration
 }
 
 // pruneTask is something that may have rows to remove.
@@ -78,8 +65,8 @@ type pruneTx struct {
 	profiles bool
 }
 
-func newPruner(b pruneBounds) *pruner {
-	return &pruner{bounds: b, completeFrom: map[int64]int64{}, cursors: map[bucketRange]bucketCursor{}}
+func newPruner(b PruneBounds) *pruner {
+	return &pruner{bounds: b, sliceTime: pruneSlice, completeFrom: map[int64]int64{}, cursors: map[bucketRange]bucketCursor{}}
 }
 
 // load reads what has left.
@@ -121,7 +108,7 @@ func (p *pruner) next(ctx context.Context, conn *sql.Conn, now int64) (done bool
 
 // slice works on the tasks until its time is over.
 func (p *pruner) slice(ctx context.Context, t *pruneTx) error {
-	for began := time.Now(); len(p.tasks) > 0 && time.Since(began) < pruneSlice; {
+	for began := time.Now(); len(p.tasks) > 0 && time.Since(began) < p.sliceTime; {
 		done, err := p.tasks[0].chunk(ctx, t)
 		if err != nil {
 			return fmt.Errorf("prune: %w", err)

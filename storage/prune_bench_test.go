@@ -24,7 +24,7 @@ func BenchmarkWriteWhilePruning(b *testing.B) {
 				Now:           func() time.Time { return anInstant.Add(1000 * time.Hour) },
 			})
 			fill := o
-			fill.Synchronous, fill.PruneInterval = SynchronousNormal, time.Hour
+			fill.Synchronous, fill.PruneInterval = SynchronousNormal, -1
 			s, err := Open(b.Context(), fill)
 			require.NoError(b, err)
 			manyBuckets(b, s, o, 0, backlog, series)

@@ -37,11 +37,11 @@ func (*bucketTask) unreferenced() bool { return false }
 // planBuckets finds the buckets that are older than they may be. Only whole
 // ones leave.
 func (p *pruner) planBuckets(ctx context.Context, conn *sql.Conn, now int64) (tasks []pruneTask, err error) {
-	age, ok, err := ageOf(ctx, conn, p.bounds.widths, now)
+	age, ok, err := ageOf(ctx, conn, p.bounds.Widths, now)
 	if err != nil || !ok {
 		return nil, err
 	}
-	for _, w := range p.bounds.widths {
+	for _, w := range p.bounds.Widths {
 		before := int64(math.MinInt64)
 		if oldest := secondsBefore(age, w.Retention); oldest > math.MinInt64+w.Seconds {
 			before = aggregator.BucketStart(oldest, w.Seconds)

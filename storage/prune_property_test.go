@@ -45,7 +45,7 @@ func newPrunedWorld(t *testing.T, rng *rand.Rand) *prunedWorld {
 		SettleAfter: time.Minute, Synchronous: SynchronousNormal,
 		Limits: aggregator.Limits{MaxSeries: 1000, MaxRuns: 1000, MaxOverflowSeries: 100},
 		// Only when it is asked to.
-		PruneInterval: time.Hour,
+		PruneInterval: -1,
 		RunID:         "pinned", RunPinned: true,
 		Now: func() time.Time { return w.now },
 	}

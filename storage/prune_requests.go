@@ -71,15 +71,36 @@ func (r *requestPruning) recount() { *r = requestPruning{} }
 // planRequests finds the requests that are older than they may be, and those
 // that are too many.
 func (p *pruner) planRequests(ctx context.Context, conn *sql.Conn, now int64) (tasks []pruneTask, err error) {
-	age, ok, err := ageOf(ctx, conn, p.bounds.widths, now)
+	age, ok, err := ageOf(ctx, conn, p.bounds.Widths, now)
 	if err != nil || !ok {
 		return nil, err
 	}
-	if oldest := secondsBefore(age, p.bounds.requestAge); oldest > math.MinInt64 {
-		tasks = append(tasks, &requestTask{before: nanoseconds(oldest), byAge: true})
+	if oldest := secondsBefore(age, p.bounds.RequestAge); oldest > math.MinInt64 {
+		task := &requestTask{before: nanoseconds(oldest), byAge: true}
+		var due bool
+		const query = "SELECT EXISTS (SELECT 1 FROM request WHERE start_ns >= ?1 AND (start_ns, kept, id) > (?1, ?2, ?3) AND start_ns < ?4)"
+		at := p.single.aged
+		if err := conn.QueryRowContext(ctx, query, at.start, at.kept, at.id, task.before).Scan(&due); err != nil {
+			return nil, fmt.Errorf("look up old requests: %w", err)
+		}
+		if due {
+			tasks = append(tasks, task)
+		} else {
+			p.single.gone = max(p.single.gone, task.before)
+		}
 	}
-	if p.bounds.requestRows > 0 {
-		tasks = append(tasks, &countTask{}, &evictTask{class: classOrdinary}, &evictTask{class: classOther})
+	if p.bounds.RequestRows == 0 {
+		return tasks, nil
+	}
+	var highest int64
+	if err := conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM request").Scan(&highest); err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	evict := []*evictTask{{class: classOrdinary}, {class: classOther}}
+	for _, e := range evict {
+		if _, n := e.surplus(p); n > 0 || highest > p.single.counted {
+			return append(tasks, &countTask{}, evict[0], evict[1]), nil
+		}
 	}
 	return tasks, nil
 }

@@ -54,7 +54,6 @@ func TestOneOutageDoesNotPushTheBaselineOut(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test), func(t *testing.T) {
 			o := manySeries(testOptions(t))
-			o.PruneInterval = time.Hour
 			s := openStore(t, o)
 			require.NoError(t, s.Write(t.Context(), requestBatch(o, numbered(0, test.ordinary, nil)...)))
 			if test.failures > 0 {
@@ -161,7 +160,7 @@ func TestRequestsLeave(t *testing.T) {
 		w := &requestWorld{t: t, rng: rng, now: anInstant}
 		w.o = manySeries(testOptions(t))
 		w.o.Widths = []Width{{Seconds: 1, Detail: DetailHeadline, Retention: 12 * time.Hour}, {Seconds: 10, Retention: 12 * time.Hour}, {Seconds: 60, Retention: 24 * time.Hour}}
-		w.o.Synchronous, w.o.PruneInterval, w.o.RunID, w.o.RunPinned = SynchronousNormal, time.Hour, "pinned", true
+		w.o.Synchronous, w.o.RunID, w.o.RunPinned = SynchronousNormal, "pinned", true
 		w.o.RequestRetention = time.Duration(1+rng.IntN(10)) * time.Hour
 		w.o.RequestMaxRows = int64(20 + rng.IntN(400))
 		w.o.Now = func() time.Time { return w.now }
@@ -227,7 +226,7 @@ func TestWhatSpansTellLeaves(t *testing.T) {
 	require.Empty(t, verifyAll(t, o.Path))
 	tell(48*time.Hour, "c", 0)
 	require.NoError(t, s.Prune(t.Context()))
-	require.Equal(t, "2 2 2 2 3", counts())
+	require.Equal(t, "2 2 2 1 3", counts())
 	require.Equal(t, []string{"c", "pinned"}, texts(t, o.Path, "SELECT run_id FROM run ORDER BY 1"))
 	require.Equal(t, []string{"circuit_state", "evaluation", "fault_window", "request", "request_profile", "run", "series"},
 		texts(t, o.Path, "SELECT relation FROM pruned WHERE width_s = 0 ORDER BY 1"))

@@ -48,7 +48,7 @@ func (p *pruner) planSeries(ctx context.Context, conn *sql.Conn, _ int64) ([]pru
 // earliest there is where that is not known.
 func (p *pruner) keptFrom(ctx context.Context, q Querier) (int64, error) {
 	kept := int64(math.MaxInt64)
-	for _, w := range p.bounds.widths {
+	for _, w := range p.bounds.Widths {
 		from, ok, err := p.widthKeptFrom(ctx, q, w)
 		if err != nil {
 			return 0, err

@@ -40,17 +40,17 @@ func (p *pruner) planSize(ctx context.Context, conn *sql.Conn, _ int64) ([]prune
 	if err != nil {
 		return nil, err
 	}
-	if p.bounds.bytes == 0 || size.used() <= p.bounds.bytes {
+	if p.bounds.Bytes == 0 || size.used() <= p.bounds.Bytes {
 		p.over = false
 		return nil, nil
 	}
-	task := &sizeTask{target: p.bounds.bytes / 10 * 9}
+	task := &sizeTask{target: p.bounds.Bytes / 10 * 9}
 	requests, err := p.allRequests(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
 	task.parts = append(task.parts, requests...)
-	for _, w := range p.bounds.widths {
+	for _, w := range p.bounds.Widths {
 		var newest sql.NullInt64
 		const query = "SELECT max(bucket_start) FROM headline_bucket WHERE width_s = ?"
 		if err := conn.QueryRowContext(ctx, query, w.Seconds).Scan(&newest); err != nil {
@@ -75,7 +75,7 @@ func (s *sizeTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error)
 		return true, nil
 	}
 	if len(s.parts) == 0 {
-		t.pruner.over = size.used() > t.pruner.bounds.bytes
+		t.pruner.over = size.used() > t.pruner.bounds.Bytes
 		return true, nil
 	}
 	if done, err = s.parts[0].chunk(ctx, t); done {

@@ -46,9 +46,9 @@ func (*evictTask) unreferenced() bool { return false }
 func (e *evictTask) surplus(p *pruner) (requestClass, int64) {
 	counts := &p.single.counts
 	if e.class == classOther {
-		return classOther, counts[classOther] - p.bounds.requestRows
+		return classOther, counts[classOther] - p.bounds.RequestRows
 	}
-	over := counts[classOrdinary] + counts[classForCause] - p.bounds.requestRows
+	over := counts[classOrdinary] + counts[classForCause] - p.bounds.RequestRows
 	class := classOrdinary
 	if counts[classForCause] > counts[classOrdinary] {
 		class = classForCause

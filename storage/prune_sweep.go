@@ -35,6 +35,14 @@ var sweptTables = []sweptTable{
 		"t.source = 'config' OR " + ofPinnedRun, true},
 }
 
+// before returns the Unix second before which rows are too old.
+func (t *sweptTable) before(b *PruneBounds, age int64) int64 {
+	if t.windows {
+		return secondsBefore(age, b.Widths[len(b.Widths)-1].Retention)
+	}
+	return secondsBefore(age, b.RequestAge)
+}
+
 // sweeps is when tables were read last.
 type sweeps struct{ last time.Time }
 
@@ -42,28 +50,33 @@ func (p *pruner) planSweeps(ctx context.Context, conn *sql.Conn, now int64) (tas
 	if time.Since(p.sweeps.last) < sweepInterval {
 		return nil, nil
 	}
-	age, ok, err := ageOf(ctx, conn, p.bounds.widths, now)
+	age, ok, err := ageOf(ctx, conn, p.bounds.Widths, now)
 	if err != nil || !ok {
 		return nil, err
 	}
 	p.sweeps.last = time.Now()
-	windows := int64(math.MinInt64)
-	if w := p.bounds.widths; len(w) > 0 {
-		windows = secondsBefore(age, w[len(w)-1].Retention)
-	}
 	for i := range sweptTables {
 		table := &sweptTables[i]
-		before := secondsBefore(age, p.bounds.requestAge)
-		if table.windows {
-			before = windows
+		before := table.before(&p.bounds, age)
+		if before == math.MinInt64 && p.bounds.RequestRows == 0 {
+			continue
 		}
-		if before > math.MinInt64 || p.bounds.requestRows > 0 {
+		var any bool
+		if err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+table.name+")").Scan(&any); err != nil {
+			return nil, fmt.Errorf("read %s: %w", table.name, err)
+		}
+		if any {
 			tasks = append(tasks, &sweepTask{table: table, before: before})
 		}
 	}
 	profiles := &profileTask{last: math.MinInt64}
 	if profiles.before, err = p.requestsFrom(ctx, conn); err != nil {
 		return nil, err
+	}
+	var old bool
+	const query = "SELECT EXISTS (SELECT 1 FROM request_profile WHERE newest_s <= ?)"
+	if err := conn.QueryRowContext(ctx, query, profiles.before).Scan(&old); err != nil || !old {
+		return tasks, err
 	}
 	return append(tasks, profiles), nil
 }
@@ -84,16 +97,39 @@ type sweepTask struct {
 func (*sweepTask) unreferenced() bool { return false }
 
 func (s *sweepTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error) {
-	keys := strings.Join(s.table.keys, ", t.")
-	marks := strings.TrimSuffix(strings.Repeat("?, ", len(s.table.keys)), ", ")
+	leave, looked, err := s.look(ctx, t)
+	if err != nil {
+		return false, err
+	}
+	statement := "DELETE FROM " + s.table.name + " AS t WHERE " + s.table.key() + " = " + s.table.marks()
+	for _, row := range leave {
+		if _, err := t.exec(ctx, statement, row...); err != nil {
+			return false, fmt.Errorf("delete %s: %w", s.table.name, err)
+		}
+	}
+	if len(leave) > 0 {
+		if err := t.note(ctx, s.table.name, 0, s.completeFrom(), int64(len(leave))); err != nil {
+			return false, err
+		}
+	}
+	return looked < pruneChunk && !s.tooMany(t.pruner.bounds.RequestRows), nil
+}
+
+// key is SQL for the key of a row, and marks for as many values.
+func (t *sweptTable) key() string { return "(t." + strings.Join(t.keys, ", t.") + ")" }
+
+func (t *sweptTable) marks() string { return "(?" + strings.Repeat(", ?", len(t.keys)-1) + ")" }
+
+// look returns the keys of the next rows that are to leave, and how many rows it
+// looked at.
+func (s *sweepTask) look(ctx context.Context, t *pruneTx) (leave [][]any, looked int, err error) {
 	where, args := "1", slices.Clone(s.last)
 	if s.last != nil {
-		where = "(t." + keys + ") > (" + marks + ")"
+		where = s.table.key() + " > " + s.table.marks()
 	}
-	query := "SELECT " + s.table.seconds + ", " + s.table.stays + ", t." + keys + " FROM " + s.table.name + " AS t WHERE " + where +
-		" ORDER BY t." + keys + " LIMIT ?"
-	looked := 0
-	var leave [][]any
+	keys := "t." + strings.Join(s.table.keys, ", t.")
+	query := "SELECT " + s.table.seconds + ", " + s.table.stays + ", " + keys + " FROM " + s.table.name + " AS t WHERE " + where +
+		" ORDER BY " + keys + " LIMIT ?"
 	err = eachRow(ctx, t.conn, query, func(rows *sql.Rows) error {
 		var seconds int64
 		var stays bool
@@ -112,20 +148,9 @@ func (s *sweepTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error
 		return nil
 	}, append(args, pruneChunk)...)
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", s.table.name, err)
+		return nil, 0, fmt.Errorf("read %s: %w", s.table.name, err)
 	}
-	for _, row := range leave {
-		statement := "DELETE FROM " + s.table.name + " AS t WHERE (t." + keys + ") = (" + marks + ")"
-		if _, err := t.exec(ctx, statement, row...); err != nil {
-			return false, fmt.Errorf("delete %s: %w", s.table.name, err)
-		}
-	}
-	if len(leave) > 0 {
-		if err := t.note(ctx, s.table.name, 0, s.completeFrom(), int64(len(leave))); err != nil {
-			return false, err
-		}
-	}
-	return looked < pruneChunk && !s.tooMany(t.pruner.bounds.requestRows), nil
+	return leave, looked, nil
 }
 
 // leaves decides about a row that need not stay.

@@ -20,7 +20,7 @@ func prunedOptions(t *testing.T, now *time.Time) Options {
 		{Seconds: 10, Retention: time.Hour},
 		{Seconds: 60, Retention: 24 * time.Hour},
 	}
-	o.Synchronous, o.PruneInterval = SynchronousNormal, time.Hour
+	o.Synchronous = SynchronousNormal
 	o.Now = func() time.Time { return *now }
 	return o
 }
@@ -150,8 +150,7 @@ func TestSeriesLeaveWithTheirLastBucket(t *testing.T) {
 	require.Equal(t, []string{"m", "m-18", "m-19"}, texts(t, o.Path, "SELECT model FROM series ORDER BY model"))
 	require.EqualValues(t, 21, one[int64](t, o.Path, "SELECT spans FROM ledger WHERE reason = 'folded'"))
 	verifyFile(t, o.Path)
-	require.NoError(t, s.Prune(t.Context())) // the round at the start is over
-	day(3, "run-3", "m-3")                   // late: the series comes back, and leaves again
+	day(3, "run-3", "m-3") // late: the series comes back, and leaves again
 	require.Equal(t, []string{"60"}, texts(t, o.Path, "SELECT width_s FROM series_bucket JOIN series USING (series_id) WHERE model = 'm-3'"))
 	day(20, "run-20", "m-20")
 	require.NoError(t, s.Prune(t.Context()))

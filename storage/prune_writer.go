@@ -27,6 +27,7 @@ type upkeepState struct {
 	slices  int       // since the log was moved
 	askers  []chan error
 	wasOver bool
+	request string // in meta, for other bounds; empty for none
 }
 
 // Prune removes what is over its bound, as the writer does by itself now and
@@ -50,7 +51,7 @@ func (w *writer) tidy(ctx context.Context, busy bool) {
 	u := &w.upkeep
 	if !u.active {
 		u.askers = append(u.askers, w.queue.takeAskers()...)
-		if len(u.askers) == 0 && time.Now().Before(u.due) {
+		if len(u.askers) == 0 && u.request == "" && (w.options.PruneInterval < 0 || time.Now().Before(u.due)) {
 			return
 		}
 		if u.active = true; len(u.askers) > 0 && w.pruner != nil {
@@ -65,18 +66,23 @@ func (w *writer) tidy(ctx context.Context, busy bool) {
 	if more && err == nil {
 		return
 	}
-	w.endRound(err)
+	requested := u.request != ""
+	if err == nil {
+		err = w.answerRequest(ctx)
+	}
+	w.endRound(err, requested)
 }
 
-// endRound is where a round has done all it can, or failed.
-func (w *writer) endRound(err error) {
+// endRound is where a round has done all it can, or failed; requested: not with
+// the bounds that are configured.
+func (w *writer) endRound(err error, requested bool) {
 	u := &w.upkeep
 	u.active, u.due = false, time.Now().Add(w.options.PruneInterval)
 	for _, asker := range u.askers {
 		asker <- err
 	}
 	u.askers = nil
-	if w.pruner != nil && err == nil && w.pruner.over != u.wasOver {
+	if w.pruner != nil && err == nil && !requested && w.pruner.over != u.wasOver {
 		u.wasOver = w.pruner.over
 		w.file.report(w.sizeEvent(u.wasOver))
 	}

@@ -24,7 +24,7 @@ func (w *writer) reload(ctx context.Context) error {
 	w.newest = map[aggregator.SeriesID]int64{}
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
-		w.loadBasis, w.loadFingerprints, w.loadDue, w.loadPruned,
+		w.loadBasis, w.loadFingerprints, w.loadDue, w.loadPruned, w.loadPruneRequest,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("reload: %w", err)

@@ -32,6 +32,8 @@ func testOptions(t *testing.T) Options {
 		SettleAfter: time.Minute,
 		Limits:      aggregator.Limits{MaxSeries: 100, MaxRuns: 10, MaxOverflowSeries: 10},
 		Now:         func() time.Time { return anInstant },
+		// Tests that touch the file, or the writer, have it to themselves.
+		PruneInterval: -1,
 	}
 }
 

@@ -31,42 +31,85 @@ func maintain(ctx context.Context, path string, do func(context.Context, *upkeep
 // maintainAnd is maintain, and calls after once the transaction is committed;
 // nil: nothing is to be done then.
 func maintainAnd(ctx context.Context, path string, do func(context.Context, *upkeep) error, after func(context.Context, *sql.Conn) error) (err error) {
-	path, err = existingFile(ctx, path)
+	session, err := openUpkeep(ctx, path)
 	if err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", writerDSN(path, SynchronousFull))
-	if err != nil {
+	defer func() { err = errors.Join(err, session.close()) }()
+	if err := session.transact(ctx, do); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
+	if after == nil {
+		return nil
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	// With each row that goes SQLite would read a whole table for rows that
-	// refer to it: there are no indexes for that. What goes here goes with them.
-	if _, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if _, err := readIdentity(ctx, conn); err != nil { // opens the log
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	guard, err := watchFile(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, guard.release()) }()
-	err = (&upkeep{conn: conn, guard: guard}).run(ctx, do)
-	if err == nil && after != nil {
-		err = after(ctx, conn)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if err := after(ctx, session.conn); err != nil {
+		return fmt.Errorf("%s: %w", session.path, err)
 	}
 	return nil
+}
+
+// upkeepSession is a connection for transactions of somebody who is not the
+// writer of the file.
+type upkeepSession struct {
+	path  string
+	db    *sql.DB
+	conn  *sql.Conn
+	guard *fileGuard
+}
+
+// openUpkeep opens the file at path; maintain says which.
+func openUpkeep(ctx context.Context, path string) (_ *upkeepSession, err error) {
+	path, err = existingFile(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	s := &upkeepSession{path: path}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.db, err = sql.Open("sqlite", writerDSN(path, SynchronousFull)); err != nil {
+		return nil, err
+	}
+	s.db.SetMaxOpenConns(1)
+	if s.conn, err = s.db.Conn(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	// With each row that goes SQLite would read a whole table for rows that
+	// refer to it: there are no indexes for that. What goes here goes with them.
+	if _, err := s.conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := readIdentity(ctx, s.conn); err != nil { // opens the log
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if s.guard, err = watchFile(path); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// transact is one transaction.
+func (s *upkeepSession) transact(ctx context.Context, do func(context.Context, *upkeep) error) error {
+	if err := (&upkeep{conn: s.conn, guard: s.guard}).run(ctx, do); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil
+}
+
+func (s *upkeepSession) close() error {
+	var errs []error
+	if s.guard != nil {
+		errs = append(errs, s.guard.release())
+	}
+	if s.conn != nil {
+		errs = append(errs, s.conn.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // run is the transaction.

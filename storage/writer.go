@@ -86,7 +86,7 @@ func (w *writer) connect(ctx context.Context) error {
 	}
 	w.conn = w.file.conn
 	w.statements, w.prepared = map[*bucketTable]*tableStatements{}, map[string]*sql.Stmt{}
-	w.pruner = newPruner(boundsOf(w.options))
+	w.pruner, w.upkeep.request = newPruner(boundsOf(w.options)), ""
 	return nil
 }
 

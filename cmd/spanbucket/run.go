@@ -100,7 +100,7 @@ be read or is not a spanbucket file. Answers go to stdout, everything else to st
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.runsCommand(),
-		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(),
+		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	return root
 }
