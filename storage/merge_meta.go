@@ -30,7 +30,14 @@ var mergeRules = map[string]func(m *merger, key string) (value string, err error
 	"dedup_max_spans":           (*merger).greatest,
 	"keep_requests":             (*merger).least,
 	"requests_complete_from_ns": (*merger).greatest,
+	keyPruneRequest:             nil, // it was for the collector of one file
+	// All of the files has room, until a collector says otherwise.
+	"max_size":            noBound,
+	"request_max_rows":    noBound,
+	"request_retention_s": noBound,
 }
+
+func noBound(*merger, string) (string, error) { return "0", nil }
 
 // mergedVersion is that of all rows: they come with the first commit.
 const mergedVersion = 1

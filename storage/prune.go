@@ -26,7 +26,7 @@ type pruner struct {
 	// completeFrom is the Unix second from which on a width is complete; a width
 	// that is missing here always was. It is that of the file.
 	completeFrom map[int64]int64
-	cursors      map[bucketRange]bucketCursor
+	cursors      map[bucketRange]bucketPlace
 	// stage is the next one of the round, tasks what is left of the present one.
 	stage  int
 	tasks  []pruneTask
@@ -66,7 +66,7 @@ type pruneTx struct {
 }
 
 func newPruner(b PruneBounds) *pruner {
-	return &pruner{bounds: b, sliceTime: pruneSlice, completeFrom: map[int64]int64{}, cursors: map[bucketRange]bucketCursor{}}
+	return &pruner{bounds: b, sliceTime: pruneSlice, completeFrom: map[int64]int64{}, cursors: map[bucketRange]bucketPlace{}}
 }
 
 // load reads what has left.
@@ -130,9 +130,6 @@ func (t *pruneTx) exec(ctx context.Context, statement string, args ...any) (rows
 	t.changed += rows
 	return rows, err
 }
-
-// Relations of pruned that are no tables.
-const prunedBuckets = "buckets"
 
 // note records that rows of a relation have left, and from when on nothing has.
 func (t *pruneTx) note(ctx context.Context, relation string, width, completeFrom, rows int64) error {

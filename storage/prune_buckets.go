@@ -18,9 +18,9 @@ type bucketRange struct {
 	width int64 // seconds
 }
 
-// bucketCursor is a row, by its bucket and the columns of bucketTable.keys: all
+// bucketPlace is a row, by its bucket and the columns of bucketTable.keys: all
 // rows up to it were looked at.
-type bucketCursor struct {
+type bucketPlace struct {
 	start int64
 	keys  []any
 }
@@ -72,7 +72,7 @@ func (w Width) tables() []*bucketTable {
 	return []*bucketTable{headlineTable}
 }
 
-func (p *pruner) cursor(r bucketRange) bucketCursor {
+func (p *pruner) cursor(r bucketRange) bucketPlace {
 	if c, ok := p.cursors[r]; ok {
 		return c
 	}
@@ -80,11 +80,11 @@ func (p *pruner) cursor(r bucketRange) bucketCursor {
 }
 
 // before is a cursor in front of all rows from start on.
-func before(t *bucketTable, start int64) bucketCursor {
+func before(t *bucketTable, start int64) bucketPlace {
 	if t == headlineTable {
-		return bucketCursor{start, []any{"", ""}}
+		return bucketPlace{start, []any{"", ""}}
 	}
-	return bucketCursor{start, []any{int64(math.MinInt64)}}
+	return bucketPlace{start, []any{int64(math.MinInt64)}}
 }
 
 // lookAgain makes sure that rows are looked at that came after the others of
@@ -101,7 +101,7 @@ func (t *bucketTable) afterCursor() string {
 	return "b.width_s = ? AND (b.bucket_start, b." + keys + ") > (?" + strings.Repeat(", ?", len(t.keys)) + ") AND b.bucket_start < ?"
 }
 
-func (b *bucketTask) args(c bucketCursor) []any {
+func (b *bucketTask) args(c bucketPlace) []any {
 	return append(append([]any{b.width, c.start}, c.keys...), b.before)
 }
 
@@ -155,12 +155,12 @@ func (b *bucketTask) chunk(ctx context.Context, t *pruneTx) (done bool, err erro
 // look returns the ids of the next rows that are to leave, how many rows it
 // looked at, and the last of them.
 func (b *bucketTask) look(
-	ctx context.Context, t *pruneTx, c bucketCursor,
-) (leave []int64, looked int, last bucketCursor, err error) {
+	ctx context.Context, t *pruneTx, c bucketPlace,
+) (leave []int64, looked int, last bucketPlace, err error) {
 	keys := strings.Join(b.table.keys, ", b.")
 	query := "SELECT b.id, " + b.table.pinnedSQL() + ", b.bucket_start, b." + keys + " FROM " + b.table.name + " AS b WHERE " +
 		b.table.afterCursor() + " ORDER BY b.bucket_start, b." + keys + " LIMIT ?"
-	last = bucketCursor{c.start, slices.Clone(c.keys)}
+	last = bucketPlace{c.start, slices.Clone(c.keys)}
 	err = eachRow(ctx, t.conn, query, func(rows *sql.Rows) error {
 		var id int64
 		var pinned bool
@@ -184,7 +184,7 @@ func (b *bucketTask) look(
 
 // moveOn records that all rows up to the cursor were looked at, or all of the
 // task, and that some of them left.
-func (t *pruneTx) moveOn(ctx context.Context, b *bucketTask, c bucketCursor, done bool, rows int64) error {
+func (t *pruneTx) moveOn(ctx context.Context, b *bucketTask, c bucketPlace, done bool, rows int64) error {
 	from := b.before
 	if !done {
 		from = c.start + b.width

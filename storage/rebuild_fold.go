@@ -64,8 +64,11 @@ func newRefolder(ctx context.Context, r *rebuild) (_ *refolder, err error) {
 		options: options, finest: FinestWidths(r.meta.Widths), conn: r.conn, now: math.MinInt64, live: newLive(),
 		registry: aggregator.NewRegistry(aggregator.Limits{}), statements: map[*bucketTable]*tableStatements{},
 		unsaved: map[aggregator.SeriesID]aggregator.NamedSeries{}, seen: map[aggregator.Category]bool{},
+		// It knows of nothing that has left, and adds to every width.
+		pruner: newPruner(PruneBounds{}), newest: map[aggregator.SeriesID]int64{},
 		pending: pendingRows{
 			runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
+			newest: map[aggregator.SeriesID]int64{},
 		},
 	}
 	w.single = aggregator.NewDelta(w.finest)
