@@ -30,11 +30,22 @@ var mergeRules = map[string]func(m *merger, key string) (value string, err error
 	"dedup_max_spans":           (*merger).greatest,
 	"keep_requests":             (*merger).least,
 	"requests_complete_from_ns": (*merger).greatest,
+	"options":                   (*merger).sameOrNone,
 	keyPruneRequest:             nil, // it was for the collector of one file
 	// All of the files has room, until a collector says otherwise.
 	"max_size":            noBound,
 	"request_max_rows":    noBound,
 	"request_retention_s": noBound,
+}
+
+// sameOrNone is the rule for what is told only where all files agree.
+func (m *merger) sameOrNone(key string) (string, error) {
+	for _, in := range m.files[1:] {
+		if in.values[key] != m.files[0].values[key] {
+			return "", nil
+		}
+	}
+	return m.files[0].values[key], nil
 }
 
 func noBound(*merger, string) (string, error) { return "0", nil }
