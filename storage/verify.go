@@ -86,6 +86,9 @@ type seriesFacts struct {
 	outcome       aggregator.Outcome
 	faulty        bool
 	overflowed    bool // beyond the cap: what it says of a fault is lost
+	// newest is newest_s, where dated.
+	newest int64
+	dated  bool
 }
 
 // report yields a problem. It returns errStop when nobody wants more.
@@ -103,7 +106,7 @@ func (v *verifier) verify(ctx context.Context) error {
 		run      func(context.Context) error
 	}{
 		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"sqlite", v.checkSchema}, {"meta", v.checkMeta}, {"run", v.checkRuns},
-		{"series", v.checkSeries}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
+		{"series", v.checkSeries}, {"pruned", v.checkPruned}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
 		{"ledger", v.checkLedger}, {"request", v.checkRequests}, {"fingerprint", v.checkReliability},
 	} {
 		err := check.run(ctx)
@@ -149,6 +152,7 @@ const (
 	ruleMissing    = "has a row of histograms"
 	ruleMerge      = "is the merge of the narrower buckets"
 	ruleSplit      = "is the sum over its series"
+	ruleNewest     = "is after the start of the newest bucket"
 	ruleTotal      = "all requests add up to the spans of the run and category"
 	ruleCompleted  = "as many spans completed as have a duration"
 	ruleConserved  = "received is the sum of all other rows"

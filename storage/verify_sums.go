@@ -108,6 +108,11 @@ func (v *verifier) checkStreamRow(streams []*stream, s *stream) error {
 	if err != nil {
 		return err
 	}
+	if s.table == seriesTable {
+		if err := v.checkNewest(r); err != nil {
+			return err
+		}
+	}
 	key := r.key()
 	for _, compare := range []struct {
 		with *bucketSums
