@@ -3,10 +3,12 @@ package spanbucketexporter
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,6 +229,58 @@ func TestImportIsWhatTheExporterWrote(t *testing.T) {
 			requireSameTexts(t, again, content(t, path), "after a restart")
 		})
 	}
+}
+
+// interruptedFolder ends a context before some writes.
+type interruptedFolder struct {
+	*folding.Folder
+	left   atomic.Int64
+	cancel func()
+}
+
+func (f *interruptedFolder) Write(ctx context.Context, batch ptrace.Traces) error {
+	if f.left.Add(-1) < 0 {
+		f.cancel()
+	}
+	return f.Folder.Write(ctx, batch)
+}
+
+// TestImportGoesOnAfterAnInterruption: what was interrupted, once or often, is
+// whole when it is imported to its end.
+func TestImportGoesOnAfterAnInterruption(t *testing.T) {
+	r := seedtest.Rand(t)
+	g := spantest.New(r.Uint64(), spantest.Dense)
+	var batches []ptrace.Traces
+	for i := range 20 {
+		batches = append(batches, g.Batch(400, recordedAt.Add(time.Duration(i)*time.Second), time.Second))
+	}
+	recorded := recordPrefixed(asProto, plain)(t, batches)
+	settings := folding.Default()
+	folder := t.TempDir()
+	settings.Storage.Path = filepath.Join(folder, "whole.db")
+	importAll := func(writes int64) error {
+		store, err := storage.Open(t.Context(), settings.Storage)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		to := &interruptedFolder{Folder: folding.New(store, folding.Options{Settings: settings, Now: time.Now}), cancel: cancel}
+		to.left.Store(writes)
+		_, err = recording.Import(ctx, []recording.File{{Name: "recording", Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(recorded)), nil
+		}}}, to, recording.Options{Workers: 2})
+		require.NoError(t, store.Close())
+		return err
+	}
+	require.NoError(t, importAll(1000))
+	want := without(content(t, settings.Storage.Path), "ledger")
+	settings.Storage.Path = filepath.Join(folder, "interrupted.db")
+	for writes := range int64(4) {
+		require.ErrorIs(t, importAll(writes), context.Canceled)
+	}
+	require.Less(t, ledger(t, settings.Storage.Path)["folded"], int64(8000))
+	require.NoError(t, importAll(1000))
+	requireSameTexts(t, want, without(content(t, settings.Storage.Path), "ledger"), "interrupted")
+	require.Equal(t, int64(8000), ledger(t, settings.Storage.Path)["folded"])
 }
 
 // without leaves out the lines of a relation.

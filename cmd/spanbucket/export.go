@@ -32,8 +32,9 @@ func (p *program) exportCommand() *cobra.Command {
 		Short: "Write the rows of a relation or a query, as CSV or JSON lines",
 		Long: `Write the rows of a relation (spanbucket schema lists them) or of a query, one after
 another, however many there are. They come in the order of the query; without ORDER
-BY as they lie in the file, which for requests is the order they arrived in. All are
-of one instant; a collector may be writing meanwhile. A query must be one SELECT.
+BY as they lie in the file: requests commit by commit, those of one commit in no
+order. All are of one instant; a collector may be writing meanwhile. A query must be
+one SELECT.
 
 Formats: csv (with a line of names), jsonl (an object on each line) and json (one
 document). NULL is an empty cell, or null. Numbers are such that they are read back
