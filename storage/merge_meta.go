@@ -30,6 +30,8 @@ var mergeRules = map[string]func(m *merger, key string) (value string, err error
 	"dedup_max_spans":           (*merger).greatest,
 	"keep_requests":             (*merger).least,
 	"requests_complete_from_ns": (*merger).greatest,
+	metaEstimatedFrom:           (*merger).least,
+	metaEstimatedTo:             (*merger).greatest,
 	"options":                   (*merger).sameOrNone,
 	keyPruneRequest:             nil, // it was for the collector of one file
 	// All of the files has room, until a collector says otherwise.
@@ -125,6 +127,9 @@ func (m *merger) extreme(key string, wins func(a, b int64) bool) (string, error)
 // writeMeta writes what the new file says of itself.
 func (m *merger) writeMeta(ctx context.Context) error {
 	keys := map[string]bool{}
+	for key := range mergeRules {
+		keys[key] = true
+	}
 	for _, in := range m.files {
 		for key := range in.values {
 			keys[key] = true

@@ -412,9 +412,7 @@ func TestMergeOfPrunedFiles(t *testing.T) {
 	corrupt(t, paths[1],
 		"INSERT INTO pruned VALUES ('buckets', 1, "+fmt.Sprint(from-15)+", 10), ('request', 0, 5, 4)",
 		"UPDATE run SET pinned = 1")
-	all := filepath.Join(t.TempDir(), "all.db")
-	result, err := storage.Merge(t.Context(), paths, storage.MergeOptions{Output: all})
-	require.NoError(t, err)
+	all, result := merge(t, storage.MergeOptions{}, paths...)
 	left := map[int64]int64{}
 	for _, l := range result.LeftOut {
 		require.Equal(t, storage.LeftPruned, l.Why)
@@ -434,6 +432,97 @@ func TestMergeOfPrunedFiles(t *testing.T) {
 		require.Equal(t, number(t, paths[0], wide)+number(t, paths[1], wide), number(t, all, wide))
 	}
 	require.Equal(t, map[string][]int64{"": {1}, "load-1": {1}, "load-2": {1}}, figures(t, all, "SELECT run_id, pinned FROM run", 1))
+}
+
+// TestMergeAfterRetention joins files that have pruned, each by rules of its own:
+// what is complete is what one file that prunes nothing has.
+func TestMergeAfterRetention(t *testing.T) {
+	traffic := filetest.Traffic(6000)
+	whole := store(t, mergeOptions(t), traffic)
+	var paths []string
+	for i, part := range split(t, traffic, 2) {
+		o := mergeOptions(t)
+		o.Widths[0].Retention, o.Widths[1].Retention = time.Duration(i+1)*time.Minute, time.Duration(6-i)*time.Minute
+		o.RunID, o.RunPinned = "load-2", i == 0
+		paths = append(paths, store(t, o, part))
+		s, err := storage.Open(t.Context(), o)
+		require.NoError(t, err)
+		require.NoError(t, s.Prune(t.Context()))
+		require.NoError(t, s.Close())
+	}
+	all, result := merge(t, storage.MergeOptions{}, paths...)
+	require.NotEmpty(t, result.LeftOut)
+	complete := figures(t, all, "SELECT width_s, complete_from FROM pruned WHERE relation = 'buckets'", 1)
+	require.Len(t, complete, 2)
+	for _, width := range []int64{1, 10, 300, 3600} {
+		from := int64(0)
+		if pruned := complete[fmt.Sprint(width)]; pruned != nil {
+			from = pruned[0]
+			require.Greater(t, from, filetest.Begin.Unix())
+		}
+		query := fmt.Sprintf("SELECT bucket_start, run_id, category, requests FROM headline_bucket WHERE width_s = %d AND bucket_start >= %d", width, from)
+		require.Equal(t, figures(t, whole, query, 3), figures(t, all, query, 3), width)
+		older := fmt.Sprintf("SELECT count(*) FROM headline_bucket WHERE width_s = %d AND bucket_start < %d", width, from)
+		require.Zero(t, number(t, all, older), "load-2 is pinned in one of the files only")
+	}
+}
+
+// TestMergeKeepsDeadLetters in the order in which they came, each under a new id.
+func TestMergeKeepsDeadLetters(t *testing.T) {
+	var paths []string
+	for i := range 2 {
+		o := mergeOptions(t)
+		minute := i
+		o.Now = func() time.Time { minute += 2; return filetest.Begin.Add(time.Duration(minute) * time.Minute) }
+		s, err := storage.Open(t.Context(), o)
+		require.NoError(t, err)
+		for n := range 3 {
+			require.NoError(t, s.WriteLetters(t.Context(), []*storage.Letter{{
+				Failure: storage.FailureUnknown, Error: "why", Attempts: 1, Spans: n + 1,
+				Fingerprints: func(storage.Basis) []uint64 { return make([]uint64, n+1) },
+				Payload:      func(func(int) bool) []byte { return []byte{byte(i), byte(n)} },
+			}}))
+		}
+		require.NoError(t, s.Close())
+		paths = append(paths, o.Path)
+	}
+	corrupt(t, paths[1], "UPDATE dead_letter SET due = 1 WHERE id = 2")
+	all, _ := merge(t, storage.MergeOptions{}, paths...)
+	const query = "SELECT hex(payload), 0 * id FROM dead_letter"
+	letters := map[string][]int64{}
+	for _, path := range paths {
+		for key, value := range figures(t, path, query, 1) {
+			letters[key] = value
+		}
+	}
+	require.Len(t, letters, 6)
+	require.Equal(t, letters, figures(t, all, query, 1))
+	require.EqualValues(t, 12, number(t, all, "SELECT sum(spans) FROM dead_letter"))
+	require.EqualValues(t, 1, number(t, all, "SELECT sum(due) FROM dead_letter"))
+	require.Zero(t, number(t, all, `SELECT count(*) FROM dead_letter AS a JOIN dead_letter AS b ON a.id < b.id AND a.first_ns > b.first_ns`))
+}
+
+// TestMergeOfEvaluations: of spans that can be told apart each stands once, and
+// of two that say different things the same one whatever the order; those of
+// other spans stand as often as they are stored.
+func TestMergeOfEvaluations(t *testing.T) {
+	insert := func(trace string, ordinal int, name string, score string) string {
+		return fmt.Sprintf(`INSERT INTO evaluation (at_ns, span_id, trace_id, ordinal, run_id, service, name, score)
+			VALUES (7, x'0000000000000001', x'%s', %d, '', 'app', '%s', %s)`, trace, ordinal, name, score)
+	}
+	known, none := "000000000000000000000000000000aa", "00000000000000000000000000000000"
+	paths := []string{store(t, mergeOptions(t), nil), store(t, mergeOptions(t), nil)}
+	corrupt(t, paths[0], insert(known, 0, "b", "0.5"), insert(known, 1, "same", "NULL"), insert(none, 0, "x", "1"), insert(none, 1, "x", "1"))
+	corrupt(t, paths[1], insert(known, 0, "a", "NULL"), insert(known, 1, "same", "NULL"), insert(none, 0, "x", "1"), insert(none, 4, "y", "1"))
+	want := map[string][]int64{"aa|a": {1}, "aa|same": {1}, "00|x": {3}, "00|y": {1}}
+	const query = "SELECT substr(lower(hex(trace_id)), 31), name, count(*) FROM evaluation GROUP BY 1, 2"
+	for range 2 {
+		all := filepath.Join(t.TempDir(), "all.db")
+		_, err := storage.Merge(t.Context(), paths, storage.MergeOptions{Output: all})
+		require.NoError(t, err)
+		require.Equal(t, want, figures(t, all, query, 2))
+		slices.Reverse(paths)
+	}
 }
 
 // TestMergeOfFilesThatKeepLittle joins files without requests, with the headline
