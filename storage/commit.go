@@ -21,6 +21,7 @@ func (w *writer) run() {
 		work, open := w.queue.wait(most)
 		switch {
 		case !open:
+			w.upkeep.askers = append(w.upkeep.askers, w.queue.takeAskers()...)
 			w.endRound(ErrClosed, false)
 			return
 		case work:

@@ -28,6 +28,16 @@
 // sessions, tools, circuits and fault windows are made of. These rows are keyed
 // by what the span says, so that a second delivery changes nothing.
 //
+// # What leaves
+//
+// Between two commits, once everybody is answered, the writer removes what is
+// over its bound, in transactions of about 10 ms. A round goes through buckets,
+// requests, small tables, the size of the file, series and runs, then gives free
+// pages back to the file system. The table pruned says from when on a width is
+// complete, and is changed in the same transaction; the writer makes no rows
+// from before, but for pinned runs and in the widest width. [PruneFile] does the
+// same from outside.
+//
 // # The file underneath
 //
 // SQLite goes on writing to a file that was moved or deleted, and every COMMIT

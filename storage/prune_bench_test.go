@@ -11,7 +11,7 @@ import (
 )
 
 // BenchmarkWriteWhilePruning says how long callers wait, one after the other at
-// 100 batches a second, while a backlog of a day of buckets leaves and while
+// 100 batches a second, while a backlog of six hours of buckets leaves and while
 // nothing does. pruned-rows/s is what left meanwhile.
 func BenchmarkWriteWhilePruning(b *testing.B) {
 	for _, pruning := range []bool{false, true} {

@@ -175,6 +175,9 @@ func (f *filePruning) giveBack(ctx context.Context) error {
 		if err := vacuum(ctx, f.session.conn, min(free, pages)); err != nil {
 			return err
 		}
+		if left, err := pagesToFree(ctx, f.session.conn); err != nil || left >= free {
+			return err
+		}
 	}
 }
 

@@ -263,3 +263,26 @@ func TestSizeCap(t *testing.T) {
 	require.Len(t, startsOf(t, o.Path, 60), 3, "what comes next is counted in every width")
 	verifyFile(t, o.Path)
 }
+
+// TestClosingEndsARound: who waits for one is told.
+func TestClosingEndsARound(t *testing.T) {
+	now := anInstant.Add(3 * time.Hour)
+	o := prunedOptions(t, &now)
+	s := openStore(t, o)
+	manyBuckets(t, s, o, 0, 2*3600, 20)
+	done := make(chan error, 8)
+	for range cap(done) {
+		go func() { done <- s.Prune(t.Context()) }()
+	}
+	require.NoError(t, s.Close())
+	for range cap(done) {
+		if err := <-done; err != nil {
+			require.ErrorIs(t, err, ErrClosed)
+		}
+	}
+	verifyFile(t, o.Path)
+	s = openStore(t, o)
+	require.NoError(t, s.Prune(t.Context()))
+	require.Empty(t, texts(t, o.Path, fmt.Sprint("SELECT id FROM series_bucket WHERE width_s = 10 AND bucket_start < ", anInstant.Add(time.Hour-10*time.Second).Unix())),
+		"what was begun is finished")
+}

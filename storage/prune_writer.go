@@ -105,9 +105,6 @@ func (w *writer) tidySlice(ctx context.Context) (more bool, err error) {
 		if err := w.connected(ctx); err != nil {
 			return err
 		}
-		if w.stale {
-			return errors.New("a transaction was rolled back")
-		}
 		var done bool
 		done, err := w.pruner.next(ctx, w.conn, w.options.Now().Unix())
 		if err != nil || !done {
@@ -221,6 +218,10 @@ func (w *writer) giveBack(ctx context.Context) (more bool, err error) {
 		if isBusy(err) {
 			err = nil
 		}
+		return false, err
+	}
+	left, err := pagesToFree(ctx, w.conn)
+	if err != nil || left >= free {
 		return false, err
 	}
 	if took := time.Since(began); took < pruneSlice/2 {
