@@ -149,7 +149,7 @@ func TestRebuildOfAFileInUse(t *testing.T) {
 func TestRebuildEstimatesFromASample(t *testing.T) {
 	r := seedtest.Rand(t)
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
-	sendHard(t, r, testConfig(path), hardSpans(r, time.Date(2026, 1, 30, 23, 50, 0, 0, time.UTC), 12, 900))
+	sendHard(t, r, testConfig(path), withoutHuge(hardSpans(r, time.Date(2026, 1, 30, 23, 50, 0, 0, time.UTC), 12, 900)))
 	sums := func() row {
 		return query(t, openReader(t, path), `SELECT sum(requests) AS requests, sum(success) AS success, sum(latency_count) AS latency_count,
 			sum(completed) AS completed, sum(output_tokens) AS output_tokens FROM headline_bucket WHERE width_s = 1`)[0]
@@ -190,7 +190,7 @@ func TestRebuildAfterOtherVerbs(t *testing.T) {
 	for i := range 2 {
 		path := filepath.Join(t.TempDir(), "spanbucket.db")
 		paths = append(paths, path)
-		sendHard(t, r, testConfig(path), hardSpans(r, from.Add(time.Duration(i)*time.Minute), 5, 100))
+		sendHard(t, r, testConfig(path), withoutHuge(hardSpans(r, from.Add(time.Duration(i)*time.Minute), 5, 100)))
 		_, err := storage.OpenRun(t.Context(), path, storage.NewRun{ID: "empty", Name: "nothing came", At: from})
 		require.NoError(t, err)
 		_, err = storage.PurgeRun(t.Context(), path, "run-1", true)

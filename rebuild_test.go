@@ -64,6 +64,26 @@ func hardSpans(r *rand.Rand, from time.Time, batches, each int) (all []ptrace.Tr
 	return all
 }
 
+// hugeThreshold lets a span stand for so many that there is no room for two.
+const hugeThreshold = "ot=th:ffffffffffe"
+
+// withoutHuge returns batches in which each span stands for itself where it
+// stood for too many to be added.
+func withoutHuge(batches []ptrace.Traces) []ptrace.Traces {
+	for _, batch := range batches {
+		for _, resource := range batch.ResourceSpans().All() {
+			for _, scope := range resource.ScopeSpans().All() {
+				for _, span := range scope.Spans().All() {
+					if span.TraceState().AsRaw() == hugeThreshold {
+						span.TraceState().FromRaw("")
+					}
+				}
+			}
+		}
+	}
+	return batches
+}
+
 func harden(r *rand.Rand, span ptrace.Span) {
 	if r.IntN(3) > 0 {
 		return
@@ -94,7 +114,7 @@ func harden(r *rand.Rand, span ptrace.Span) {
 	case 8:
 		a.PutInt("http.request.resend_count", r.Int64N(5))
 	case 9:
-		span.TraceState().FromRaw(fmt.Sprintf("ot=th:%x", r.Uint64()&0xfffffffffffff0|1))
+		span.TraceState().FromRaw(pick(r, "ot=th:8", fmt.Sprintf("ot=th:%014x", r.Uint64()>>8), hugeThreshold))
 	case 10:
 		a.PutDouble("gen_ai.usage.cost", r.Float64())
 	case 11:

@@ -2,36 +2,41 @@ package aggregator
 
 import "math"
 
-// Ceiling is at least what any of the cells that went into it add up to. Sums
-// that exceed an int64 stay at its largest value. The zero value is the ceiling
-// of no cells.
+// Ceiling is at least what any of the cells that went into it add up to. The
+// zero value is the ceiling of no cells.
 type Ceiling struct {
 	counters [NumCounters]int64
 	counts   [NumMeasures]int64
 	sums     [NumMeasures]int64
+	// exceeded: all cells together are more than an int64 holds, some may be.
+	exceeded bool
 }
 
 func (t *Ceiling) add(c *Cell) {
 	for i, n := range c.Counters {
-		t.counters[i] = saturatingSum(t.counters[i], n)
+		t.raise(&t.counters[i], n)
 	}
 	for m := range c.Measures {
-		t.counts[m] = saturatingSum(t.counts[m], c.Measures[m].Count())
-		t.sums[m] = saturatingSum(t.sums[m], c.Measures[m].Sum())
+		t.raise(&t.counts[m], c.Measures[m].Count())
+		t.raise(&t.sums[m], c.Measures[m].Sum())
 	}
 }
 
-func saturatingSum(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
+func (t *Ceiling) raise(sum *int64, by int64) {
+	if *sum > math.MaxInt64-by {
+		t.exceeded = true
+		return
 	}
-	return a + b
+	*sum += by
 }
 
 // HasRoom tells whether every sum of the cell stays within an int64, whichever
 // of the cells of the ceiling are added to it. Late, which whoever commits
 // counts, is covered by Requests: it is never more.
 func (c *Cell) HasRoom(t *Ceiling) bool {
+	if t.exceeded {
+		return false
+	}
 	for i := range c.Counters {
 		if c.Counters[i] > math.MaxInt64-t.counters[i] {
 			return false

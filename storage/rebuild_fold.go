@@ -207,14 +207,14 @@ func (f *refolder) applyDelta(ctx context.Context, d *aggregator.Delta, n int64)
 	d.Settle()
 	if n != 1 {
 		if d, err = d.Times(n); err != nil {
-			return errTooLarge
+			return fmt.Errorf("as often as their weight says: %w", err)
 		}
 	}
 	if err = f.writer.applyDelta(ctx, d); n == 1 && errors.Is(err, histogram.ErrOverflow) {
 		// It is certain only for single spans that there is no room.
 		err = f.applyOneByOne(ctx)
 	}
-	if errors.Is(err, histogram.ErrOverflow) {
+	if n == 1 && errors.Is(err, histogram.ErrOverflow) {
 		err = errTooLarge
 	}
 	return err
