@@ -82,12 +82,13 @@ func ofRelations(lines []string, relations ...string) (picked []string) {
 }
 
 // TestActivityNeedsNoRequests: sessions, tools, circuits, windows and
-// judgements are the same where single requests are not kept.
+// judgements are the same where single requests, or most of them, are not kept.
 func TestActivityNeedsNoRequests(t *testing.T) {
 	r := seedtest.Rand(t)
 	hosts := append(randomWorld(r, time.Date(2026, 1, 30, 12, 0, 0, 0, time.UTC)), goldenHosts(t)...)
-	var of [2][]string
-	for i, requests := range []string{"{sampling_ratio: 1}", "{sampling_ratio: 0}"} {
+	var of [3][]string
+	var rows [3]int
+	for i, requests := range []string{"{sampling_ratio: 1}", "{sampling_ratio: 0, max_for_cause: 0}", "{sampling_ratio: 0.2, max_for_cause: 2}"} {
 		path := newFile(t)
 		config, err := configFromYAML(t, "requests: "+requests)
 		require.NoError(t, err)
@@ -96,9 +97,13 @@ func TestActivityNeedsNoRequests(t *testing.T) {
 		sendInPieces(t, e, r, hosts, 2, 1)
 		stopExporter(t, e)
 		got := content(t, path)
-		require.Equal(t, i == 0, len(ofRelations(got, "requests")) > 0)
+		rows[i] = len(ofRelations(got, "requests"))
 		of[i] = ofRelations(got, "sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals",
 			"fault_windows", "fault_periods", "phases", "evaluations", "timeseries", "latency", "runs", "ledger")
 	}
+	require.Zero(t, rows[1])
+	require.Positive(t, rows[2])
+	require.Less(t, rows[2], rows[0]/2)
 	requireSameTexts(t, of[0], of[1], "without requests")
+	requireSameTexts(t, of[0], of[2], "with few requests")
 }

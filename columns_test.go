@@ -14,7 +14,7 @@ import (
 
 // sameColumns may have the same value in every row, each for its reason.
 var sameColumns = map[string]string{
-	"requests.weight":        "requests are not thinned out yet: each stands for itself",
+	"requests.weight":        "at the ratio 1 each stands for itself",
 	"timeseries.settled":     "all golden spans are old",
 	"latency.settled":        "all golden spans are old",
 	"request.marked":         "1 or NULL, for an index",
@@ -29,8 +29,10 @@ var clockColumns = map[string]bool{
 
 // silentColumns may be NULL, zero or empty in every row.
 var silentColumns = map[string]string{
-	"request.weight_micro": "requests are not thinned out yet: each stands for itself",
-	"requests.for_cause":   "not told yet",
+	"request.weight_micro":     "at the ratio 1 each stands for itself",
+	"request_stratum.minute_s": "at the ratio 1 nothing is chosen", "request_stratum.category": "at the ratio 1 nothing is chosen",
+	"request_stratum.outcome": "at the ratio 1 nothing is chosen", "request_stratum.spans": "at the ratio 1 nothing is chosen",
+	"request_stratum.rows": "at the ratio 1 nothing is chosen",
 	"pruned.relation":      "nothing has left", "pruned.width_s": "nothing has left",
 	"pruned.complete_from": "nothing has left", "pruned.rows": "nothing has left",
 	"merged_file.writer_id": "no files were joined", "merged_file.version": "no files were joined",

@@ -90,17 +90,6 @@ type DimensionConfig struct {
 	_ struct{}
 }
 
-// RequestsConfig says which requests are kept row by row.
-type RequestsConfig struct {
-	// SamplingRatio is the share of requests that are kept: 0 or 1.
-	SamplingRatio float64 `mapstructure:"sampling_ratio"`
-	// Sessions keeps what sessions, turns and tools are made of, also of
-	// requests that are not kept.
-	Sessions bool `mapstructure:"sessions"`
-
-	_ struct{}
-}
-
 // RunConfig names the test run of spans that name none.
 type RunConfig struct {
 	ID   string `mapstructure:"id"`
@@ -117,6 +106,7 @@ var (
 	_ confmap.Unmarshaler           = (*BucketConfig)(nil)
 	_ confmap.Unmarshaler           = (*DimensionConfig)(nil)
 	_ confmap.Unmarshaler           = (*Outcomes)(nil)
+	_ confmap.Unmarshaler           = (*RequestsConfig)(nil)
 	_ confmap.Unmarshaler           = (*PriceConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultsConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultWindowConfig)(nil)
@@ -137,7 +127,7 @@ func createDefaultConfig() component.Config {
 		Buckets:     bucketConfigs(o.Widths),
 		SettleAfter: o.SettleAfter,
 		MaxSeries:   o.Limits.MaxSeries,
-		Requests:    RequestsConfig{SamplingRatio: 1, Sessions: true},
+		Requests:    requestsConfig(o),
 		Faults:      FaultsConfig{Gap: o.FaultGap},
 		Dedup:       DedupConfig{Window: o.DedupWindow, MaxSpans: o.DedupMaxSpans},
 		MaxSize:     ByteSize(o.MaxSize),

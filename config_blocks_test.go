@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 	"github.com/spanbucket/spanbucketexporter/spans"
 )
 
@@ -87,7 +88,9 @@ func TestTimesOfFaultWindows(t *testing.T) {
 
 func TestBlocksAreHandedOn(t *testing.T) {
 	config, err := configFromYAML(t, `
-requests: {sampling_ratio: 0}
+requests:
+  {sampling_ratio: 0.05, slow_threshold: 2s, per_category: {llm: {slow_threshold: 45s}, client: {slow_threshold: 1500ms}},
+  max_for_cause: 7, retention: 36h, max_rows: 5000}
 fields: {model: [my.attr, gen_ai.response.model], tool: [my.tool]}
 faults:
   gap: 90s
@@ -101,7 +104,15 @@ dead_letters: {max_attempts: 7, max_rows: 8}
 	require.NoError(t, err)
 	reader, file := config.readerOptions(), config.storageOptions()
 	require.Equal(t, map[string][]string{"model": {"my.attr", "gen_ai.response.model"}, "tool": {"my.tool"}}, reader.Fields)
-	require.True(t, file.DropRequests)
+	policy := sampling.Policy{RatioMicro: 50_000, MaxForCause: 7}
+	for c := range policy.SlowNanos {
+		policy.SlowNanos[c] = 2e9
+	}
+	policy.SlowNanos[aggregator.CategoryLLM], policy.SlowNanos[aggregator.CategoryClient] = 45e9, 15e8
+	policy.SlowNanos[aggregator.CategoryAgent], policy.SlowNanos[aggregator.CategoryTool] = 120e9, 10e9
+	require.Equal(t, &policy, file.Sampling, "what is said of some categories leaves the others as they are")
+	require.Equal(t, 36*time.Hour, file.RequestRetention)
+	require.EqualValues(t, 5000, file.RequestMaxRows)
 	require.True(t, file.RunPinned)
 	require.Equal(t, 2*time.Hour, file.DedupWindow)
 	require.Equal(t, 5000, file.DedupMaxSpans)
@@ -119,8 +130,24 @@ dead_letters: {max_attempts: 7, max_rows: 8}
 // mentioned.
 func TestBlocksMentionedInPart(t *testing.T) {
 	for text, change := range map[string]func(*Config){
-		"requests:":                       nil,
-		"requests: {}":                    nil,
+		"requests:":                                           nil,
+		"requests: {}":                                        nil,
+		"requests: {per_category: }":                          nil,
+		"requests: {per_category: {}}":                        nil,
+		"requests: {retention: forever}":                      func(c *Config) { c.Requests.Retention = 0 },
+		"requests: {max_rows: 0}":                             func(c *Config) { c.Requests.MaxRows = 0 },
+		"requests: {max_for_cause: 0}":                        func(c *Config) { c.Requests.MaxForCause = 0 },
+		"requests: {sampling_ratio: 1.0}":                     nil,
+		"requests: {per_category: {llm: }}":                   nil,
+		"requests: {per_category: {llm: {}}}":                 nil,
+		"requests: {per_category: {llm: {slow_threshold: }}}": nil,
+		"requests: {slow_threshold: 3s, per_category: {server: {}}}": func(c *Config) {
+			c.Requests.SlowThreshold = 3 * time.Second
+			c.Requests.PerCategory["server"] = CategoryRequestsConfig{SlowThreshold: 3 * time.Second}
+		},
+		"requests: {per_category: {llm: {slow_threshold: 1m}}}": func(c *Config) {
+			c.Requests.PerCategory["llm"] = CategoryRequestsConfig{SlowThreshold: time.Minute}
+		},
 		"fields:":                         nil,
 		"prices:":                         nil,
 		"faults:":                         nil,
@@ -157,7 +184,9 @@ func TestBlocksMentionedInPart(t *testing.T) {
 		})
 	}
 	defaults := createDefaultConfig().(*Config).storageOptions()
-	require.False(t, defaults.DropRequests)
+	require.True(t, defaults.Sampling.KeepsAll())
+	require.Equal(t, 72*time.Hour, defaults.RequestRetention)
+	require.EqualValues(t, 1_000_000, defaults.RequestMaxRows)
 	require.False(t, defaults.RunPinned)
 	require.Empty(t, defaults.FaultWindows)
 	require.Equal(t, 5*time.Second, defaults.FaultGap)

@@ -125,6 +125,12 @@ func TestConfiguredPricesAreCharged(t *testing.T) {
 func TestRequestsAreKeptOrNot(t *testing.T) {
 	for text, want := range map[string]string{
 		"{}": "1", "requests: {sampling_ratio: 1}": "1", "requests: {sampling_ratio: 0}": "0", "requests: {sampling_ratio: }": "1",
+		// The span takes a second, and its trace is drawn at ratios above 0.564497.
+		"requests: {sampling_ratio: 0.564497}": "0", "requests: {sampling_ratio: 0.564498}": "1",
+		"requests: {sampling_ratio: 0, per_category: {llm: {slow_threshold: 1s}}}":                   "1",
+		"requests: {sampling_ratio: 0, max_for_cause: 0, per_category: {llm: {slow_threshold: 1s}}}": "0",
+		"requests: {sampling_ratio: 0, per_category: {llm: {slow_threshold: 1001ms}}}":               "0",
+		"requests: {sampling_ratio: 0, slow_threshold: 1ms}":                                         "0",
 	} {
 		reader := fileAfter(t, newFile(t), text, chatSpan(nil))
 		require.Equal(t, []string{want}, column(t, reader, "SELECT count(*) FROM requests"), text)

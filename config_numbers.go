@@ -14,8 +14,13 @@ import (
 // are bare numbers, each with an example; and whole numbers, of which it would
 // cut off a fraction.
 var (
-	durationKeys = map[string]string{"timeout": "5s", "settle_after": "60s", "dedup::window": "24h"}
-	wholeKeys    = []string{"max_series", "max_size", "dedup::max_spans", "dead_letters::max_attempts", "dead_letters::max_rows"}
+	durationKeys = map[string]string{
+		"timeout": "5s", "settle_after": "60s", "requests::slow_threshold": "1s", "dedup::window": "24h",
+	}
+	wholeKeys = []string{
+		"max_series", "max_size", "requests::max_for_cause", "requests::max_rows", "dedup::max_spans", "dead_letters::max_attempts",
+		"dead_letters::max_rows",
+	}
 )
 
 // refuseBareNumbers returns an error for each number that would not mean what

@@ -37,9 +37,10 @@ func bucketConfigs(widths []storage.Width) []BucketConfig {
 }
 
 func (c *Config) readerOptions() spans.Options {
+	policy := c.Requests.policy()
 	o := spans.Options{
 		Run: c.Run.ID, Fields: c.Fields, Outcomes: map[string]aggregator.Outcome{},
-		DropSessions: !c.Requests.Sessions && c.Requests.SamplingRatio == 0,
+		DropSessions: !c.Requests.Sessions && policy.KeepsNone(),
 	}
 	for _, d := range c.Dimensions {
 		o.Dimensions = append(o.Dimensions, spans.Dimension{Name: d.Name, Default: d.Default})
@@ -63,24 +64,27 @@ func (c *Config) storageOptions() storage.Options {
 	for i := range c.Faults.Windows {
 		windows[i] = c.Faults.Windows[i].window()
 	}
+	policy := c.Requests.policy()
 	return storage.Options{
-		Path:          c.Path,
-		FileMode:      fs.FileMode(c.FileMode),
-		Widths:        c.widths(),
-		SettleAfter:   c.SettleAfter,
-		Limits:        limits,
-		Synchronous:   storage.Synchronous(c.Synchronous),
-		RunID:         c.Run.ID,
-		RunName:       c.Run.Name,
-		RunPinned:     c.Run.Pinned,
-		DropRequests:  c.Requests.SamplingRatio == 0,
-		DropSessions:  !c.Requests.Sessions,
-		FaultWindows:  windows,
-		FaultGap:      c.Faults.Gap,
-		DedupWindow:   c.Dedup.Window,
-		DedupMaxSpans: c.Dedup.MaxSpans,
-		DedupSecret:   string(c.Dedup.Secret),
-		MaxSize:       int64(c.MaxSize),
-		MaxLetters:    c.DeadLetters.MaxRows,
+		Path:             c.Path,
+		FileMode:         fs.FileMode(c.FileMode),
+		Widths:           c.widths(),
+		SettleAfter:      c.SettleAfter,
+		Limits:           limits,
+		Synchronous:      storage.Synchronous(c.Synchronous),
+		RunID:            c.Run.ID,
+		RunName:          c.Run.Name,
+		RunPinned:        c.Run.Pinned,
+		Sampling:         &policy,
+		DropSessions:     !c.Requests.Sessions,
+		RequestRetention: time.Duration(c.Requests.Retention),
+		RequestMaxRows:   c.Requests.MaxRows,
+		FaultWindows:     windows,
+		FaultGap:         c.Faults.Gap,
+		DedupWindow:      c.Dedup.Window,
+		DedupMaxSpans:    c.Dedup.MaxSpans,
+		DedupSecret:      string(c.Dedup.Secret),
+		MaxSize:          int64(c.MaxSize),
+		MaxLetters:       c.DeadLetters.MaxRows,
 	}
 }

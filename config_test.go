@@ -24,7 +24,7 @@ func configFrom(conf *confmap.Conf) (*Config, error) {
 	return config, confmap.Validate(config)
 }
 
-func configFromYAML(t *testing.T, text string) (*Config, error) {
+func configFromYAML(t testing.TB, text string) (*Config, error) {
 	t.Helper()
 	var values map[string]any
 	require.NoError(t, yaml.Unmarshal([]byte(text), &values))
@@ -67,13 +67,28 @@ func TestInvalidConfigurations(t *testing.T) {
 		},
 		"several misspelt at once": {`synchronous: "ful"`, `file_mode: "9"`, `outcomes: "b"`},
 
-		"unknown key in requests":            {"max_rows"},
-		"a share of requests":                {"requests::sampling_ratio: 0.5: must be 1, which keeps every request, or 0, which keeps none"},
-		"field that is none":                 {`fields: "colour": must be one of agent, `, "model"},
-		"field without attributes":           {"fields::model: 0 attributes: must be from 1 to 16"},
-		"field that is none and has nothing": {`fields: "colour": must be one of`, "fields::model: 0 attributes:"},
-		"key that is none and has nothing":   {"pth"},
-		"field of too many attributes":       {"fields::model: 17 attributes: must be from 1 to 16"},
+		"unknown key in requests":               {"requests", "max_row"},
+		"unknown key in a category of requests": {"per_category", "sampling_ratio"},
+		"requests out of range": {
+			"requests::sampling_ratio: 1.1: must be from 0 to 1, with at most 6 decimals", "requests::slow_threshold: 0s: must be from 1ms to 24h0m0s",
+			"requests::max_for_cause: 100001: must be from 0 to 100000", "requests::max_rows: -1: must be from 0, which is no bound, to 1000000000000",
+			"requests::retention: 59s: must not be shorter than 1m0s", "requests::per_category::llm::slow_threshold: 25h0m0s: must be from 1ms",
+			`requests::per_category: "chat": must be one of the categories, such as llm`,
+		},
+		"requests below range":                     {`retention: "0s": must be a positive duration such as 72h, or forever`},
+		"share of requests with too many decimals": {"requests::sampling_ratio: 1e-07: must be from 0 to 1, with at most 6 decimals"},
+		"share of requests that is none":           {"requests::sampling_ratio: NaN: must be"},
+		"requests without a unit": {
+			"requests::slow_threshold: 5: must be a duration such as 1s",
+			"requests::per_category::llm::slow_threshold: 30: must be a duration such as 30s",
+			`requests::per_category::tool::slow_threshold: "soon": must be a duration such as 30s`,
+		},
+		"retention of requests without a unit": {"requests::retention: 72: must be a positive duration such as 72h, or forever"},
+		"field that is none":                   {`fields: "colour": must be one of agent, `, "model"},
+		"field without attributes":             {"fields::model: 0 attributes: must be from 1 to 16"},
+		"field that is none and has nothing":   {`fields: "colour": must be one of`, "fields::model: 0 attributes:"},
+		"key that is none and has nothing":     {"pth"},
+		"field of too many attributes":         {"fields::model: 17 attributes: must be from 1 to 16"},
 		"field of attributes that are none": {
 			`fields::model::1: "": must name an attribute`, `fields::model::2: "a.b": is attribute 0 already`,
 		},
@@ -105,7 +120,7 @@ func TestInvalidConfigurations(t *testing.T) {
 		"numbers without a unit":        {"timeout: 5: must be a duration such as 5s", "dedup::window: 86400: must be a duration such as 24h", "colour"},
 		"fractions": {
 			"max_series: 1.9: must be a whole number", "dedup::max_spans: 1000.5: must be", "dead_letters::max_attempts: 2.7: must be",
-			"dead_letters::max_rows: 10.1: must be",
+			"dead_letters::max_rows: 10.1: must be", "requests::max_for_cause: 1.5: must be a whole number", "requests::max_rows: 2.5: must be",
 		},
 		"durations that are none": {`timeout: "soon": must be a duration such as 5s`, `dedup::window: "1 day": must be a duration such as 24h`},
 		"deduplication out of range": {

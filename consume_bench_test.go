@@ -18,12 +18,30 @@ import (
 // traffic, through two widths with series. The bench module compares the same
 // with peers.
 func BenchmarkConsume(b *testing.B) {
-	for name, profile := range map[string]spantest.Profile{"dense": spantest.Dense, "wide": spantest.Wide} {
-		b.Run(name, func(b *testing.B) {
+	outage := spantest.Dense
+	outage.FailureShare = 0.9
+	for _, c := range []struct {
+		name     string
+		profile  spantest.Profile
+		requests string
+	}{
+		{"dense", spantest.Dense, "{}"},
+		{"wide", spantest.Wide, "{}"},
+		{"dense/none", spantest.Dense, "{sampling_ratio: 0, max_for_cause: 0, sessions: false}"},
+		{"dense/hundredth", spantest.Dense, "{sampling_ratio: 0.01, max_for_cause: 0, sessions: false}"},
+		{"dense/hundredth+cause", spantest.Dense, "{sampling_ratio: 0.01, sessions: false}"},
+		{"dense/hundredth+sessions", spantest.Dense, "{sampling_ratio: 0.01}"},
+		{"outage/none", outage, "{sampling_ratio: 0, max_for_cause: 0, sessions: false}"},
+		{"outage/hundredth+cause", outage, "{sampling_ratio: 0.01, sessions: false}"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
 			const spansPerBatch = 8192
 			start := time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC)
-			template := spantest.NewTemplate(spantest.New(1, profile).Batch(spansPerBatch, start, time.Second))
+			template := spantest.NewTemplate(spantest.New(1, c.profile).Batch(spansPerBatch, start, time.Second))
 			config := testConfig(filepath.Join(b.TempDir(), "spanbucket.db"), 10*time.Second, time.Minute)
+			parsed, err := configFromYAML(b, "requests: "+c.requests)
+			require.NoError(b, err)
+			config.Requests = parsed.Requests
 			e := newTracesExporter(config, exportertest.NewNopSettings(metadata.Type))
 			require.NoError(b, e.start(context.Background(), componenttest.NewNopHost()))
 			b.ReportAllocs()

@@ -19,7 +19,7 @@ import (
 // relations are those of the contract that hold content.
 var relations = []string{
 	"timeseries", "latency", "bins", "histograms", "timeseries_histograms", "runs", "ledger", "notes", "series",
-	"requests", "sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals",
+	"requests", "request_stratum", "sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals",
 	"fault_windows", "fault_periods", "phases", "fault_impact", "evaluations",
 }
 

@@ -83,7 +83,7 @@ var floors = []floor{
 		banned: map[string]string{"log": "errors are returned", "log/slog": "errors are returned", "net/http": "no network"},
 	},
 	{
-		room: "folding", rooms: []string{"aggregator", "spans", "storage"},
+		room: "folding", rooms: []string{"aggregator", "aggregator/sampling", "spans", "storage"},
 		why:     "from an OTLP batch to its commit, for the exporter and for recordings alike: without a collector, and with no goroutine",
 		modules: map[string]string{pdataPath: "what it folds"},
 		banned:  map[string]string{"database/sql": "storage knows SQL", "os": "no files", "net/http": "no network", "log": "errors are returned", "log/slog": "errors are returned"},

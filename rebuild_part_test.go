@@ -95,7 +95,7 @@ func TestRebuildRefusesWhatIsNotComplete(t *testing.T) {
 	r := seedtest.Rand(t)
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
 	config := testConfig(path)
-	config.Requests.SamplingRatio = 0
+	config.Requests.SamplingRatio, config.Requests.MaxForCause = 0, 0
 	from := time.Date(2026, 1, 30, 23, 50, 0, 0, time.UTC)
 	sendHard(t, r, config, hardSpans(r, from, 3, 50))
 	want := bucketRows(t, path)

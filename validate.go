@@ -41,9 +41,7 @@ func (c *Config) Validate() error {
 	if c.MaxSize != 0 && c.MaxSize < minMaxSize {
 		fault("max_size", storage.BytesText(int64(c.MaxSize)), "must be 0, which is no bound, or at least 1MiB")
 	}
-	if ratio := c.Requests.SamplingRatio; ratio != 0 && ratio != 1 {
-		fault("requests::sampling_ratio", ratio, "must be 1, which keeps every request, or 0, which keeps none; shares in between are not there yet")
-	}
+	c.validateRequests(fault)
 	c.validateBuckets(fault)
 	c.validateDimensions(fault)
 	c.validateFields(fault)

@@ -28,7 +28,7 @@ type Store interface {
 // that cannot be read.
 type SpanReader interface {
 	Observations(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Observation]
-	Requests(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Request]
+	Requests(batch ptrace.Traces, now time.Time, wanted func(span int) bool) iter.Seq[*aggregator.Request]
 	Redact(batch ptrace.Traces) ptrace.Traces
 }
 
@@ -89,6 +89,7 @@ func (f *Folder) check(ctx context.Context, batch ptrace.Traces) (storage.Failur
 func (f *Folder) folded(batch ptrace.Traces, do func(storage.Batch) error) (storage.Failure, error) {
 	s := f.spaces.Get().(*space)
 	defer func() {
+		s.plan.Reset()
 		if s.delta.Reset(); !s.delta.Oversized() && cap(s.fingerprints) <= maxKeptFingerprints {
 			f.spaces.Put(s)
 		}
@@ -106,6 +107,7 @@ func (f *Folder) folded(batch ptrace.Traces, do func(storage.Batch) error) (stor
 // space is the memory that folding a batch takes. It is reused.
 type space struct {
 	delta        *aggregator.Delta
+	plan         *storage.Plan
 	fingerprints []uint64
 }
 
@@ -113,7 +115,10 @@ type space struct {
 const maxKeptFingerprints = 1 << 16
 
 func (f *Folder) newSpace() *space {
-	return &space{delta: aggregator.NewDelta(storage.FinestWidths(f.options.Storage.Widths))}
+	o := &f.options.Storage
+	return &space{
+		delta: aggregator.NewDelta(storage.FinestWidths(o.Widths)), plan: storage.NewPlan(o.Sampling, o.DropSessions),
+	}
 }
 
 // FoldLetter folds what a dead letter holds, for storage.Store.WriteAgain. The
@@ -141,11 +146,15 @@ func (f *Folder) mustFold(batch ptrace.Traces, basis storage.Basis, s *space) st
 	observations := reader.Observations(batch, now)
 	for o := range observations {
 		s.delta.Fold(o)
+		s.plan.Add(o)
 	}
 	s.delta.Settle()
 	s.fingerprints = f.fingerprints(batch, basis, s.fingerprints[:0])
 	return storage.Batch{
-		Delta: s.delta, Observations: observations, Requests: reader.Requests(batch, now),
+		Delta: s.delta, Observations: observations, Plan: s.plan,
+		Requests: func(wanted func(span int) bool) iter.Seq[*aggregator.Request] {
+			return reader.Requests(batch, now, wanted)
+		},
 		Fingerprints: s.fingerprints, Basis: basis,
 		Refold: func(basis storage.Basis) storage.Batch {
 			return f.mustFold(batch, basis, f.newSpace())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 	"github.com/spanbucket/spanbucketexporter/spans"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
@@ -41,6 +42,7 @@ const (
 // Default returns the settings of those who set nothing. Storage.Path is empty.
 func Default() Settings {
 	const day = 24 * time.Hour
+	policy := sampling.Default()
 	return Settings{
 		Storage: storage.Options{
 			FileMode: 0o600,
@@ -50,13 +52,16 @@ func Default() Settings {
 				{Seconds: 300, Retention: 90 * day},
 				{Seconds: 3600, Retention: 730 * day},
 			},
-			SettleAfter:   time.Minute,
-			Limits:        aggregator.Limits{MaxSeries: 10_000, MaxRuns: maxRuns, MaxOverflowSeries: maxOverflowSeries},
-			FaultGap:      5 * time.Second,
-			DedupWindow:   day,
-			DedupMaxSpans: 4_000_000,
-			MaxSize:       10 << 30,
-			MaxLetters:    1000,
+			SettleAfter:      time.Minute,
+			Limits:           aggregator.Limits{MaxSeries: 10_000, MaxRuns: maxRuns, MaxOverflowSeries: maxOverflowSeries},
+			Sampling:         &policy,
+			RequestRetention: 3 * day,
+			RequestMaxRows:   1_000_000,
+			FaultGap:         5 * time.Second,
+			DedupWindow:      day,
+			DedupMaxSpans:    4_000_000,
+			MaxSize:          10 << 30,
+			MaxLetters:       1000,
 		},
 		MaxAttempts: 3,
 	}

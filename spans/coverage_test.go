@@ -29,7 +29,7 @@ func TestEverySourceIsChosen(t *testing.T) {
 	for _, batch := range goldenCases(t) {
 		w := newWalker(reader)
 		w.index = reader.full
-		w.walk(batch, func(span ptrace.Span) bool {
+		w.walk(batch, nil, func(span ptrace.Span) bool {
 			if w.observe(span, goldenNow.UnixNano()) {
 				w.readRequest(span)
 			}

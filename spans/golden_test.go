@@ -51,7 +51,7 @@ func TestGoldenRequests(t *testing.T) {
 			var want struct{ Requests []map[string]any }
 			require.NoError(t, json.Unmarshal(text, &want))
 			var got []map[string]any
-			for r := range NewReader(Options{}).Requests(batch, goldenNow) {
+			for r := range NewReader(Options{}).Requests(batch, goldenNow, nil) {
 				got = append(got, rowOf(r))
 			}
 			require.Len(t, got, len(want.Requests))

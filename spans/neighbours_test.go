@@ -55,7 +55,7 @@ func split(batch ptrace.Traces) (list []ptrace.Traces) {
 
 // requestsOf returns copies of what the reader says of every span.
 func requestsOf(r *Reader, batch ptrace.Traces) (list []aggregator.Request) {
-	for request := range r.Requests(batch, goldenNow) {
+	for request := range r.Requests(batch, goldenNow, nil) {
 		own := *request
 		own.Circuits = append([]aggregator.CircuitState(nil), own.Circuits...)
 		own.Evaluations = append([]aggregator.Evaluation(nil), own.Evaluations...)

@@ -58,7 +58,7 @@ func numberSpans(batch ptrace.Traces) {
 }
 
 func readRequests(r *spans.Reader, batch ptrace.Traces) (list []aggregator.Request) {
-	for request := range r.Requests(batch, now) {
+	for request := range r.Requests(batch, now, nil) {
 		list = append(list, *request)
 	}
 	return list
@@ -127,4 +127,38 @@ func marshal(t testing.TB, batch ptrace.Traces) []byte {
 	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(batch)
 	require.NoError(t, err)
 	return data
+}
+
+// TestOnlyWantedSpansAreRead, and what is read does not depend on the others:
+// those of a resource or scope of which the first spans are not wanted.
+func TestOnlyWantedSpansAreRead(t *testing.T) {
+	rng := seedtest.Rand(t)
+	reader := spans.NewReader(options)
+	for range 100 {
+		batch := scattered(rng, 1+rng.IntN(60))
+		all := readRequests(reader, batch)
+		chance := rng.IntN(5)
+		wanted := make([]bool, len(all))
+		for i := range wanted {
+			wanted[i] = rng.IntN(4) < chance
+		}
+		asked, read := 0, 0
+		for r := range reader.Requests(batch, now, func(span int) bool {
+			require.Equal(t, asked, span, "once, in order")
+			asked++
+			return wanted[span]
+		}) {
+			require.True(t, wanted[asked-1])
+			require.Equal(t, all[asked-1], *r)
+			read++
+		}
+		require.Equal(t, len(all), asked)
+		n := 0
+		for _, w := range wanted {
+			if w {
+				n++
+			}
+		}
+		require.Equal(t, n, read)
+	}
 }

@@ -40,7 +40,7 @@ func pitfallEvent(s ptrace.Span, name string, attributes say) {
 }
 
 func full(o Options, b ptrace.Traces) (got aggregator.Request) {
-	for r := range NewReader(o).Requests(b, goldenNow) {
+	for r := range NewReader(o).Requests(b, goldenNow, nil) {
 		got = *r
 	}
 	return got
@@ -259,7 +259,7 @@ func TestEmptyAttributesDecideNoCategory(t *testing.T) {
 // TestDetailsAnnounceWhatARequestHolds: a batch is read in full only where an observation says so.
 func TestDetailsAnnounceWhatARequestHolds(t *testing.T) {
 	for name, batch := range goldenCases(t) {
-		for r := range NewReader(Options{}).Requests(batch, goldenNow) {
+		for r := range NewReader(Options{}).Requests(batch, goldenNow, nil) {
 			if r.Rejected != aggregator.NotRejected {
 				continue
 			}

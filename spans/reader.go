@@ -95,22 +95,24 @@ func (r *Reader) Observations(batch ptrace.Traces, now time.Time) iter.Seq[*aggr
 		w := r.walkers.Get().(*walker)
 		w.index = r.folding
 		defer w.release()
-		w.walk(batch, func(span ptrace.Span) bool {
+		w.walk(batch, nil, func(span ptrace.Span) bool {
 			w.observe(span, latestStart)
 			return yield(&w.observation)
 		})
 	}
 }
 
-// Requests reads every span of the batch in full, in the order of Observations
-// and with the same observations. Otherwise it is like that.
-func (r *Reader) Requests(batch ptrace.Traces, now time.Time) iter.Seq[*aggregator.Request] {
+// Requests reads spans of the batch in full, in the order of Observations and
+// with the same observations. Only the spans that wanted tells of are read: it
+// is asked once for every span, by its index in that order; nil wants all.
+// Otherwise it is like Observations.
+func (r *Reader) Requests(batch ptrace.Traces, now time.Time, wanted func(span int) bool) iter.Seq[*aggregator.Request] {
 	latestStart := now.Add(maxAhead).UnixNano()
 	return func(yield func(*aggregator.Request) bool) {
 		w := r.walkers.Get().(*walker)
 		w.index, w.latest = r.full, latestStart
 		defer w.release()
-		w.walk(batch, func(span ptrace.Span) bool {
+		w.walk(batch, wanted, func(span ptrace.Span) bool {
 			if w.request = (aggregator.Request{}); w.observe(span, latestStart) {
 				// What is noted from here on, folding did not see.
 				observation := w.observation
@@ -123,13 +125,26 @@ func (r *Reader) Requests(batch ptrace.Traces, now time.Time) iter.Seq[*aggregat
 	}
 }
 
-// walk calls visit for every span of a batch until it returns false.
-func (w *walker) walk(batch ptrace.Traces, visit func(ptrace.Span) bool) {
+// walk calls visit for the wanted spans of a batch until it returns false. Of
+// resources and scopes without any nothing is read.
+func (w *walker) walk(batch ptrace.Traces, wanted func(span int) bool, visit func(ptrace.Span) bool) {
+	i := -1
 	for _, resourceSpans := range batch.ResourceSpans().All() {
-		w.readResource(resourceSpans)
+		resourceIsRead := false
 		for _, scopeSpans := range resourceSpans.ScopeSpans().All() {
-			w.injector = isInjector(w.service, scopeSpans.Scope().Name())
+			scopeIsRead := false
 			for _, span := range scopeSpans.Spans().All() {
+				if i++; wanted != nil && !wanted(i) {
+					continue
+				}
+				if !resourceIsRead {
+					w.readResource(resourceSpans)
+					resourceIsRead = true
+				}
+				if !scopeIsRead {
+					w.injector = isInjector(w.service, scopeSpans.Scope().Name())
+					scopeIsRead = true
+				}
 				if !visit(span) {
 					return
 				}
@@ -240,6 +255,10 @@ func (w *walker) readGenAI() {
 	}
 }
 
+// evaluator is the operation of spans that judge others: fieldAnnotated does not
+// tell of judgements whose numbers do not begin at 0.
+const evaluator = "evaluator"
+
 // details tells what the span says that only a Request holds.
 func (w *walker) details() (details aggregator.Details) {
 	o, r := &w.observation, &w.span
@@ -247,7 +266,7 @@ func (w *walker) details() (details aggregator.Details) {
 		r.hasAny(callFields) {
 		details |= aggregator.DetailsOfSession
 	}
-	if o.Series.Fault != "" || o.Series.Category == aggregator.CategoryFault || w.told.detailed ||
+	if o.Series.Fault != "" || o.Series.Category == aggregator.CategoryFault || w.told.detailed || w.meaning.operation == evaluator ||
 		r.hasAny(eventFields) || o.Series.Run != "" && (w.resourceDescribesRun || describesRun(&w.span)) {
 		details |= aggregator.DetailsOfEvents
 	}

@@ -60,7 +60,7 @@ var words = map[string]map[string]meaning{
 	"openinference.span.kind": anyCase(map[string]meaning{
 		"llm": chat, "embedding": embeddings, "chain": workflow, "retriever": retrieval, "reranker": retrieval,
 		"tool": tool, "agent": agent, "guardrail": {"guardrail", aggregator.CategoryOther, false, 0},
-		"evaluator": {"evaluator", aggregator.CategoryOther, false, 0},
+		"evaluator": {evaluator, aggregator.CategoryOther, false, 0},
 		"prompt":    {"prompt", aggregator.CategoryOther, false, 0},
 	}),
 	"llm.request.type": {

@@ -74,7 +74,7 @@ func TestCallersLeaveWhileOthersAreTried(t *testing.T) {
 	go func() { _ = s.Write(context.Background(), delivery(o, 0)) }()
 	<-begun
 	bad := delivery(o, 500)
-	bad.Requests = func(func(*aggregator.Request) bool) { panic("poison") }
+	bad.Requests = reading(func(func(*aggregator.Request) bool) { panic("poison") })
 	go func() { _ = s.Write(context.Background(), bad) }()
 	const others = 20
 	for i := range others {

@@ -63,6 +63,7 @@ func (w *writer) merge(group []*Batch) (*aggregator.Delta, error) {
 }
 
 func (w *writer) applySpans(ctx context.Context, b *Batch) error {
+	w.noteSampled(b)
 	if !w.needsRequests(b) {
 		for o := range b.Observations {
 			if _, err := w.applySpan(ctx, o); err != nil {
@@ -71,7 +72,7 @@ func (w *writer) applySpans(ctx context.Context, b *Batch) error {
 		}
 		return nil
 	}
-	for r := range b.Requests {
+	for r := range b.Requests(b.isIncluded) {
 		folded, err := w.applySpan(ctx, &r.Observation)
 		if err == nil && folded {
 			k := keeper{writer: w, ctx: ctx, delta: w.single}

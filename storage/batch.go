@@ -16,9 +16,14 @@ type Batch struct {
 	// Observations are the spans of the delta, in the order they were folded.
 	// The writer iterates them only where it must fold anew.
 	Observations iter.Seq[*aggregator.Observation]
-	// Requests are the same spans in the same order, in full. The writer
-	// iterates them where rows of their own are to be kept.
-	Requests iter.Seq[*aggregator.Request]
+	// Requests returns those of the same spans that are wanted, in the same
+	// order, in full. It asks wanted once for every span, by its index, just
+	// before it would return it. The writer iterates them where rows of their
+	// own are to be kept.
+	Requests func(wanted func(span int) bool) iter.Seq[*aggregator.Request]
+	// Plan says which of the spans have to be read in full; nil: all, and what
+	// is kept of them is decided then.
+	Plan *Plan
 	// Fingerprints holds one of every span, in the same order, 0 for a span
 	// that is always counted; nil where all are.
 	Fingerprints []uint64
@@ -31,6 +36,9 @@ type Batch struct {
 	// it where the file changed since the caller asked for Store.Basis. nil:
 	// the basis does not matter.
 	Refold func(Basis) Batch
+
+	// excluded spans are of the batch no more, but for Requests and Plan.
+	excluded spanSet
 }
 
 // Basis is what folding must know of the file.
@@ -46,12 +54,12 @@ type spanSet []bool
 
 func (s spanSet) has(i int) bool { return i < len(s) && s[i] }
 
-// filtered iterates the elements whose index is not in the set.
-func filtered[T any](all iter.Seq[T], without spanSet) iter.Seq[T] {
-	return func(yield func(T) bool) {
+// filtered iterates the observations whose index is not in the set.
+func filtered(all iter.Seq[*aggregator.Observation], without spanSet) iter.Seq[*aggregator.Observation] {
+	return func(yield func(*aggregator.Observation) bool) {
 		i := -1
-		for v := range all {
-			if i++; !without.has(i) && !yield(v) {
+		for o := range all {
+			if i++; !without.has(i) && !yield(o) {
 				return
 			}
 		}
@@ -61,9 +69,8 @@ func filtered[T any](all iter.Seq[T], without spanSet) iter.Seq[T] {
 // without returns the batch without some spans, folded anew into a delta, which
 // is emptied first.
 func (b *Batch) without(spans spanSet, into *aggregator.Delta) Batch {
-	rest := Batch{Delta: into, Observations: filtered(b.Observations, spans)}
-	if b.Requests != nil {
-		rest.Requests = filtered(b.Requests, spans)
+	rest := Batch{
+		Delta: into, Observations: filtered(b.Observations, spans), Requests: b.Requests, Plan: b.Plan, excluded: spans,
 	}
 	into.Reset()
 	for o := range rest.Observations {

@@ -150,14 +150,14 @@ func TestABatchThatFailsDoesNotHarmItsGroup(t *testing.T) {
 		"reading panics": {
 			spoil: func(b *Batch) {
 				all := b.Requests
-				b.Requests = func(yield func(*aggregator.Request) bool) {
-					all(func(r *aggregator.Request) bool {
+				b.Requests = reading(func(yield func(*aggregator.Request) bool) {
+					all(nil)(func(r *aggregator.Request) bool {
 						if yield(r) {
 							panic("in the middle")
 						}
 						return false
 					})
-				}
+				})
 			},
 			want: FailurePoison,
 		},

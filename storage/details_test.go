@@ -22,7 +22,7 @@ import (
 // TestWhatSpansTellBesides is kept once, however often it is delivered.
 func TestWhatSpansTellBesides(t *testing.T) {
 	o := testOptions(t)
-	o.DropRequests = true
+	o.Sampling = none
 	s := openStore(t, o)
 	at := anInstant.UnixNano()
 	r := request(1, 0)

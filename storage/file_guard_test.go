@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,9 +24,9 @@ import (
 func during(o Options, n byte, do func()) Batch {
 	b := requestBatch(o, request(n, 0))
 	requests, once := b.Requests, sync.Once{}
-	b.Requests = func(yield func(*aggregator.Request) bool) {
+	b.Requests = func(wanted func(span int) bool) iter.Seq[*aggregator.Request] {
 		once.Do(do)
-		requests(yield)
+		return requests(wanted)
 	}
 	return b
 }

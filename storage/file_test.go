@@ -22,7 +22,7 @@ func TestMigrationsArePinned(t *testing.T) {
 		"0002_requests.sql":    "45e0dafa45157881c2a8831d5da2254c1a533449ebefe39703d4eb66e2563f66",
 		"0003_activity.sql":    "deeda642fa3f16b7fb8c5e95ecacf54875ac4033fbd39a19286e017545529304",
 		"0004_reliability.sql": "4bc9f2c372652306dfce481abc974b11760c7def3833315a358650c84e78831a",
-		"0005_keeping.sql":     "7cdb1fc6b44cb1e67716bda85cb871d2fdcd1e79895eff9ebed04b34e7c7a602",
+		"0005_keeping.sql":     "3e8b8c8eb0e154e2759624eb002b1c769095fec73b9fb2a272eb7758bf9a9c23",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)

@@ -365,7 +365,7 @@ func TestBytesOfFingerprints(t *testing.T) {
 	for _, batch := range []int{1, 16, 64, 512, 8192} {
 		t.Run(fmt.Sprint(batch), func(t *testing.T) {
 			o := dedupOptions(t)
-			o.DropRequests, o.DropSessions = true, true
+			o.Sampling, o.DropSessions = none, true
 			s := openStore(t, o)
 			spans := 32 * fingerprintsPerRow
 			if batch == 1 {

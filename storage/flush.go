@@ -11,14 +11,14 @@ import (
 
 // flush writes what the transaction changed.
 func (w *writer) flush(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{w.flushRuns, w.flushFacts, w.flushSeries, w.flushRequests} {
+	for _, step := range []func(context.Context) error{w.flushRuns, w.flushFacts, w.flushSeries, w.flushStrata, w.flushRequests} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	// What these write is no text of a span, and fits: where it is refused, it
 	// is for what the file holds already.
-	for _, step := range []func(context.Context) error{w.flushBuckets, w.flushFingerprints, w.flushLedger, w.flushMeta} {
+	for _, step := range []func(context.Context) error{w.flushBuckets, w.flushFingerprints, w.flushLedger, w.flushReach, w.flushMeta} {
 		if err := step(ctx); err != nil {
 			return &fileError{err}
 		}

@@ -53,6 +53,7 @@ func (w *writer) tend(err error) {
 // shrink gives up memory that one large commit needed.
 func (w *writer) shrink() {
 	w.live.shrink(maxLiveBytes)
+	w.strata.shrink(w.policy.MaxForCause)
 	for _, d := range append([]**aggregator.Delta{&w.merged, &w.single}, pointers(w.refolds)...) {
 		if (*d).Oversized() {
 			*d = aggregator.NewDelta(w.finest)

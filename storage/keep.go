@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 )
 
 // keeper keeps what the spans of one delta say besides the counters.
@@ -26,28 +27,32 @@ func (w *writer) needsRequests(b *Batch) bool {
 	if b.Requests == nil {
 		return false
 	}
-	details := b.Delta.Details()
-	return !w.options.DropRequests || details&aggregator.DetailsOfEvents != 0 ||
-		!w.options.DropSessions && details&aggregator.DetailsOfSession != 0
+	if b.Plan != nil {
+		return b.Plan.wanted
+	}
+	return !w.policy.KeepsNone() || hasDetails(b.Delta.Details(), w.options.DropSessions)
 }
 
 // keepRequests keeps the spans that the delta of a batch folded.
 func (w *writer) keepRequests(ctx context.Context, b *Batch) error {
+	w.noteSampled(b)
 	if !w.needsRequests(b) {
 		return nil
 	}
 	k := keeper{writer: w, ctx: ctx, delta: b.Delta}
+	wanted := k.wanted(b)
 	folded := func(*aggregator.Observation) bool { return true }
 	if b.Delta.Rejected(aggregator.RejectedOverflow) > 0 {
 		// Folding them once more, in the same order, tells which.
 		w.single.Reset()
+		wanted = b.isIncluded
 		folded = func(o *aggregator.Observation) bool {
 			before := w.single.Folded()
 			w.single.Fold(o)
 			return w.single.Folded() > before
 		}
 	}
-	for r := range b.Requests {
+	for r := range b.Requests(wanted) {
 		if r.Rejected != aggregator.NotRejected || !folded(&r.Observation) {
 			continue
 		}
@@ -55,7 +60,7 @@ func (w *writer) keepRequests(ctx context.Context, b *Batch) error {
 			return err
 		}
 	}
-	return nil
+	return k.err
 }
 
 // keep keeps one span, which was folded.
@@ -66,18 +71,13 @@ func (k *keeper) keep(r *aggregator.Request) error {
 	}
 	k.notes = 0
 	kept := 0
-	if !k.options.DropRequests {
-		kept |= keptAsRequest
-	}
 	if !k.options.DropSessions && isOfSession(r) {
 		kept |= keptForSessions
 	}
 	if isMarked(r) || r.Circuit != "" {
 		kept |= keptForFaults
 	}
-	if kept != 0 {
-		k.keepRow(r, series, kept)
-	}
+	k.keepVerdict(r, series, kept)
 	k.keepDetails(r, series)
 	if k.err != nil {
 		return k.err
@@ -130,7 +130,19 @@ func (k *keeper) cleanOrNil(text string) any {
 	return k.clean(text)
 }
 
-func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, kept int) {
+// keepRow appends the row of a span, which stands for so many.
+func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, kept int, weightMicro int64) {
+	if kept == 0 || k.err != nil {
+		return
+	}
+	ids, err := k.makeRow(r, series, kept, weightMicro)
+	if k.err = err; err == nil {
+		k.err = k.insertRow(k.ctx, &k.requests.row, &ids)
+	}
+}
+
+// makeRow puts the row of a span together in k.requests.row.
+func (k *keeper) makeRow(r *aggregator.Request, series *aggregator.Resolution, kept int, weightMicro int64) (spanIDs, error) {
 	row := &k.requests.row
 	row.has = commonColumnSet
 	ids := spanIDs{r.SpanID, r.ParentSpanID, r.TraceID}
@@ -151,15 +163,12 @@ func (k *keeper) keepRow(r *aggregator.Request, series *aggregator.Resolution, k
 	}
 	if kept&keptAsRequest != 0 {
 		k.setRequestColumns(r)
+		row.setIf(weightMicro != sampling.Whole, columnWeight, weightMicro)
 	}
 	k.pruner.single.saw(r.StartUnixNano)
 	id, err := k.profileOf(r, kept, series.Run)
-	if err != nil {
-		k.err = err
-		return
-	}
 	row.setIf(id != noProfile, columnProfile, id)
-	k.err = k.insertRow(k.ctx, row, &ids)
+	return ids, err
 }
 
 // setSessionColumns sets what says how a span belongs to a session or a tool

@@ -127,6 +127,9 @@ type merger struct {
 	result MergeResult
 	read   int64 // rows
 	total  int64 // rows, about
+	// sampledUntil is one more than the latest start of the requests that had to
+	// go since another file has more of their minute.
+	sampledUntil int64
 	// leftBuckets counts rows of pruned buckets, by width.
 	leftBuckets map[int64]int64
 }
@@ -215,7 +218,7 @@ func checkApart(paths []string, output string) error {
 func (m *merger) write(ctx context.Context) error {
 	m.leftBuckets = map[int64]int64{}
 	for _, step := range []func(context.Context) error{
-		m.writeMerged, m.mergeTables, m.mergeBuckets, m.copyRequests, m.mergeFingerprints, m.mergePruned, m.writeMeta,
+		m.writeMerged, m.mergeTables, m.mergeBuckets, m.copyRequests, m.chooseRequests, m.mergeFingerprints, m.mergePruned, m.writeMeta,
 	} {
 		if err := step(ctx); err != nil {
 			return err

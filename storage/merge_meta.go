@@ -14,26 +14,29 @@ import (
 // mergeRules say what becomes of the keys of meta. Those of other keys are kept
 // where all files agree.
 var mergeRules = map[string]func(m *merger, key string) (value string, err error){
-	"schema_version":            func(*merger, string) (string, error) { return strconv.Itoa(SchemaVersion), nil },
-	"writer_version":            func(m *merger, _ string) (string, error) { return m.options.WriterVersion, nil },
-	"version":                   func(*merger, string) (string, error) { return strconv.Itoa(mergedVersion), nil },
-	"writer_id":                 nil, // a new one
-	"created_utc":               nil, // now
-	"widths":                    (*merger).widthsText,
-	"headline_category":         nil, // of what was written
-	"open_run":                  nil, // who continues the file opens one
-	"histogram_precision_bits":  (*merger).sameValue,
-	"settle_after_s":            (*merger).sameValue,
-	"fault_gap_ns":              (*merger).sameValue,
-	"max_series":                (*merger).greatest,
-	"dedup_window_s":            (*merger).greatest,
-	"dedup_max_spans":           (*merger).greatest,
-	"keep_requests":             (*merger).least,
-	"requests_complete_from_ns": (*merger).greatest,
-	metaEstimatedFrom:           (*merger).least,
-	metaEstimatedTo:             (*merger).greatest,
-	"options":                   (*merger).sameOrNone,
-	keyPruneRequest:             nil, // it was for the collector of one file
+	"schema_version":           func(*merger, string) (string, error) { return strconv.Itoa(SchemaVersion), nil },
+	"writer_version":           func(m *merger, _ string) (string, error) { return m.options.WriterVersion, nil },
+	"version":                  func(*merger, string) (string, error) { return strconv.Itoa(mergedVersion), nil },
+	"writer_id":                nil, // a new one
+	"created_utc":              nil, // now
+	"widths":                   (*merger).widthsText,
+	"headline_category":        nil, // of what was written
+	"open_run":                 nil, // who continues the file opens one
+	"histogram_precision_bits": (*merger).sameValue,
+	"settle_after_s":           (*merger).sameValue,
+	"fault_gap_ns":             (*merger).sameValue,
+	"max_series":               (*merger).greatest,
+	"dedup_window_s":           (*merger).greatest,
+	"dedup_max_spans":          (*merger).greatest,
+	"keep_requests":            (*merger).least,
+	"requests_ratio_micro":     (*merger).least,
+	"requests_max_for_cause":   (*merger).least,
+	metaCompleteFrom:           (*merger).requestsCompleteFrom,
+	metaEstimableFrom:          (*merger).greatest,
+	"options":                  (*merger).sameOrNone,
+	keyPruneRequest:            nil, // it was for the collector of one file
+	metaEstimatedFrom:          (*merger).least,
+	metaEstimatedTo:            (*merger).greatest,
 	// All of the files has room, until a collector says otherwise.
 	"max_size":            noBound,
 	"request_max_rows":    noBound,
@@ -124,6 +127,19 @@ func (m *merger) extreme(key string, wins func(a, b int64) bool) (string, error)
 	return strconv.FormatInt(winner, 10), nil
 }
 
+// requestsCompleteFrom is the rule for the start from which on every span has a
+// row that stands for it alone.
+func (m *merger) requestsCompleteFrom(key string) (string, error) {
+	text, err := m.greatest(key)
+	if err != nil || m.sampledUntil == 0 {
+		return text, err
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= m.sampledUntil {
+		return text, nil
+	}
+	return strconv.FormatInt(m.sampledUntil, 10), nil
+}
+
 // writeMeta writes what the new file says of itself.
 func (m *merger) writeMeta(ctx context.Context) error {
 	keys := map[string]bool{}
@@ -135,6 +151,7 @@ func (m *merger) writeMeta(ctx context.Context) error {
 			keys[key] = true
 		}
 	}
+	keys[metaCompleteFrom] = true
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		rule, known := mergeRules[key]
 		if !known {

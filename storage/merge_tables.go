@@ -55,6 +55,7 @@ var mergedTables = []*mergedTable{
 		},
 		add: sameContent(14),
 	},
+	{name: "request_stratum", key: []string{"minute_s", "category", "outcome"}, columns: []string{"spans", "rows"}, add: sums(3, 4)},
 	{name: "fault_window", key: []string{"source", "run_id", "fault", "target", "experiment_id", "start_ns", "end_ns"}},
 	{name: "circuit_state", key: []string{"run_id", "service", "instance", "circuit", "at_ns", "state", "from_state"}},
 	{
@@ -70,16 +71,18 @@ var mergedTables = []*mergedTable{
 	},
 }
 
-// sums is the add of tables of sums; the sum is the column at an index.
-func sums(at int) func(row, other []any) error {
+// sums is the add of tables of sums; the sums are the columns at some indexes.
+func sums(columns ...int) func(row, other []any) error {
 	return func(row, other []any) error {
-		a, _ := row[at].(int64)
-		b, _ := other[at].(int64)
-		sum := a + b
-		if a > 0 && b > 0 && sum < 0 {
-			return histogram.ErrOverflow
+		for _, at := range columns {
+			a, _ := row[at].(int64)
+			b, _ := other[at].(int64)
+			sum := a + b
+			if a > 0 && b > 0 && sum < 0 {
+				return histogram.ErrOverflow
+			}
+			row[at] = sum
 		}
-		row[at] = sum
 		return nil
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 	"github.com/spanbucket/spanbucketexporter/storage"
@@ -53,11 +55,13 @@ func storeBatch(t *testing.T, s *storage.Store, o *storage.Options, batch []aggr
 	n := 0
 	require.NoError(t, s.Write(t.Context(), storage.Batch{
 		Delta: delta, Fingerprints: fingerprints,
-		Requests: func(yield func(*aggregator.Request) bool) {
-			for i := range batch {
-				n++
-				if r := detailedRequest(batch[i], n); !yield(&r) {
-					return
+		Requests: func(wanted func(span int) bool) iter.Seq[*aggregator.Request] {
+			return func(yield func(*aggregator.Request) bool) {
+				for i := range batch {
+					n++
+					if r := detailedRequest(batch[i], n); wanted(i) && !yield(&r) {
+						return
+					}
 				}
 			}
 		},
@@ -529,7 +533,7 @@ func TestMergeOfEvaluations(t *testing.T) {
 // only, with overflow series, and empty ones.
 func TestMergeOfFilesThatKeepLittle(t *testing.T) {
 	for name, change := range map[string]func(*storage.Options){
-		"no requests":   func(o *storage.Options) { o.DropRequests, o.DropSessions = true, true },
+		"no requests":   func(o *storage.Options) { o.Sampling, o.DropSessions = &sampling.Policy{}, true },
 		"headline only": func(o *storage.Options) { o.Widths = []storage.Width{{Seconds: 60, Detail: storage.DetailHeadline}} },
 		"overflow":      func(o *storage.Options) { o.Limits = aggregator.Limits{MaxSeries: 3, MaxRuns: 1, MaxOverflowSeries: 2} },
 	} {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 )
 
 // Detail says what is kept of a width.
@@ -69,9 +70,10 @@ type Options struct {
 	RunID, RunName string
 	// RunPinned keeps what belongs to the configured run whatever the retention.
 	RunPinned bool
-	// DropRequests keeps no requests row by row. What sessions, tools,
-	// circuits and fault windows are made of is kept all the same.
-	DropRequests bool
+	// Sampling says which requests are kept row by row; nil: all of them. What
+	// sessions, tools, circuits and fault windows are made of is kept all the
+	// same. It is not changed.
+	Sampling *sampling.Policy
 	// DropSessions keeps nothing for sessions, turns and tools either. A row
 	// that is kept as a request still names its session.
 	DropSessions bool

@@ -63,6 +63,8 @@ type pruneTx struct {
 	gone   map[string]int64 // rows that left, by relation
 	// profiles: some rows of request_profile have left.
 	profiles bool
+	// chosen: some rows that strata chose have left.
+	chosen bool
 }
 
 func newPruner(b PruneBounds) *pruner {

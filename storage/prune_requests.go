@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 )
 
 // requestChunk is how many rows of request are looked at between two looks at
@@ -203,7 +206,46 @@ func (t *pruneTx) removeRequests(ctx context.Context, leave []foundRequest, from
 	if err := t.deleteRequests(ctx, ids); err != nil {
 		return err
 	}
+	if err := t.removeStrata(ctx, leave); err != nil {
+		return err
+	}
 	return t.noteRequests(ctx, int64(len(ids)), from, asRequests)
+}
+
+// removeStrata removes the strata of the minutes of rows that have left, where
+// no other row is left that they chose. The rows of the others stand for as many
+// spans as before.
+func (t *pruneTx) removeStrata(ctx context.Context, left []foundRequest) error {
+	minutes := map[int64]bool{}
+	for _, f := range left {
+		if f.kept&keptByChoice != 0 {
+			minutes[aggregator.BucketStart(aggregator.UnixSeconds(f.start), sampling.MinuteSeconds)] = true
+		}
+	}
+	const remove = `DELETE FROM request_stratum WHERE minute_s = ?1 AND NOT EXISTS (
+		SELECT 1 FROM request AS r INDEXED BY request_start
+		WHERE r.start_ns >= ?1 * 1000000000 AND r.start_ns < (?1 + 60) * 1000000000 AND r.kept & 16)`
+	for minute := range minutes {
+		t.chosen = true
+		if _, err := t.exec(ctx, remove, minute); err != nil {
+			return fmt.Errorf("delete request_stratum: %w", err)
+		}
+	}
+	return nil
+}
+
+// unchosen notes that a row is no longer kept as a request, but for what else
+// it is kept for, 0: it is gone. highest is the highest id there is.
+func (r *requestPruning) unchosen(m *sampling.Member[chosenRow], highest int64) {
+	if m.Value.id <= r.counted {
+		if r.counts[classForCause]--; m.Value.kept != 0 {
+			r.counts[classOther]++
+		}
+	}
+	if m.Value.kept != 0 {
+		r.reclass(foundRequest{requestPlace: requestPlace{start: m.StartUnixNano}})
+	}
+	r.counted = min(r.counted, highest) // the next row gets the id after it
 }
 
 // discount takes a row that leaves out of the counts.

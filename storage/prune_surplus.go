@@ -107,6 +107,9 @@ func (t *pruneTx) evict(ctx context.Context, leave []foundRequest) error {
 	if err := t.deleteRequests(ctx, gone); err != nil {
 		return err
 	}
+	if err := t.removeStrata(ctx, leave); err != nil {
+		return err
+	}
 	return t.noteRequests(ctx, int64(len(leave)), leave[len(leave)-1].start+1, leave[0].kept&keptAsRequest != 0)
 }
 

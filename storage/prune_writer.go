@@ -185,6 +185,9 @@ func (w *writer) forgetPruned(ctx context.Context, t *pruneTx) error {
 	if t.profiles {
 		w.profiles = newProfiles()
 	}
+	if t.chosen {
+		w.strata = newStrata()
+	}
 	if len(t.runs) == 0 {
 		return nil
 	}

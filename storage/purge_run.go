@@ -88,6 +88,9 @@ func (u *upkeep) purgeRun(ctx context.Context, run string, force bool) (purged P
 			*step.count(&purged) += rows
 		}
 	}
+	if err := refitStrata(ctx, u.conn); err != nil {
+		return purged, err
+	}
 	u.note("purged", purged.Spans)
 	if err := u.describeHeadline(ctx); err != nil {
 		return purged, err

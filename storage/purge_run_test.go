@@ -68,7 +68,7 @@ var tablesOfRuns = map[string]string{
 }
 
 // tablesOfNoRun have no rows that belong to a run.
-var tablesOfNoRun = []string{"meta", "ledger", "notes", "request_profile", "pruned", "merged_file", "fingerprint", "fingerprint_key", "dead_letter", "failed_batch"}
+var tablesOfNoRun = []string{"meta", "ledger", "notes", "request_profile", "request_stratum", "pruned", "merged_file", "fingerprint", "fingerprint_key", "dead_letter", "failed_batch"}
 
 // rowsOf dumps every table, the rows of one run apart from the others. Rows
 // without the one they refer to are of run "?".

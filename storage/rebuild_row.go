@@ -11,7 +11,11 @@ import (
 // refoldQuery reads what folding needs of the rows that are kept as requests.
 const refoldQuery = `SELECT id, start_ns, duration_ns, trace_id, span_id, series_id, input_tokens, output_tokens,
 	cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_nano_usd, ttft_ns, injected_delay_ns, marked,
-	resend_count, coalesce(adjusted_micro, 1000000), coalesce(weight_micro, 1000000)
+	resend_count, coalesce(adjusted_micro, 1000000), CASE WHEN kept & 16 THEN (
+		SELECT (st.spans * 1000000 + st.rows / 2) / st.rows
+		FROM series AS s JOIN request_stratum AS st ON st.category = s.category AND st.outcome = s.outcome
+		WHERE s.series_id = request.series_id AND st.minute_s = start_ns / 60000000000 * 60
+	) ELSE coalesce(weight_micro, 1000000) END
 	FROM request INDEXED BY request_start WHERE start_ns >= ? AND kept & 1 ORDER BY start_ns`
 
 // refoldRow is a row of refoldQuery. It is reused.

@@ -19,12 +19,13 @@ func (w *writer) reload(ctx context.Context) error {
 	w.unsaved = map[aggregator.SeriesID]aggregator.NamedSeries{}
 	w.requests.forget()
 	w.profiles = newProfiles()
+	w.strata = newStrata()
 	w.knownFacts = map[factsOfRun]bool{}
 	w.pinned = map[string]bool{}
 	w.newest = map[aggregator.SeriesID]int64{}
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
-		w.loadBasis, w.loadFingerprints, w.loadDue, w.loadPruned, w.loadPruneRequest,
+		w.loadBasis, w.loadFingerprints, w.loadDue, w.loadPruned, w.loadPruneRequest, w.loadReach,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("reload: %w", err)

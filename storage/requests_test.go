@@ -37,14 +37,14 @@ func requestBatch(o Options, requests ...aggregator.Request) Batch {
 		},
 		// Like the reader of spans, it has one Request that is read anew for
 		// every span.
-		Requests: func(yield func(*aggregator.Request) bool) {
+		Requests: reading(func(yield func(*aggregator.Request) bool) {
 			var one aggregator.Request
 			for i := range requests {
 				if one = requests[i]; !yield(&one) {
 					return
 				}
 			}
-		},
+		}),
 	}
 }
 
@@ -152,14 +152,12 @@ func quotedNumber(n int64, present bool) string {
 
 func quotedID(id []byte) string { return "X'" + strings.ToUpper(hex.EncodeToString(id)) + "'" }
 
-// expectedRow says of one span what rowsQuery says; "" for a span without a
-// row.
-func expectedRow(r *aggregator.Request, dropped bool) string {
+// expectedRow says of one span what rowsQuery says, where it is kept as a
+// request by these bits, 0 for none, and has this weight; "" for a span without
+// a row.
+func expectedRow(r *aggregator.Request, kept, weightMicro int64) string {
 	marked := r.Series.Fault != "" && r.Series.Category != aggregator.CategoryFault
-	kept := int64(0)
-	if !dropped {
-		kept++
-	}
+	dropped := kept == 0
 	if r.Session+r.ToolCallID+r.Decision != "" || r.Role != 0 || r.Series.Category == aggregator.CategoryTool {
 		kept += 2
 	}
@@ -198,7 +196,7 @@ func expectedRow(r *aggregator.Request, dropped bool) string {
 		"'" + r.Series.Fault + "'",
 		fmt.Sprint(r.StartUnixNano), fmt.Sprint(duration), quotedID(r.TraceID[:]), quotedID(r.SpanID[:]), fmt.Sprint(kept), parent,
 		text(r.Session, 3), used(aggregator.FactInputTokens, r.InputTokens), used(aggregator.FactOutputTokens, r.OutputTokens),
-		quotedNumber(r.CostNanoUSD, r.Priced), quotedNumber(ttft, timed && !dropped), none,
+		quotedNumber(r.CostNanoUSD, r.Priced), quotedNumber(ttft, timed && !dropped), quotedNumber(weightMicro, !dropped && weightMicro != 1e6),
 		quotedNumber(int64(r.Role), r.Role != 0 && kept&3 != 0), text(r.ToolCallID, 3), quotedNumber(1, marked),
 		fact(aggregator.FactInjectedDelay, r.InjectedDelayNano), fact(aggregator.FactMessageCount, r.MessageCount),
 		fact(aggregator.FactResends, r.Resends), cached(aggregator.FactCacheReadTokens, r.CacheReadTokens),
@@ -229,7 +227,13 @@ func texts(t *testing.T, path, query string) []string {
 func expectedRows(requests []aggregator.Request, dropped bool) []string {
 	rows := []string{}
 	for i := range requests {
-		if row := expectedRow(&requests[i], dropped); row != "" {
+		kept := int64(keptAsRequest)
+		if r := &requests[i]; dropped {
+			kept = 0
+		} else if r.Series.Outcome != aggregator.OutcomeSuccess || r.Series.Fault != "" {
+			kept += keptForCause
+		}
+		if row := expectedRow(&requests[i], kept, 1e6); row != "" {
 			rows = append(rows, row)
 		}
 	}
@@ -256,7 +260,9 @@ func TestRowsEqualTheSpans(t *testing.T) {
 			want := expectedRows(requests, dropped)
 			for range 2 {
 				o := manySeries(testOptions(t))
-				o.DropRequests = dropped
+				if dropped {
+					o.Sampling = none
+				}
 				rng.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 				s := openStore(t, o)
 				for rest := requests; len(rest) > 0; {
@@ -348,10 +354,10 @@ func TestRowsOfAGroup(t *testing.T) {
 // TestRequestsAreReadOnlyWhereRowsAreKept: walking a batch again costs.
 func TestRequestsAreReadOnlyWhereRowsAreKept(t *testing.T) {
 	o := testOptions(t)
-	o.DropRequests = true
+	o.Sampling = none
 	s := openStore(t, o)
 	plain := requestBatch(o, request(1, 0))
-	plain.Requests = func(func(*aggregator.Request) bool) { t.Error("read in full") }
+	plain.Requests = reading(func(func(*aggregator.Request) bool) { t.Error("read in full") })
 	require.NoError(t, s.Write(t.Context(), plain))
 	detailed := request(2, 0)
 	detailed.Session, detailed.Details = "s", aggregator.DetailsOfSession
@@ -365,12 +371,12 @@ func TestRequestsAreReadOnlyWhereRowsAreKept(t *testing.T) {
 // circuits are made of is.
 func TestDropSessions(t *testing.T) {
 	o := testOptions(t)
-	o.DropRequests, o.DropSessions = true, true
+	o.Sampling, o.DropSessions = none, true
 	s := openStore(t, o)
 	session := request(1, 0)
 	session.Session, session.Role, session.Details = "s", aggregator.RoleTurn, aggregator.DetailsOfSession
 	batch := requestBatch(o, session)
-	batch.Requests = func(func(*aggregator.Request) bool) { t.Error("read in full") }
+	batch.Requests = reading(func(func(*aggregator.Request) bool) { t.Error("read in full") })
 	require.NoError(t, s.Write(t.Context(), batch))
 	marked, broken := request(2, 0), request(3, 0)
 	marked.Session, marked.Series.Fault, marked.Details = "s", "latency", everyDetail
@@ -392,14 +398,16 @@ func TestDroppedSessionsLeaveNoTrace(t *testing.T) {
 		dropRequests, dropSessions bool
 		rows, evaluations          []string
 	}{
-		"all":         {false, false, []string{"7|s|call|2|accept|user|c|host-1", "3|s|call|2|accept|user|NULL|host-1"}, []string{"s"}},
+		"all":         {false, false, []string{"15|s|call|2|accept|user|c|host-1", "3|s|call|2|accept|user|NULL|host-1"}, []string{"s"}},
 		"no requests": {true, false, []string{"6|s|call|2|accept|user|c|host-1", "2|s|call|2|accept|user|NULL|NULL"}, []string{"s"}},
-		"no sessions": {false, true, []string{"5|s|call|2|accept|user|c|host-1", "1|s|call|2|accept|user|NULL|host-1"}, []string{"none"}},
+		"no sessions": {false, true, []string{"13|s|call|2|accept|user|c|host-1", "1|s|call|2|accept|user|NULL|host-1"}, []string{"none"}},
 		"neither":     {true, true, []string{"4|NULL|NULL|NULL|NULL|NULL|c|host-1"}, []string{"none"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t)
-			o.DropRequests, o.DropSessions = c.dropRequests, c.dropSessions
+			if o.DropSessions = c.dropSessions; c.dropRequests {
+				o.Sampling = none
+			}
 			s := openStore(t, o)
 			require.NoError(t, s.Write(t.Context(), requestBatch(o, r, unmarked)))
 			require.NoError(t, s.Close())

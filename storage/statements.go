@@ -148,11 +148,16 @@ func (w *writer) exec(ctx context.Context, statement string, args ...any) error 
 // scanOne runs one of the statements of this package, and reads the only value
 // of its only row. It returns sql.ErrNoRows where there is none.
 func (w *writer) scanOne(ctx context.Context, into any, statement string, args ...any) error {
+	return w.scanInto(ctx, []any{into}, statement, args...)
+}
+
+// scanInto is scanOne for several values.
+func (w *writer) scanInto(ctx context.Context, into []any, statement string, args ...any) error {
 	stmt, err := w.statement(ctx, statement)
 	if err != nil {
 		return err
 	}
-	return stmt.QueryRowContext(ctx, args...).Scan(into)
+	return stmt.QueryRowContext(ctx, args...).Scan(into...)
 }
 
 // statement returns one of the statements of this package, which is prepared

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -41,14 +42,12 @@ func stressBatch(basis Basis, o Options, all []int) Batch {
 	}
 	b := requestBatch(o, requests...)
 	inner := b.Requests
-	b.Requests = func(yield func(*aggregator.Request) bool) {
-		i := -1
-		inner(func(r *aggregator.Request) bool {
-			i++
-			if stressPoison(all[i]) == 1 {
+	b.Requests = func(wanted func(span int) bool) iter.Seq[*aggregator.Request] {
+		return inner(func(span int) bool {
+			if stressPoison(all[span]) == 1 {
 				panic("poison")
 			}
-			return yield(r)
+			return wanted(span)
 		})
 	}
 	b.Fingerprints, b.Basis = fingerprints, basis

@@ -93,7 +93,8 @@ var requestRules = func() *tableRules {
 		name := requestColumnNames[c]
 		t.rules = append(t.rules, rowRule{name, rulePositive, name + " < 0", "0 or more"})
 	}
-	t.rules = append(t.rules, rowRule{"weight_micro", rulePositive, "weight_micro <= 0", "more than 0"})
+	t.rules = append(t.rules, rowRule{"weight_micro", rulePositive, "weight_micro <= 0", "more than 0"},
+		rowRule{"weight_micro", ruleStratumSays, "kept & 16 AND weight_micro IS NOT NULL", "NULL"})
 	for _, c := range []requestColumn{columnRole, columnSession, columnToolCallID} {
 		name := requestColumnNames[c]
 		t.rules = append(t.rules, rowRule{name, ruleSessionOnly, "kept & 3 = 0 AND " + name + " IS NOT NULL", "NULL"})
@@ -175,7 +176,7 @@ func (v *verifier) checkRequests(ctx context.Context) error {
 	}
 	rules, texts := eventRules, textColumns
 	if v.meta.SchemaVersion >= profilesSince {
-		rules, texts = append([]*tableRules{requestRules, profileRules}, rules...), append(texts, profileTexts...)
+		rules, texts = append([]*tableRules{requestRules, profileRules, stratumRules}, rules...), append(texts, profileTexts...)
 	}
 	for _, t := range rules {
 		if err := v.checkRules(ctx, t); err != nil {
@@ -184,6 +185,11 @@ func (v *verifier) checkRequests(ctx context.Context) error {
 	}
 	for _, t := range texts {
 		if err := v.checkTexts(ctx, t.table, t.columns); err != nil {
+			return err
+		}
+	}
+	if v.meta.SchemaVersion >= profilesSince {
+		if err := v.checkStrata(ctx); err != nil {
 			return err
 		}
 	}

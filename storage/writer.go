@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 )
 
 // lockPatience is how long a commit waits for another process that writes,
@@ -19,6 +20,7 @@ const lockPatience = 3 * time.Second
 // writer owns the connection that writes. Only its own goroutine touches it.
 type writer struct {
 	options *Options
+	policy  *sampling.Policy
 	finest  aggregator.Widths
 	queue   *queue
 
@@ -30,16 +32,18 @@ type writer struct {
 	now         int64 // when the transaction began, Unix seconds
 
 	// What follows is what the writer remembers of the file.
-	version    int64 // number of the last commit
-	live       *live
-	registry   *aggregator.Registry
-	seen       map[aggregator.Category]bool                   // categories with a span in the file
-	unsaved    map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
-	newest     map[aggregator.SeriesID]int64                  // series.newest_s
-	profiles   *profiles
-	knownFacts map[factsOfRun]bool // in the file
-	pending    pendingRows
-	requests   *requestRows
+	version         int64 // number of the last commit
+	live            *live
+	registry        *aggregator.Registry
+	seen            map[aggregator.Category]bool                   // categories with a span in the file
+	unsaved         map[aggregator.SeriesID]aggregator.NamedSeries // known to registry, not in the file
+	newest          map[aggregator.SeriesID]int64                  // series.newest_s
+	profiles        *profiles
+	knownFacts      map[factsOfRun]bool // in the file
+	strata          *strata
+	reachOfRequests reachOfRequests
+	pending         pendingRows
+	requests        *requestRows
 	// fingerprints are those of the deduplication window.
 	fingerprints  fingerprints
 	basis         atomic.Pointer[Basis] // of the file; callers read it
@@ -67,12 +71,17 @@ type pendingRows struct {
 	notes  map[string]int64
 	facts  []factsOfRun
 	newest map[aggregator.SeriesID]int64 // series whose newest_s is raised
+	// sampledUntil is one more than the latest start of the spans without a row
+	// that stands for them alone, in Unix nanoseconds.
+	sampledUntil int64
+	// unknownUntil is the same of the spans that had no chance to have a row.
+	unknownUntil int64
 }
 
 func newWriter(o *Options, file *databaseFile) *writer {
 	finest := FinestWidths(o.Widths)
 	w := &writer{
-		options: o, file: file, finest: finest, queue: newQueue(), requests: newRequestRows(),
+		options: o, policy: orAll(o.Sampling), file: file, finest: finest, queue: newQueue(), requests: newRequestRows(),
 		merged: aggregator.NewDelta(finest), single: aggregator.NewDelta(finest),
 	}
 	w.basis.Store(&Basis{Run: o.RunID})

@@ -24,7 +24,7 @@
 //
 // Spans that failed, that a fault marks or that were slow are kept for cause:
 // all of those in the sample, each standing for itself. The others are the
-// candidates. Of them at most so many are kept of each minute, category and
+// candidates; where none of them are to be kept, nothing is for cause. Of them at most so many are kept of each minute, category and
 // outcome, a stratum: those with the lowest first 8 bytes of the SHA-256 of
 // trace id and span id, 24 bytes, followed, where one of these is missing, by
 // start and end as above. Each stands for candidates/rows spans.

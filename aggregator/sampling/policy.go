@@ -28,14 +28,27 @@ type Policy struct {
 	MaxForCause int
 }
 
+// Default returns the policy of those who set nothing: every span has a row.
+func Default() Policy {
+	const second = 1_000_000_000
+	p := Policy{RatioMicro: Whole, MaxForCause: 100}
+	for c := range p.SlowNanos {
+		p.SlowNanos[c] = second
+	}
+	p.SlowNanos[aggregator.CategoryLLM] = 30 * second
+	p.SlowNanos[aggregator.CategoryAgent] = 120 * second
+	p.SlowNanos[aggregator.CategoryTool] = 10 * second
+	return p
+}
+
 // Verdict is what is decided on one span.
 type Verdict uint8
 
 // The verdicts. A Candidate has a row where its stratum chooses it.
 const (
 	NotKept   Verdict = iota // it has no row
-	Ordinary                 // of the sample: stands for Policy.WeightMicro
-	ForCause                 // of the sample, and for cause: stands for itself
+	Ordinary                 // of the sample
+	ForCause                 // of the sample, and for cause
 	Candidate                // for cause, outside the sample
 )
 
@@ -59,10 +72,13 @@ func (p *Policy) KeepsNone() bool { return p.RatioMicro <= 0 && p.MaxForCause <=
 // KeepsAll tells whether every span has a row that stands for it alone.
 func (p *Policy) KeepsAll() bool { return p.RatioMicro >= Whole }
 
-// WeightMicro is how many spans an ordinary row of the sample stands for, in
-// millionths: one over the ratio, rounded; one where the ratio is 0.
-func (p *Policy) WeightMicro() int64 {
-	if p.RatioMicro <= 0 || p.KeepsAll() {
+// WeightMicro is how many spans a row of the sample stands for, in millionths:
+// one over the ratio, rounded, where it is ordinary. One for cause stands for
+// itself, since of the others there are candidates, but where none of those are
+// kept it is like any other. For other verdicts it is one.
+func (p *Policy) WeightMicro(v Verdict) int64 {
+	sampled := v == Ordinary || v == ForCause && p.MaxForCause <= 0
+	if !sampled || p.RatioMicro <= 0 || p.KeepsAll() {
 		return Whole
 	}
 	return (Whole*Whole + p.RatioMicro/2) / p.RatioMicro

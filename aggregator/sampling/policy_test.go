@@ -2,6 +2,7 @@ package sampling_test
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math/rand/v2"
 	"testing"
 
@@ -73,8 +74,12 @@ func TestWeights(t *testing.T) {
 	for micro, want := range map[int64]int64{
 		0: 1e6, 1: 1e12, 3: 333_333_333_333, 7: 142_857_142_857, 50_000: 20e6, 300_000: 3_333_333, 600_000: 1_666_667, 999_999: 1_000_001, 1e6: 1e6,
 	} {
-		p := sampling.Policy{RatioMicro: micro}
-		require.Equal(t, want, p.WeightMicro(), micro)
+		p := sampling.Policy{RatioMicro: micro, MaxForCause: 1}
+		require.Equal(t, want, p.WeightMicro(sampling.Ordinary), micro)
+		require.EqualValues(t, 1e6, p.WeightMicro(sampling.ForCause), micro)
+		p.MaxForCause = 0
+		require.Equal(t, want, p.WeightMicro(sampling.Ordinary), micro)
+		require.Equal(t, want, p.WeightMicro(sampling.ForCause), "the others for cause have no rows")
 	}
 }
 
@@ -148,6 +153,23 @@ func TestSamplesAreNested(t *testing.T) {
 	}
 	require.Zero(t, kept[0])
 	require.EqualValues(t, traces, kept[len(kept)-1])
+}
+
+func TestPoliciesAreWrittenByNames(t *testing.T) {
+	for want, text := range map[sampling.Policy]string{
+		{}: `{"ratio_micro":0,"slow_ns":{},"max_for_cause":0}`,
+		{RatioMicro: 5, MaxForCause: 7, SlowNanos: [aggregator.NumCategories]int64{aggregator.CategoryLLM: 9}}: `{"ratio_micro":5,"slow_ns":{"llm":9},"max_for_cause":7}`,
+	} {
+		written, err := json.Marshal(&want)
+		require.NoError(t, err)
+		require.JSONEq(t, text, string(written))
+		got := sampling.Default()
+		require.NoError(t, json.Unmarshal(written, &got))
+		require.Equal(t, want, got)
+	}
+	var p sampling.Policy
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"slow_ns":{"chat":1}}`), &p), `unknown category "chat"`)
+	require.Error(t, json.Unmarshal([]byte(`[]`), &p))
 }
 
 func TestStrataOfSpans(t *testing.T) {

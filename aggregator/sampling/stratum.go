@@ -3,9 +3,6 @@ package sampling
 import (
 	"cmp"
 	"container/heap"
-	"math"
-	"math/bits"
-	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -131,32 +128,19 @@ func (s *Stratum[T]) shrink(limit int, evicted []Member[T]) []Member[T] {
 	return evicted
 }
 
-// Members returns what is chosen, in the order of the keys. The values can be
+// All calls yield for what is chosen, in no particular order. The values can be
 // changed, as long as the stratum is not.
-func (s *Stratum[T]) Members() []*Member[T] {
-	all := make([]*Member[T], len(s.members))
+func (s *Stratum[T]) All(yield func(*Member[T]) bool) {
 	for i := range s.members {
-		all[i] = &s.members[i]
+		if !yield(&s.members[i]) {
+			return
+		}
 	}
-	slices.SortFunc(all, func(a, b *Member[T]) int { return a.Compare(&b.Key) })
-	return all
 }
 
-// WeightMicro returns how many candidates the member of this rank, from 0 in
-// the order of the keys, stands for, in millionths. Over all members that adds
-// up to the number of candidates: the first ones bear what rounding leaves.
-func (s *Stratum[T]) WeightMicro(rank int) int64 {
-	hi, lo := bits.Mul64(uint64(s.spans), Whole)
-	rows := uint64(len(s.members))
-	if hi >= rows {
-		return math.MaxInt64
-	}
-	micro, rest := bits.Div64(hi, lo, rows)
-	if uint64(rank) < rest {
-		micro++
-	}
-	return int64(min(micro, math.MaxInt64))
-}
+// Weight is how many candidates each member stands for: Spans / Rows. Over all
+// members that adds up to the candidates.
+func (s *Stratum[T]) Weight() float64 { return float64(s.spans) / float64(max(len(s.members), 1)) }
 
 // byLastKey is a heap with the highest key on top.
 type byLastKey[T any] []Member[T]

@@ -73,7 +73,7 @@ func makeFile(
 		for i := range batch {
 			delta.Fold(&batch[i])
 		}
-		err := s.Write(context.Background(), storage.Batch{Delta: delta, Requests: requests(batch),
+		err := s.Write(context.Background(), storage.Batch{Delta: delta, Requests: wanted(requests(batch)),
 			Observations: func(yield func(*aggregator.Observation) bool) {
 				for i := range batch {
 					if !yield(&batch[i]) {
@@ -86,6 +86,23 @@ func makeFile(
 		}
 	}
 	return nil
+}
+
+// wanted lets the writer choose among requests; nil where there are none.
+func wanted(all iter.Seq[*aggregator.Request]) func(func(span int) bool) iter.Seq[*aggregator.Request] {
+	if all == nil {
+		return nil
+	}
+	return func(wanted func(span int) bool) iter.Seq[*aggregator.Request] {
+		return func(yield func(*aggregator.Request) bool) {
+			i := -1
+			for r := range all {
+				if i++; wanted(i) && !yield(r) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // requests are observations of Traffic in full.

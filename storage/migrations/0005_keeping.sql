@@ -71,7 +71,7 @@ CREATE TABLE request_5 (
   cost_nano_usd      INTEGER,
   -- Only of rows that are kept as a request: these, and those from injected_delay_ns on.
   ttft_ns            INTEGER,
-  weight_micro       INTEGER, -- how many spans the row stands for, in millionths; NULL: one
+  weight_micro       INTEGER, -- how many spans the row stands for, in millionths; NULL: one, or with 16 what request_stratum says
   role               INTEGER, -- 1: user turn, 2: tool call as a whole, 3: run of a tool, 4: wait for a human; NULL: none of them
   tool_call_id       TEXT,
   marked             INTEGER, -- 1: an injected fault touched the span; NULL: none
@@ -139,6 +139,19 @@ PRAGMA legacy_alter_table = OFF;
 CREATE INDEX request_start ON request (start_ns, kept);
 CREATE INDEX request_marked ON request (start_ns) WHERE marked = 1;
 
+-- Of the spans that failed, carry a fault or were slow and whose trace is not in
+-- the sample, at most so many are kept of a minute, category and outcome: those
+-- with the lowest hashes. Each stands for spans / rows. That changes with every
+-- such span, so it is not in their rows.
+CREATE TABLE request_stratum (
+  minute_s INTEGER NOT NULL, -- Unix seconds
+  category TEXT NOT NULL,
+  outcome  TEXT NOT NULL,
+  spans    INTEGER NOT NULL, -- that there were
+  rows     INTEGER NOT NULL, -- of request with kept & 16 that were chosen of them
+  PRIMARY KEY (minute_s, category, outcome)
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW requests AS
 SELECT
   CASE WHEN r.trace_id <> zeroblob(16) THEN lower(hex(r.trace_id)) END AS trace_id,
@@ -187,7 +200,10 @@ SELECT
   r.cache_write_tokens,
   r.reasoning_tokens,
   r.cost_nano_usd / 1e9 AS cost_usd,
-  coalesce(r.weight_micro / 1e6, 1.0) AS weight,
+  CASE WHEN r.kept & 16 THEN (
+      SELECT st.spans * 1.0 / st.rows FROM request_stratum AS st
+      WHERE st.minute_s = r.start_ns / 60000000000 * 60 AND st.category = s.category AND st.outcome = s.outcome
+    ) ELSE coalesce(r.weight_micro / 1e6, 1.0) END AS weight,
   r.kept & 8 <> 0 AS for_cause
 FROM request AS r
   JOIN series AS s ON s.series_id = r.series_id
@@ -367,3 +383,178 @@ SELECT n.run_id, n.service, n.circuit, n.instance, coalesce(t.trips, 0) AS trips
 FROM named AS n
   LEFT JOIN total AS t ON t.run_id = n.run_id AND t.service = n.service AND t.instance = n.instance AND t.circuit = n.circuit
   LEFT JOIN refused AS r ON r.run_id = n.run_id AND r.service = n.service AND r.instance = n.instance AND r.circuit = n.circuit;
+
+DROP VIEW fault_impact;
+-- From single requests of the headline categories, each with its weight. Sums
+-- of nanoseconds are kept in seconds and the rest: they might overflow. What
+-- started before requests_estimable_from_ns is not known.
+CREATE VIEW fault_impact AS
+WITH period AS MATERIALIZED (
+  SELECT row_number() OVER (ORDER BY run_id, window_id) AS id, *, substr(window_id, 1, 9) = 'requests/' AS seen FROM fault_periods
+),
+headline AS MATERIALIZED (
+  SELECT series_id, run_id, category, outcome, outcome <> 'success' AS failed FROM series WHERE category IN (
+    SELECT value FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
+  )
+),
+-- The finest width with series: where there is none, the finest. In SQLite
+-- 3.40 json_extract and ->> may not be used by a schema that is not trusted.
+width AS MATERIALIZED (
+  SELECT coalesce(min(width_s) FILTER (WHERE series), min(width_s)) AS width_s
+  FROM (
+    SELECT max(j.atom) FILTER (WHERE j.key = 'width_s') AS width_s, max(j.key = 'detail' AND j.atom = 'series') AS series
+    FROM meta AS m, json_tree(m.value) AS j WHERE m.key = 'widths' AND j.key IN ('width_s', 'detail') GROUP BY j.path
+  )
+),
+estimable AS MATERIALIZED (
+  SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'requests_estimable_from_ns'), 0) AS from_ns
+),
+longest AS MATERIALIZED (
+  SELECT max(r.duration_ns) AS ns FROM request AS r JOIN headline AS h ON h.series_id = r.series_id
+  WHERE r.kept & 1 AND EXISTS (SELECT 1 FROM period)
+),
+-- part: four times the id of the window, and 0 before, 1 during, 2 after, 3
+-- straddling.
+touched AS MATERIALIZED (
+  SELECT p.id * 4 + CASE WHEN r.start_ns >= p.start_ns THEN
+        CASE WHEN r.start_ns < p.until_ns OR p.seen AND r.marked = 1 AND r.start_ns = p.end_ns THEN 1
+          WHEN r.start_ns >= p.after_from_ns AND r.start_ns < coalesce(p.after_to_ns, 9223372036854775807) THEN 2 END
+      WHEN r.start_ns + max(r.duration_ns, 0) > p.start_ns THEN 3
+      WHEN r.start_ns >= coalesce(p.before_from_ns, 0) AND r.start_ns < p.before_to_ns
+        AND r.start_ns + max(r.duration_ns, 0) <= p.before_to_ns THEN 0 END AS part,
+    h.failed, CASE WHEN r.kept & 16 THEN (
+        SELECT (st.spans * 1000000 + st.rows / 2) / st.rows FROM request_stratum AS st
+        WHERE st.minute_s = r.start_ns / 60000000000 * 60 AND st.category = h.category AND st.outcome = h.outcome
+      ) ELSE coalesce(r.weight_micro, 1000000) END AS weight,
+    r.cost_nano_usd,
+    CASE WHEN r.duration_ns >= 0 THEN r.duration_ns END AS ns,
+    -- A delay longer than the request: what is left is not known.
+    CASE WHEN r.duration_ns >= coalesce(r.injected_delay_ns, 0) THEN r.duration_ns - coalesce(r.injected_delay_ns, 0) END AS net_ns,
+    r.injected_delay_ns > 0 AS delayed,
+    r.start_ns / 1000000000 / w.width_s AS slot
+  FROM period AS p CROSS JOIN estimable AS e CROSS JOIN width AS w CROSS JOIN request AS r CROSS JOIN headline AS h
+  WHERE p.start_ns >= e.from_ns AND r.start_ns >= e.from_ns
+    AND r.start_ns >= min(coalesce(p.before_from_ns, 0), p.start_ns - coalesce((SELECT ns FROM longest), 0))
+    AND r.start_ns <= max(coalesce(p.after_to_ns, 9223372036854775807), p.end_ns)
+    AND r.kept & 1 AND h.series_id = r.series_id AND h.run_id = p.run_id
+),
+summed AS MATERIALIZED (
+  SELECT part, sum(weight) AS weight, sum(weight) FILTER (WHERE failed) AS failed,
+    sum(weight) FILTER (WHERE ns IS NOT NULL) AS timed, sum(weight) FILTER (WHERE net_ns IS NOT NULL) AS net_timed,
+    max(delayed) AS delayed,
+    sum(weighted / 1000000000) * 1e9 + sum(weighted % 1000000000) AS sum_ns,
+    sum(net_weighted / 1000000000) * 1e9 + sum(net_weighted % 1000000000) AS sum_net_ns,
+    sum(cost_nano_usd * (weight / 1000000) + cost_nano_usd * (weight % 1000000) / 1000000) AS cost_nano_usd
+  FROM (
+    SELECT *, ns * (weight / 1000000) + ns * (weight % 1000000) / 1000000 AS weighted,
+      net_ns * (weight / 1000000) + net_ns * (weight % 1000000) / 1000000 AS net_weighted
+    FROM touched WHERE part IS NOT NULL
+  )
+  GROUP BY part
+),
+ranked AS (
+  SELECT part, ns, sum(weight) OVER (PARTITION BY part ORDER BY ns ROWS UNBOUNDED PRECEDING) AS upto
+  FROM touched WHERE part & 3 < 3 AND ns IS NOT NULL
+),
+percentile AS MATERIALIZED (
+  SELECT r.part, min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 50) AS p50_ns,
+    min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 95) AS p95_ns, min(r.ns) FILTER (WHERE r.upto * 100 >= s.timed * 99) AS p99_ns
+  FROM ranked AS r JOIN summed AS s ON s.part = r.part GROUP BY r.part
+),
+-- Where nothing was delayed, net is the same.
+net_ranked AS (
+  SELECT t.part, t.net_ns, s.net_timed, sum(t.weight) OVER (PARTITION BY t.part ORDER BY t.net_ns ROWS UNBOUNDED PRECEDING) AS upto
+  FROM touched AS t JOIN summed AS s ON s.part = t.part
+  WHERE s.delayed AND t.net_ns IS NOT NULL
+),
+net_percentile AS MATERIALIZED (
+  SELECT part, min(net_ns) FILTER (WHERE upto * 100 >= net_timed * 99) AS p99_ns FROM net_ranked GROUP BY part
+),
+phase AS MATERIALIZED (
+  SELECT s.part / 4 AS id, s.part & 3 AS phase, s.weight / 1e6 AS requests, coalesce(s.failed, 0) * 1.0 / s.weight AS error_rate,
+    s.sum_ns / s.timed AS avg_latency_ms, s.sum_net_ns / s.net_timed AS avg_net_latency_ms,
+    p.p50_ns, p.p95_ns, p.p99_ns, CASE WHEN s.delayed THEN n.p99_ns ELSE p.p99_ns END AS net_p99_ns, s.cost_nano_usd / 1e9 AS cost_usd
+  FROM summed AS s LEFT JOIN percentile AS p ON p.part = s.part LEFT JOIN net_percentile AS n ON n.part = s.part
+),
+-- p95 within a limit: at least 95 of 100 are.
+bucket AS (
+  SELECT b.id, t.slot,
+    coalesce(sum(t.weight) FILTER (WHERE t.failed), 0) * 1.0 / sum(t.weight) <= b.error_rate + 0.05 + 1e-9
+      AND (b.p95_ns IS NULL OR coalesce(sum(t.weight) FILTER (WHERE t.ns * 2 <= b.p95_ns * 3), 0) * 100
+        >= coalesce(sum(t.weight) FILTER (WHERE t.ns IS NOT NULL), 0) * 95) AS good
+  FROM touched AS t JOIN phase AS b ON b.id * 4 + 2 = t.part AND b.phase = 0
+  GROUP BY b.id, t.slot
+),
+lasting AS (
+  SELECT id, slot, good AND lead(good, 1, 1) OVER later AND lead(good, 2, 1) OVER later AS recovered
+  FROM bucket WINDOW later AS (PARTITION BY id ORDER BY slot)
+),
+recovery AS MATERIALIZED (
+  SELECT l.id, min(l.slot) * w.width_s AS bucket_start
+  FROM lasting AS l CROSS JOIN width AS w WHERE l.recovered GROUP BY l.id
+),
+-- Where of some bucket of these periods no request is kept that it counts, and
+-- of none other either, nothing is known.
+missed AS MATERIALIZED (
+  SELECT p.id FROM period AS p CROSS JOIN width AS w
+  WHERE p.start_ns < (SELECT from_ns FROM estimable) OR p.id NOT IN (SELECT id FROM phase) AND EXISTS (
+    SELECT 1 FROM headline_bucket AS b
+    WHERE b.width_s = w.width_s AND b.run_id = p.run_id AND b.requests > 0 AND b.category IN (
+        SELECT value FROM json_each((SELECT '["' || replace(value, ',', '","') || '"]' FROM meta WHERE key = 'headline_category'))
+      )
+      AND b.bucket_start > coalesce(p.before_from_ns, 0) / 1000000000 - w.width_s
+      AND b.bucket_start <= (coalesce(p.after_to_ns, 9223372036854775807) - 1) / 1000000000
+      AND NOT EXISTS (
+        SELECT 1 FROM request AS r CROSS JOIN headline AS h
+        WHERE r.start_ns >= b.bucket_start * 1000000000 AND r.start_ns < (b.bucket_start + b.width_s) * 1000000000
+          AND r.kept & 1 AND h.series_id = r.series_id AND h.run_id = p.run_id
+      )
+  )
+),
+cut AS MATERIALIZED (
+  SELECT p.id, count(DISTINCT b.bucket_start) AS buckets,
+    count(DISTINCT CASE WHEN b.bucket_start * 1000000000 < p.start_ns OR (b.bucket_start + b.width_s) * 1000000000 > p.until_ns THEN b.bucket_start END) AS edges
+  FROM period AS p CROSS JOIN width AS w
+    CROSS JOIN headline_bucket AS b ON b.width_s = w.width_s AND b.run_id = p.run_id
+      AND b.bucket_start > p.start_ns / 1000000000 - w.width_s AND b.bucket_start <= (p.until_ns - 1) / 1000000000
+  GROUP BY p.id
+)
+SELECT p.window_id, p.run_id, p.fault, p.target,
+  strftime('%Y-%m-%dT%H:%M:%SZ', p.start_ns / 1000000000, 'unixepoch') AS start_utc,
+  strftime('%Y-%m-%dT%H:%M:%SZ', p.end_ns / 1000000000, 'unixepoch') AS end_utc,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 0),
+    CASE WHEN m.id IS NULL AND coalesce(p.before_from_ns, 0) >= (SELECT from_ns FROM estimable) THEN 0.0 END) AS requests_before,
+  max(error_rate) FILTER (WHERE x.phase = 0) AS error_rate_before,
+  max(avg_latency_ms) FILTER (WHERE x.phase = 0) AS avg_latency_ms_before,
+  max(p50_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p50_latency_ms_before,
+  max(p95_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p95_latency_ms_before,
+  max(p99_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p99_latency_ms_before,
+  max(avg_net_latency_ms) FILTER (WHERE x.phase = 0) AS avg_net_latency_ms_before,
+  max(net_p99_ns) FILTER (WHERE x.phase = 0) / 1e6 AS p99_net_latency_ms_before,
+  max(cost_usd) FILTER (WHERE x.phase = 0) AS cost_usd_before,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 1), CASE WHEN m.id IS NULL THEN 0.0 END) AS requests_during,
+  max(error_rate) FILTER (WHERE x.phase = 1) AS error_rate_during,
+  max(avg_latency_ms) FILTER (WHERE x.phase = 1) AS avg_latency_ms_during,
+  max(p50_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p50_latency_ms_during,
+  max(p95_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p95_latency_ms_during,
+  max(p99_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p99_latency_ms_during,
+  max(avg_net_latency_ms) FILTER (WHERE x.phase = 1) AS avg_net_latency_ms_during,
+  max(net_p99_ns) FILTER (WHERE x.phase = 1) / 1e6 AS p99_net_latency_ms_during,
+  max(cost_usd) FILTER (WHERE x.phase = 1) AS cost_usd_during,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 2), CASE WHEN m.id IS NULL THEN 0.0 END) AS requests_after,
+  max(error_rate) FILTER (WHERE x.phase = 2) AS error_rate_after,
+  max(avg_latency_ms) FILTER (WHERE x.phase = 2) AS avg_latency_ms_after,
+  max(p50_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p50_latency_ms_after,
+  max(p95_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p95_latency_ms_after,
+  max(p99_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p99_latency_ms_after,
+  max(avg_net_latency_ms) FILTER (WHERE x.phase = 2) AS avg_net_latency_ms_after,
+  max(net_p99_ns) FILTER (WHERE x.phase = 2) / 1e6 AS p99_net_latency_ms_after,
+  max(cost_usd) FILTER (WHERE x.phase = 2) AS cost_usd_after,
+  coalesce(max(x.requests) FILTER (WHERE x.phase = 3), CASE WHEN m.id IS NULL THEN 0.0 END) AS straddling,
+  c.edges * 1.0 / c.buckets AS edge_share,
+  CASE WHEN p.after_from_ns <= p.until_ns THEN max(r.bucket_start * 1000000000 - p.end_ns, 0) / 1e9 END AS recovery_s
+FROM period AS p LEFT JOIN phase AS x ON x.id = p.id
+  LEFT JOIN recovery AS r ON r.id = p.id
+  LEFT JOIN cut AS c ON c.id = p.id
+  LEFT JOIN missed AS m ON m.id = p.id
+GROUP BY p.id;
