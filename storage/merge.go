@@ -77,6 +77,9 @@ const (
 	LeftWidth = "width"
 	// LeftKeys: the fingerprints of the files were made with different keys.
 	LeftKeys = "keys"
+	// LeftSampled: of the spans of a minute that are kept for cause, the files
+	// have more together than one may.
+	LeftSampled = "sampled"
 	// LeftFull: the deduplication window remembers so many spans and no more.
 	LeftFull = "full"
 )
@@ -130,6 +133,7 @@ type merger struct {
 	// sampledUntil is one more than the latest start of the requests that had to
 	// go since another file has more of their minute.
 	sampledUntil int64
+	unchosen     int64 // requests that had to go for that
 	// leftBuckets counts rows of pruned buckets, by width.
 	leftBuckets map[int64]int64
 }

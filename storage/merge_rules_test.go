@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
+	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
 // TestMergeKnowsAllOfAFile fails where a key of meta or a table has no rule of
@@ -62,5 +65,38 @@ func TestMergedTablesHaveAllColumns(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, columns, slices.Concat(m.key, m.columns), m.name)
+	}
+}
+
+// TestMergeOfFilesThatSampleDifferently: a file that keeps no requests does not
+// cost the other its own, and what has to go since one keeps fewer is counted.
+func TestMergeOfFilesThatSampleDifferently(t *testing.T) {
+	rng := seedtest.Rand(t)
+	sampled := func(p *sampling.Policy) string {
+		o := manySeries(testOptions(t))
+		o.Sampling = p
+		s := openStore(t, o)
+		require.NoError(t, s.Write(t.Context(), requestBatch(o, outageSpans(rng, 400)...)))
+		require.NoError(t, s.Close())
+		return o.Path
+	}
+	few, more, none, every := thin(), thin(), &sampling.Policy{}, &sampling.Policy{RatioMicro: sampling.Whole}
+	more.MaxForCause = 10
+	paths := []string{sampled(few), sampled(more), sampled(none), sampled(every)}
+	output := filepath.Join(t.TempDir(), "all.db")
+	result, err := Merge(t.Context(), paths, MergeOptions{Output: output})
+	require.NoError(t, err)
+	require.Empty(t, verifyAll(t, output))
+	const candidates, chosen = "SELECT sum(spans) FROM request_stratum", "SELECT max(rows) FROM request_stratum"
+	require.Equal(t, one[int64](t, paths[0], candidates)+one[int64](t, paths[1], candidates), one[int64](t, output, candidates))
+	require.EqualValues(t, 3, one[int64](t, output, chosen))
+	require.Equal(t, "3", one[string](t, output, "SELECT value FROM meta WHERE key = 'requests_max_for_cause'"))
+	left := slices.IndexFunc(result.LeftOut, func(l LeftOut) bool { return l.Why == LeftSampled })
+	require.GreaterOrEqual(t, left, 0)
+	for _, rows := range result.Rows {
+		if rows.Relation == "request" {
+			require.Equal(t, one[int64](t, output, "SELECT count(*) FROM request"), rows.Written)
+			require.Equal(t, rows.Read-result.LeftOut[left].Rows, rows.Written)
+		}
 	}
 }

@@ -24,11 +24,10 @@ type writtenStratum struct {
 // files chose. mergeTables added them up, and copyRequests has all the rows.
 func (m *merger) chooseRequests(ctx context.Context) error {
 	most := math.MaxInt
-	for _, in := range m.files {
-		// A file that chose nothing has nothing to say of how much to choose.
-		if n, err := strconv.Atoi(in.values["requests_max_for_cause"]); err == nil && n > 0 {
-			most = min(most, n)
-		}
+	if text, err := m.mostForCause("requests_max_for_cause"); err != nil {
+		return err
+	} else if n, err := strconv.Atoi(text); err == nil && n > 0 {
+		most = n
 	}
 	const next = `SELECT minute_s, category, outcome FROM request_stratum
 		WHERE (minute_s, category, outcome) > (?, ?, ?) AND (spans > rows OR rows > ?) ORDER BY 1, 2, 3 LIMIT ?`
@@ -49,9 +48,22 @@ func (m *merger) chooseRequests(ctx context.Context) error {
 			return fmt.Errorf("request_stratum: %w", err)
 		}
 		if len(some) < strataAtOnce {
-			return nil
+			break
 		}
 	}
+	for i := range m.result.Rows {
+		if m.result.Rows[i].Relation == "request" {
+			m.result.Rows[i].Written -= m.unchosen
+		}
+	}
+	m.leaveOut("request", 0, m.unchosen, LeftSampled)
+	return nil
+}
+
+// mostForCause is the rule for how many rows a stratum may have: as many as in
+// the file that allows the fewest. One that chose nothing has nothing to say.
+func (m *merger) mostForCause(key string) (string, error) {
+	return m.extreme(key, func(a, b int64) bool { return a > 0 && (a < b || b <= 0) })
 }
 
 // chooseStratum merges what the files say of one stratum.
@@ -80,6 +92,9 @@ func (m *merger) chooseStratum(ctx context.Context, key *writtenStratum, most in
 			m.sampledUntil = max(m.sampledUntil, c.StartUnixNano+1)
 			if err := unchoose(ctx, m.exec, c.Value.id, c.Value.kept); err != nil {
 				return err
+			}
+			if c.Value.kept == 0 {
+				m.unchosen++
 			}
 		}
 	}

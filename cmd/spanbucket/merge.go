@@ -118,10 +118,11 @@ func (p *program) talkOfMerged(m *merged) {
 
 // whyLeftOut explains storage.LeftOut.Why, within one cell of a table.
 var whyLeftOut = map[string]string{
-	storage.LeftPruned: "pruned in another file",
-	storage.LeftWidth:  "not kept by all files",
-	storage.LeftKeys:   "no dedup.secret in common",
-	storage.LeftFull:   "the window holds no more",
+	storage.LeftPruned:  "pruned in another file",
+	storage.LeftWidth:   "not kept by all files",
+	storage.LeftKeys:    "no dedup.secret in common",
+	storage.LeftSampled: "more than max_for_cause",
+	storage.LeftFull:    "the window holds no more",
 }
 
 func (p *program) writeMerged(format string, m *merged) error {
