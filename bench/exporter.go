@@ -45,6 +45,7 @@ var (
 	bucketsOnly  = kept{}
 	withSessions = kept{sessions: true}
 	everyRequest = kept{sessions: true, requests: 1}
+	fewRequests  = kept{requests: sampledRatio}
 	withRepeats  = kept{repeats: true}
 )
 

@@ -27,8 +27,9 @@ type report struct {
 type result struct {
 	row
 	profile string
-	costs   []cost // one per round
-	peers   []cost // of the row it is compared with, round by round
+	costs   []cost  // one per round
+	peers   []cost  // of the row it is compared with, round by round
+	kept    float64 // share of the spans that are kept as requests
 }
 
 // run measures everything. Progress goes to talk.
@@ -112,7 +113,7 @@ func runProfile(ctx context.Context, o options, s *stage, dir string, talk io.Wr
 			c.costs = append(c.costs, found)
 		}
 	}
-	return collect(contestants, s.profile.Name), nil
+	return collect(contestants, s.profile.Name)
 }
 
 func enter(ctx context.Context, o options, dir string) ([]*contestant, error) {
@@ -131,18 +132,22 @@ func enter(ctx context.Context, o options, dir string) ([]*contestant, error) {
 	return contestants, nil
 }
 
-func collect(contestants []*contestant, profile string) []result {
+func collect(contestants []*contestant, profile string) (results []result, err error) {
 	byKey := map[string]*contestant{}
 	for _, c := range contestants {
 		byKey[c.key] = c
 	}
-	var results []result
 	for _, c := range contestants {
 		found := result{row: c.row, profile: profile, costs: c.costs}
+		if s, ok := c.subject.(*inFolder); ok {
+			if found.kept, err = s.keptShare(); err != nil {
+				return nil, fmt.Errorf("row %s: %w", c.key, err)
+			}
+		}
 		if peer := byKey[c.peer]; peer != nil {
 			found.peers = peer.costs
 		}
 		results = append(results, found)
 	}
-	return results
+	return results, nil
 }

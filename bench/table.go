@@ -25,6 +25,7 @@ func (r *report) writeTable(w io.Writer) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
+		r.writeSampled(w, profile.Name)
 	}
 	if err := r.writeVolume(w); err != nil {
 		return err
