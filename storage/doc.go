@@ -17,16 +17,17 @@
 //
 // The rows of recent buckets, with their histograms decoded, so that a commit
 // reads nothing and writes only the rows that changed; the live series and
-// runs; and the ids of texts that single requests share. It begins every
-// transaction by asking whether another connection changed the file (PRAGMA
-// data_version), and forgets everything if so.
+// runs; the profiles that single requests share; and the candidates of recent
+// minutes. It begins every transaction by asking whether another connection
+// changed the file (PRAGMA data_version), and forgets everything if so.
 //
 // # Single requests
 //
-// Besides its delta a batch brings its spans in full. The writer reads them,
-// inside the transaction, where rows are to be kept of them: requests, and what
-// sessions, tools, circuits and fault windows are made of. These rows are keyed
-// by what the span says, so that a second delivery changes nothing.
+// Besides its delta a batch brings its spans in full, and says of each whether
+// it is sampled. The writer reads those, inside the transaction, of which rows
+// are to be kept: requests, and what sessions, tools, circuits and fault windows
+// are made of. Rows are appended: a span that is counted twice has two, so that
+// the buckets can be made of the rows again ([Rebuild]).
 //
 // # What leaves
 //
@@ -57,5 +58,12 @@
 // nothing opens the database file other than through SQLite: closing such a
 // handle would drop SQLite's locks.
 //
-// The tables and views are in migrations/.
+// # Where things are
+//
+// The tables and views are in migrations/. Files are named by what they do:
+// queue, commit, writer, apply, flush and live are the way of a batch; keep,
+// request_…, profile and strata that of single requests; fingerprint… that of
+// deduplication; prune… what leaves; merge…, rebuild…, snapshot, new_file and
+// upkeep are for verbs; database_file, file_guard, header…, lock, quarantine and
+// wal look after the file underneath; verify… checks all of it.
 package storage
