@@ -345,6 +345,37 @@ func TestMergedSamples(t *testing.T) {
 	}
 }
 
+// TestStrataOfRowsThatLeft: the rows that are left stand for as many spans as
+// before, also for the spans of the minute that come later.
+func TestStrataOfRowsThatLeft(t *testing.T) {
+	rng := seedtest.Rand(t)
+	spans := outageSpans(rng, 1200)
+	const weights = "SELECT CAST(total(weight) AS TEXT) || ' of ' || count(*) FROM requests WHERE for_cause GROUP BY start_ns ORDER BY start_ns DESC LIMIT 20"
+	for _, most := range []int64{20, 60} {
+		o := manySeries(testOptions(t))
+		o.Sampling = thin()
+		o.Sampling.MaxForCause, o.RequestMaxRows = 12, most
+		s := openStore(t, o)
+		for batch := range slices.Chunk(spans[:600], 100) {
+			require.NoError(t, s.Write(t.Context(), planned(requestBatch(o, batch...), &o)))
+		}
+		before := texts(t, o.Path, weights)
+		require.NoError(t, s.Prune(t.Context()))
+		require.Empty(t, verifyAll(t, o.Path))
+		require.EqualValues(t, most, one[int64](t, o.Path, "SELECT count(*) FROM requests"))
+		left := texts(t, o.Path, weights)
+		require.Equal(t, before[:min(10, len(left))], left[:min(10, len(left))])
+		for batch := range slices.Chunk(spans[600:], 100) {
+			require.NoError(t, s.Write(t.Context(), planned(requestBatch(o, batch...), &o)))
+			require.Zero(t, one[int64](t, o.Path, "SELECT count(*) FROM requests WHERE weight IS NULL OR weight < 1"))
+		}
+		require.NoError(t, s.Prune(t.Context()))
+		require.EqualValues(t, most, one[int64](t, o.Path, "SELECT count(*) FROM requests"))
+		require.Empty(t, verifyAll(t, o.Path))
+		require.NoError(t, s.Close())
+	}
+}
+
 // TestOneCandidateTwice: which of two that differ in nothing but what they say
 // is chosen does not depend on which came first.
 func TestOneCandidateTwice(t *testing.T) {
