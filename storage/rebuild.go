@@ -79,7 +79,7 @@ func (e *IncompleteError) Error() string {
 	if e.CompleteFromUnixNano < math.MaxInt64 {
 		since = "requests are complete only from " + time.Unix(0, e.CompleteFromUnixNano).UTC().Format(time.RFC3339) + " on"
 	}
-	return fmt.Sprintf("%s: %d of %d are, and there are %d buckets", since, e.Kept, e.Spans, e.Buckets)
+	return fmt.Sprintf("%s: %d of the %d spans in %d buckets have a row", since, e.Kept, e.Spans, e.Buckets)
 }
 
 // Rebuild recomputes the buckets of the file at path from its requests, in one
