@@ -22,7 +22,7 @@ func TestMigrationsArePinned(t *testing.T) {
 		"0002_requests.sql":    "45e0dafa45157881c2a8831d5da2254c1a533449ebefe39703d4eb66e2563f66",
 		"0003_activity.sql":    "deeda642fa3f16b7fb8c5e95ecacf54875ac4033fbd39a19286e017545529304",
 		"0004_reliability.sql": "4bc9f2c372652306dfce481abc974b11760c7def3833315a358650c84e78831a",
-		"0005_keeping.sql":     "3e8b8c8eb0e154e2759624eb002b1c769095fec73b9fb2a272eb7758bf9a9c23",
+		"0005_keeping.sql":     "a967a91c19f359fb340b6e9f8716ea6849dbb00f4187026a87766503039ce708",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)
@@ -60,6 +60,36 @@ func TestOlderFilesAreMigrated(t *testing.T) {
 		t.Error(p, err)
 	}
 	require.NoError(t, r.Close())
+}
+
+// TestMigrationPinsWhatPinnedRunsShare: their requests stay, and so must what
+// these name.
+func TestMigrationPinsWhatPinnedRunsShare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "older.db")
+	older := ""
+	for version := int64(1); version < 5; version++ {
+		step, err := migrationStep(version)
+		require.NoError(t, err)
+		older += step + ";\n"
+	}
+	exec(t, path, older+`
+		INSERT INTO run (run_id, pinned, version) VALUES ('pinned', 1, 1), ('other', 0, 1);
+		INSERT INTO series SELECT column1, column2, 'app', 'chat', 'client', 'llm', '', '', '', '', 'success', '', '', '{}', 1
+			FROM (VALUES (1, 'pinned'), (2, 'other'));
+		INSERT INTO dictionary VALUES (1, 'pinned'), (2, 'other');
+		INSERT INTO request (start_ns, span_id, trace_id, kind, duration_ns, copy, series_id, kept, span_name)
+			SELECT column1, zeroblob(8), zeroblob(16), 3, 1, 0, column1, 1, column1 FROM (VALUES (1), (2));`)
+	step, err := migrationStep(5)
+	require.NoError(t, err)
+	exec(t, path, step)
+	db, err := sql.Open("sqlite", dsn(path, nil, "mode", "ro"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	for name, want := range map[string]int64{"pinned": pinnedNewest, "other": secondsPerHour} {
+		var newest int64
+		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT newest_s FROM request_profile WHERE span_name = ?", name).Scan(&newest))
+		require.Equal(t, want, newest, name)
+	}
 }
 
 func exec(t *testing.T, path, statements string) {

@@ -46,6 +46,7 @@ func (w *writer) flushSeries(ctx context.Context) error {
 			return fmt.Errorf("write series: %w", err)
 		}
 	}
+	w.forgetUnsaved()
 	return nil
 }
 

@@ -104,6 +104,10 @@ func (m *merger) mergePruned(ctx context.Context) error {
 			return fmt.Errorf("pruned: %w", err)
 		}
 	}
+	// Of a run that only one file has pinned, others have requests too.
+	if err := m.exec(ctx, pinAllProfiles, pinnedNewest); err != nil {
+		return fmt.Errorf("write request_profile: %w", err)
+	}
 	for _, in := range m.files {
 		for _, w := range in.meta.Widths {
 			if slices.ContainsFunc(m.widths, func(kept Width) bool { return kept.Seconds == w.Seconds }) {

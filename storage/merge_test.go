@@ -436,6 +436,9 @@ func TestMergeOfPrunedFiles(t *testing.T) {
 		require.Equal(t, number(t, paths[0], wide)+number(t, paths[1], wide), number(t, all, wide))
 	}
 	require.Equal(t, map[string][]int64{"": {1}, "load-1": {1}, "load-2": {1}}, figures(t, all, "SELECT run_id, pinned FROM run", 1))
+	const shared = "SELECT count(*) FROM request JOIN request_profile USING (profile_id) WHERE newest_s "
+	require.Positive(t, number(t, all, shared+"= 253402300800"))
+	require.Zero(t, number(t, all, shared+"< 253402300800"), "what they share stays as long as they")
 }
 
 // TestMergeAfterRetention joins files that have pruned, each by rules of its own:

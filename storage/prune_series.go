@@ -22,6 +22,22 @@ func (w *writer) raiseNewest(id aggregator.SeriesID, end int64) {
 	w.newest[id], w.pending.newest[id] = hour, hour
 }
 
+// forgetUnsaved forgets the series of the transaction that nothing was kept of,
+// such as spans that are too late for every width with series: the file never
+// has them, so they would never leave.
+func (w *writer) forgetUnsaved() {
+	for id := range w.unsaved {
+		w.forgetSeries(id)
+	}
+	clear(w.unsaved)
+}
+
+// forgetSeries forgets a series that the file does not have, or no longer.
+func (w *writer) forgetSeries(id aggregator.SeriesID) {
+	w.registry.RemoveSeries(id)
+	delete(w.newest, id)
+}
+
 // seriesHygiene is how far series and runs were looked at that nothing can refer
 // to any more.
 type seriesHygiene struct {

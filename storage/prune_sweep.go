@@ -252,6 +252,11 @@ func (f *profileTask) chunk(ctx context.Context, t *pruneTx) (done bool, err err
 const pinProfiles = `UPDATE request_profile SET newest_s = ?1 WHERE profile_id IN (
 	SELECT profile_id FROM request WHERE series_id IN (SELECT series_id FROM series WHERE run_id = ?2))`
 
+// pinAllProfiles is for a file that others have joined: what the pinned runs of
+// one share with a run of another that was not pinned there.
+const pinAllProfiles = `UPDATE request_profile SET newest_s = ?1 WHERE newest_s < ?1 AND profile_id IN (
+	SELECT q.profile_id FROM request AS q JOIN series AS s ON s.series_id = q.series_id JOIN run AS r ON r.run_id = s.run_id WHERE r.pinned)`
+
 // pinnedNewest is request_profile.newest_s where a pinned run shares it: the
 // year 10000.
 const pinnedNewest = 253_402_300_800

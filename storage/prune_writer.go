@@ -98,12 +98,20 @@ func (w *writer) sizeEvent(over bool) Event {
 		w.options.MaxSize)}
 }
 
+// errLogPinned ends a round: while a reader holds a snapshot, whatever leaves
+// makes the log longer and the file no smaller.
+var errLogPinned = errors.New("a reader keeps the log from being emptied, so nothing more leaves for now")
+
 // tidySlice does what one slice of time is enough for. Nobody depends on it:
 // where it fails the next round tries again.
 func (w *writer) tidySlice(ctx context.Context) (more bool, err error) {
+	logged := false
 	err = recovered(func() error {
 		if err := w.connected(ctx); err != nil {
 			return err
+		}
+		if logged = w.upkeep.slices >= checkpointEvery || w.file.log.pinned; logged {
+			return w.keepLogSmall(ctx)
 		}
 		var done bool
 		done, err := w.pruner.next(ctx, w.conn, w.options.Now().Unix())
@@ -118,7 +126,12 @@ func (w *writer) tidySlice(ctx context.Context) (more bool, err error) {
 		w.tend(err)
 		return false, err
 	}
-	if len(w.pruner.tasks) == 0 {
+	switch {
+	case logged && w.file.log.pinned:
+		return false, errLogPinned
+	case logged:
+		return true, nil
+	case len(w.pruner.tasks) == 0:
 		return more, nil
 	}
 	return true, w.pruneSlice(ctx)
@@ -167,7 +180,7 @@ func (w *writer) pruneSlice(ctx context.Context) (err error) {
 		return errors.Join(err, w.disconnect())
 	}
 	w.upkeep.slices++
-	return w.keepLogSmall(ctx)
+	return nil
 }
 
 // forgetPruned forgets what a transaction removed. Where it fails, memory is
@@ -177,7 +190,7 @@ func (w *writer) forgetPruned(ctx context.Context, t *pruneTx) error {
 		w.live.forget(r, through)
 	}
 	for _, id := range t.series {
-		w.registry.RemoveSeries(id)
+		w.forgetSeries(id)
 	}
 	for _, run := range t.runs {
 		w.registry.RemoveRun(run)
@@ -197,14 +210,14 @@ func (w *writer) forgetPruned(ctx context.Context, t *pruneTx) error {
 }
 
 // keepLogSmall moves the log into the file now and then: whoever commits the
-// page too many has to do it else.
+// page too many has to do it else. It is a slice of its own, for it may take as
+// long.
 func (w *writer) keepLogSmall(ctx context.Context) error {
-	if w.upkeep.slices < checkpointEvery {
-		return nil
-	}
 	w.upkeep.slices = 0
+	if err := w.file.log.afterCommit(ctx, w.conn, sizeOf(w.file.log.path)); err != nil {
+		return err
+	}
 	_, err := runCheckpoint(ctx, w.conn, checkpointPassive)
-	w.tend(err)
 	return err
 }
 
@@ -232,8 +245,6 @@ func (w *writer) giveBack(ctx context.Context) (more bool, err error) {
 	} else if took > pruneSlice {
 		u.pages /= 2
 	}
-	if u.slices++; free > u.pages {
-		return true, w.keepLogSmall(ctx)
-	}
+	u.slices++
 	return true, nil
 }

@@ -121,6 +121,12 @@ SELECT start_ns, duration_ns, trace_id, span_id, o.series_id, kept
 FROM temp.told AS o LEFT JOIN series AS s ON s.series_id = o.series_id
 ORDER BY start_ns, span_id, trace_id, o.kind, duration_ns, copy;
 
+-- What pinned runs share stays: until the year 10000.
+UPDATE request_profile SET newest_s = 253402300800 WHERE profile_id IN (
+  SELECT q.profile_id FROM request_5 AS q
+    JOIN series AS s ON s.series_id = q.series_id JOIN run AS r ON r.run_id = s.run_id WHERE r.pinned
+);
+
 -- Of older rows it is not known how many spans each said that it stands for.
 INSERT INTO meta (key, value)
 SELECT 'requests_complete_from_ns', CAST(max(bucket_start + width_s) AS TEXT) || '000000000' FROM headline_bucket HAVING count(*) > 0;
