@@ -118,35 +118,6 @@ func (p *pruner) allRequests(ctx context.Context, conn *sql.Conn) ([]pruneTask, 
 	return []pruneTask{&requestTask{before: newest.Int64}}, nil
 }
 
-// pinnedChunk is how many rows of pinned runs requestsFrom passes over at once.
-const pinnedChunk = 2048
-
-// requestsFrom returns the Unix second before which no single request starts,
-// but for those of pinned runs. Where these have many it is early, and later
-// each time.
-func (p *pruner) requestsFrom(ctx context.Context, q Querier) (int64, error) {
-	const query = `SELECT count(*), max(start_ns), min(start_ns) FILTER (WHERE NOT pinned) FROM (
-		SELECT q.start_ns, EXISTS (
-			SELECT 1 FROM series AS s JOIN run AS r ON r.run_id = s.run_id WHERE s.series_id = q.series_id AND r.pinned) AS pinned
-		FROM request AS q INDEXED BY request_start WHERE q.start_ns >= ?1 ORDER BY q.start_ns LIMIT ?2)`
-	for _, most := range []int64{1, pinnedChunk} {
-		var rows int64
-		var last, first sql.NullInt64
-		if err := q.QueryRowContext(ctx, query, p.single.gone, most).Scan(&rows, &last, &first); err != nil {
-			return 0, fmt.Errorf("look up the first request: %w", err)
-		}
-		switch {
-		case first.Valid:
-			p.single.gone = first.Int64
-			return first.Int64 / nanosecondsPerSecond, nil
-		case rows < most:
-			return pinnedNewest - 1, nil // what pinned runs share stays
-		}
-		p.single.gone = last.Int64
-	}
-	return p.single.gone / nanosecondsPerSecond, nil
-}
-
 // foundRequest is a row that was looked at.
 type foundRequest struct {
 	requestPlace
