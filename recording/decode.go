@@ -17,13 +17,18 @@ var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxMessageBytes))
 })
 
-// decode returns the spans of a message. A panic of the decoder is an error.
-func decode(data []byte) (batch ptrace.Traces, err error) {
+// decode returns the spans of a message; those of a text are JSON. A panic of the
+// decoder is an error.
+func decode(m message) (batch ptrace.Traces, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = fmt.Errorf("decoding panics: %v", value)
 		}
 	}()
+	data := m.data
+	if m.place.line > 0 {
+		return decodeJSON(data)
+	}
 	if bytes.HasPrefix(data, zstdMagic) {
 		d, err := decoder()
 		if err != nil {
@@ -36,8 +41,15 @@ func decode(data []byte) (batch ptrace.Traces, err error) {
 	if len(data) > 0 && data[0] == '{' {
 		return decodeJSON(data)
 	}
-	return (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+	// Bytes that happen to be fields of another number pass for an empty message.
+	batch, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+	if err == nil && len(data) > 0 && batch.ResourceSpans().Len() == 0 {
+		err = errNoSpans
+	}
+	return batch, err
 }
+
+var errNoSpans = errors.New("it holds no resourceSpans")
 
 // decodeJSON refuses what the decoder lets pass: half an object, text after it,
 // and signals other than spans, which it skips.
@@ -45,6 +57,9 @@ func decodeJSON(data []byte) (batch ptrace.Traces, err error) {
 	if !json.Valid(data) {
 		var whole json.RawMessage
 		return batch, json.Unmarshal(data, &whole)
+	}
+	if data[0] != '{' {
+		return batch, errors.New("it is not a JSON object")
 	}
 	if batch, err = (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data); err != nil || batch.SpanCount() > 0 {
 		return batch, err
@@ -59,7 +74,7 @@ func decodeJSON(data []byte) (batch ptrace.Traces, err error) {
 		}
 	}
 	if _, found := fields["resourceSpans"]; !found && len(fields) > 0 {
-		return batch, errors.New("it holds no resourceSpans")
+		return batch, errNoSpans
 	}
 	return batch, nil
 }

@@ -70,7 +70,7 @@ var ErrStrict = errors.New("the recording has a problem")
 func Import(ctx context.Context, files []File, to Writer, o Options) (Progress, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	i := &importer{files: files, to: to, work: make(chan chunk), done: make(chan outcome)}
+	i := &importer{files: files, to: to, strict: o.Strict, work: make(chan chunk), done: make(chan outcome)}
 	var running sync.WaitGroup
 	running.Go(func() { i.readAll(ctx) })
 	for range max(1, o.Workers) {
@@ -85,11 +85,11 @@ func Import(ctx context.Context, files []File, to Writer, o Options) (Progress, 
 	for d := range i.done {
 		p.Messages += d.messages
 		p.Spans += d.spans
-		p.Problems += int64(len(d.problems))
 		p.Bytes = i.bytes.Load()
 		if failed != nil {
 			continue // the others end
 		}
+		p.Problems += int64(len(d.problems))
 		if failed = d.report(&o); failed != nil {
 			cancel()
 		} else if o.OnProgress != nil {
@@ -131,11 +131,12 @@ func (d *outcome) report(o *Options) error {
 }
 
 type importer struct {
-	files []File
-	to    Writer
-	work  chan chunk
-	done  chan outcome
-	bytes atomic.Int64
+	files  []File
+	to     Writer
+	strict bool
+	work   chan chunk
+	done   chan outcome
+	bytes  atomic.Int64
 }
 
 // chunkBytes is how much is written together: about two thousand spans, so that
@@ -202,9 +203,12 @@ func (i *importer) write(ctx context.Context, c *chunk) (o outcome) {
 	}
 	all := ptrace.NewTraces()
 	for _, m := range c.messages {
-		batch, err := decode(m.data)
+		batch, err := decode(m)
 		if err != nil {
 			o.problems = append(o.problems, Problem{c.file, m.place.line, m.place.offset, err.Error()})
+			if i.strict {
+				break // what stands before it is written
+			}
 			continue
 		}
 		o.messages++

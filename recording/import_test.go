@@ -125,6 +125,17 @@ func TestStrictImportEndsAtTheFirstProblem(t *testing.T) {
 	require.Less(t, done.Spans, int64(10_000))
 }
 
+// TestStrictImportWritesNothingAfterTheProblem: not even of what is written
+// together with what stands before it.
+func TestStrictImportWritesNothingAfterTheProblem(t *testing.T) {
+	to := &memory{names: map[string]int{}}
+	lines := []string{spanLine("first"), "nonsense", spanLine("second"), "nonsense too"}
+	done, err := Import(t.Context(), []File{textFile("a", lines...)}, to, Options{Strict: true})
+	require.ErrorIs(t, err, ErrStrict)
+	require.Equal(t, map[string]int{"first": 1}, to.names)
+	require.Equal(t, int64(1), done.Problems)
+}
+
 func TestImportEndsWithTheWriter(t *testing.T) {
 	errFull := errors.New("disk is full")
 	to := &memory{names: map[string]int{}, before: func(write int) error {

@@ -141,16 +141,32 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"x"}]}]}]}`: "trace",
 		"\n\xff\xff\xff\xff\xff":                                           "",
 		"nonsense":                                                         "",
+		"xxxx":                                                             "no resourceSpans", // a field 15
 		"\x28\xb5\x2f\xfdnonsense":                                         "",
 	} {
-		_, err := decode([]byte(data))
+		_, err := decode(message{data: []byte(data)})
 		require.Error(t, err, data)
 		require.ErrorContains(t, err, want, data)
 	}
 	for _, data := range []string{"", "{}", `{"resourceSpans":[]}`, `{"resourceSpans":[],"more":1}`} {
-		batch, err := decode([]byte(data))
+		batch, err := decode(message{data: []byte(data)})
 		require.NoError(t, err, data)
 		require.Zero(t, batch.SpanCount())
+	}
+}
+
+// TestNoLineOfATextIsProtobuf: letters can be fields of protobuf that nobody
+// knows, and would pass for a message without spans.
+func TestNoLineOfATextIsProtobuf(t *testing.T) {
+	for data, want := range map[string]string{
+		"xxxx":     "invalid character 'x'",
+		"nonsense": "invalid character 'o' in literal",
+		"[]":       "not a JSON object",
+		`"x"`:      "not a JSON object",
+		"12":       "not a JSON object",
+	} {
+		_, err := decode(message{data: []byte(data), place: place{line: 7}})
+		require.ErrorContains(t, err, want, data)
 	}
 }
 
@@ -164,7 +180,7 @@ func FuzzMessages(f *testing.F) {
 		size := 0
 		_ = messages(bytes.NewReader(file), func(m message) bool {
 			size += len(m.data)
-			_, _ = decode(m.data)
+			_, _ = decode(m)
 			return size < 1<<20
 		})
 	})

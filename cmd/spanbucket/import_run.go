@@ -43,6 +43,9 @@ func (p *program) importFiles(ctx context.Context, flags *importFlags, names []s
 	if errors.Is(err, storage.ErrLocked) || errors.Is(err, storage.ErrOtherWidths) || errors.Is(err, storage.ErrOtherSecret) {
 		return usageError{err}
 	}
+	if err != nil && answer.Bytes == 0 {
+		return fmt.Errorf("import: %w", err) // it has not begun
+	}
 	if err != nil && !errors.Is(err, recording.ErrStrict) {
 		return fmt.Errorf("import: %s spans are in the file; to go on, import the same again: %w", count(answer.Spans), err)
 	}

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestCSVRunsNothing(t *testing.T) {
@@ -82,4 +86,12 @@ func TestOutputErrorsAreReported(t *testing.T) {
 			t.Errorf("%s: error %v, want %v", name, err, errFull)
 		}
 	}
+}
+
+// TestJoinedErrorsStandOnOneLine: what joins errors writes each on a line of its
+// own, and interrupted work says several times that it was.
+func TestJoinedErrorsStandOnOneLine(t *testing.T) {
+	interrupted := errors.Join(context.Canceled, errors.Join(context.Canceled, errors.New("close: it is closed")))
+	require.Equal(t, "context canceled; close: it is closed", oneLine(fmt.Errorf("%w", interrupted)))
+	require.Equal(t, "plain", oneLine(errors.New("plain")))
 }

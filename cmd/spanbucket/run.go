@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,9 +57,21 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitFine // whoever reads the answer has seen enough
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(err.Error()))
+		fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(oneLine(err)))
 	}
 	return exitCode(err)
+}
+
+// oneLine returns the text of an error. What is joined in it stands on lines of
+// its own, often the same several times: so it is where work is interrupted.
+func oneLine(err error) string {
+	var parts []string
+	for part := range strings.SplitSeq(err.Error(), "\n") {
+		if part != "" && !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 func exitCode(err error) int {
