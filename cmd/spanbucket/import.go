@@ -47,7 +47,7 @@ the exporter. Spans that name no run belong to the one that is open in the file.
 
 An import that was interrupted goes on when it is started again: what is in the file
 already is a duplicate, as long as the deduplication window reaches (dedup.window,
-dedup.max_spans).`,
+dedup.max_spans). Spans without a trace or span id are counted again.`,
 		Example: `  spanbucket import traces.json traces-2026-01-30T10-00-00.000.json --db january.db
   zcat old.jsonl.gz | spanbucket import - --db old.db --run load-1 --like production.db`,
 		Args: func(cmd *cobra.Command, args []string) error {

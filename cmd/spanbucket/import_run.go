@@ -47,6 +47,7 @@ func (p *program) importFiles(ctx context.Context, flags *importFlags, names []s
 		return fmt.Errorf("import: %w", err) // it has not begun
 	}
 	if err != nil && !errors.Is(err, recording.ErrStrict) {
+		p.warnOfWindow(&settings.Storage, answer.Spans)
 		return fmt.Errorf("import: %s spans are in the file; to go on, import the same again: %w", count(answer.Spans), err)
 	}
 	slices.SortStableFunc(answer.Problems, func(a, b recording.Problem) int {

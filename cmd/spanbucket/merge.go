@@ -29,9 +29,10 @@ what one collector would have written that had received all their spans: counts,
 sums, histograms (so percentiles are right), runs, sessions, fault windows, single
 requests and the ledger. The files are only read; collectors may be writing them.
 
-Copies of one file are refused, and so are files with spans in common where they
-can tell: where their collectors have the same dedup.secret, as far back as their
-deduplication windows reach (exit code 1). Buckets must have the same widths.`,
+Copies of one file are refused (exit code 2), and so are files with spans in common
+where they can tell: where their collectors have the same dedup.secret, as far back
+as their deduplication windows reach (exit code 1). Buckets must have the same
+widths.`,
 		Example: `  spanbucket merge a.db b.db c.db -o all.db
   spanbucket merge old.db new.db -o all.db --align --force`,
 		Args: func(_ *cobra.Command, args []string) error {
