@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
@@ -151,4 +153,39 @@ func TestMergeBesideWriters(t *testing.T) {
 	}
 	require.EqualValues(t, 2000+2*next, number(t, paths[0], "SELECT spans FROM ledger WHERE reason = 'received'")+
 		number(t, paths[1], "SELECT spans FROM ledger WHERE reason = 'received'"))
+}
+
+// TestMergeKeepsWhatPinnedRunsShare: a run that is pinned in one of the files is
+// pinned in the new one, with all that its requests of every file say.
+func TestMergeKeepsWhatPinnedRunsShare(t *testing.T) {
+	traffic := filetest.Traffic(600)
+	ofRun := slices.IndexFunc(traffic, func(o aggregator.Observation) bool {
+		return o.Series.Run == "load-2" && o.Series.Category == aggregator.CategoryLLM
+	})
+	pinned, other := mergeOptions(t), mergeOptions(t)
+	pinned.RunID, pinned.RunPinned = "load-2", true
+	paths := []string{store(t, pinned, traffic[ofRun:ofRun+1]), store(t, other, slices.Delete(slices.Clone(traffic), ofRun, ofRun+1))}
+	for range 2 {
+		slices.Reverse(paths)
+		all, _ := merge(t, storage.MergeOptions{}, paths...)
+		const said = `SELECT count(*) FROM request JOIN series USING (series_id) JOIN request_profile USING (profile_id)
+			WHERE run_id = 'load-2' AND decision = 'accept'`
+		before := number(t, all, said)
+		require.Positive(t, before)
+
+		o, tomorrow := mergeOptions(t), traffic[0]
+		const day = 24 * time.Hour
+		o.Path, o.RequestRetention = all, time.Minute
+		o.Now = func() time.Time { return filetest.Begin.Add(day + time.Minute) }
+		tomorrow.Series.Run, tomorrow.SpanID = "", [8]byte{1}
+		tomorrow.StartUnixNano, tomorrow.EndUnixNano = tomorrow.StartUnixNano+int64(day), tomorrow.EndUnixNano+int64(day)
+		s, err := storage.Open(t.Context(), o)
+		require.NoError(t, err)
+		storeBatch(t, s, &o, []aggregator.Observation{tomorrow})
+		require.NoError(t, s.Prune(t.Context()))
+		require.NoError(t, s.Close())
+		require.Positive(t, number(t, all, "SELECT rows FROM pruned WHERE relation = 'request'"))
+		require.Equal(t, before, number(t, all, said))
+		require.Empty(t, verify(t, all))
+	}
 }
