@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -115,6 +116,7 @@ func TestMergeThatIsInterrupted(t *testing.T) {
 		cancel()
 	}})
 	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, sql.ErrTxDone) // which says nothing to anybody
 	require.Positive(t, during)
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)

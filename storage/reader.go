@@ -158,7 +158,11 @@ func (r *Reader) View(ctx context.Context, read func(*sql.Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	err = errors.Join(read(tx), tx.Rollback())
+	err = read(tx)
+	// Where ctx ended, it is over already.
+	if rollback := tx.Rollback(); !errors.Is(rollback, sql.ErrTxDone) {
+		err = errors.Join(err, rollback)
+	}
 	if changed := r.checkAtRest(); changed != nil {
 		return errors.Join(changed, err)
 	}
