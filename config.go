@@ -142,7 +142,14 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	defaults := createDefaultConfig().(*Config)
 	// Once with every key, since unknown ones are refused even without a value.
 	if err := errors.Join(refuseBareNumbers(conf), conf.Unmarshal(c)); err != nil {
-		return err
+		if dropKeysWithoutValue(conf) {
+			*c = *defaults
+			_ = conf.Unmarshal(c) // as before
+		}
+		return besides(err, c.validate, func(key string) string { // a block with faults may be half read
+			block, _, _ := strings.Cut(key, "::")
+			return block
+		})
 	}
 	if dropKeysWithoutValue(conf) {
 		*c = *defaults

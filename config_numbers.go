@@ -15,7 +15,7 @@ import (
 // cut off a fraction.
 var (
 	durationKeys = map[string]string{
-		"timeout": "5s", "settle_after": "60s", "requests::slow_threshold": "1s", "dedup::window": "24h",
+		"timeout": "5s", "settle_after": "60s", "dedup::window": "24h",
 	}
 	wholeKeys = []string{
 		"max_series", "max_size", "requests::max_for_cause", "requests::max_rows", "dedup::max_spans", "dead_letters::max_attempts",

@@ -76,12 +76,11 @@ func requestsConfig(o *storage.Options) RequestsConfig {
 // Unmarshal reads the block. Categories are added to the default ones; one that
 // names no threshold keeps what it has.
 func (r *RequestsConfig) Unmarshal(conf *confmap.Conf) error {
-	if err := r.refuseBareNumbers(conf); err != nil {
-		return err
-	}
-	before := maps.Clone(r.PerCategory)
-	if err := conf.Unmarshal(r); err != nil {
-		return err
+	whole, before := *r, maps.Clone(r.PerCategory)
+	err := errors.Join(r.refuseBareNumbers(conf), conf.Unmarshal(r))
+	if err != nil && dropKeysWithoutValue(conf) {
+		*r, r.PerCategory = whole, maps.Clone(before)
+		_ = conf.Unmarshal(r) // as before
 	}
 	for name := range r.PerCategory {
 		if conf.IsSet("per_category::" + name + "::slow_threshold") {
@@ -93,7 +92,10 @@ func (r *RequestsConfig) Unmarshal(conf *confmap.Conf) error {
 			r.PerCategory[name] = CategoryRequestsConfig{SlowThreshold: r.SlowThreshold}
 		}
 	}
-	return nil
+	if err == nil {
+		return nil // what is out of range comes with that of the other blocks
+	}
+	return besides(err, (&Config{Requests: *r}).validateRequests, func(key string) string { return key + ": " })
 }
 
 func (*RequestsConfig) refuseBareNumbers(conf *confmap.Conf) error {
@@ -104,17 +106,20 @@ func (*RequestsConfig) refuseBareNumbers(conf *confmap.Conf) error {
 		}
 	}
 	for _, key := range conf.AllKeys() {
-		if !strings.HasPrefix(key, "per_category::") || !strings.HasSuffix(key, "::slow_threshold") {
+		example := "1s"
+		if strings.HasPrefix(key, "per_category::") && strings.HasSuffix(key, "::slow_threshold") {
+			example = "30s"
+		} else if key != "slow_threshold" {
 			continue
 		}
 		switch value := conf.Get(key).(type) {
 		case nil, time.Duration:
 		case string:
 			if _, err := time.ParseDuration(strings.TrimSpace(value)); err != nil && value != "" {
-				faults = append(faults, fmt.Errorf("requests::%s: %q: must be a duration such as 30s", key, value))
+				faults = append(faults, fmt.Errorf("requests::%s: %q: must be a duration such as %s", key, value, example))
 			}
 		default:
-			faults = append(faults, fmt.Errorf("requests::%s: %v: must be a duration such as 30s", key, value))
+			faults = append(faults, fmt.Errorf("requests::%s: %v: must be a duration such as %s", key, value, example))
 		}
 	}
 	return errors.Join(faults...)

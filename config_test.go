@@ -65,6 +65,10 @@ func TestInvalidConfigurations(t *testing.T) {
 		"several at once": {
 			`path: "":`, "max_series: -5:", "buckets::1::width: 1m0s:", "dimensions::0::max_values: -1:",
 		},
+		"misspelt and out of range at once": {
+			"max_size", `"nonsense"`, "max_series: -5:", "requests::slow_threshold: 5: must be a duration", "requests::sampling_ratio: 1.5: must be from 0 to 1",
+			`requests::per_category: "nonsense": must be one`, "requests::max_rows: -1: must be", `retention: "0s": must be a positive duration`,
+		},
 		"several misspelt at once": {`synchronous: "ful"`, `file_mode: "9"`, `outcomes: "b"`},
 
 		"unknown key in requests":               {"requests", "max_row"},

@@ -3,6 +3,7 @@ package spanbucketexporter
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -22,10 +23,22 @@ const (
 // Validate reports every fault at once, each as "key: value: rule". It looks at
 // nothing but the configuration.
 func (c *Config) Validate() error {
-	var faults []error
-	fault := func(key string, value any, rule string, args ...any) {
-		faults = append(faults, fmt.Errorf("%s: %v: %s", key, value, fmt.Sprintf(rule, args...)))
-	}
+	return besides(nil, c.validate, nil)
+}
+
+// besides returns err and, so that all faults come at once, those of validate
+// but for the ones whose subject err names already.
+func besides(err error, validate func(faultFunc), subject func(key string) string) error {
+	faults := []error{err}
+	validate(func(key string, value any, rule string, args ...any) {
+		if err == nil || !strings.Contains(err.Error(), subject(key)) {
+			faults = append(faults, fmt.Errorf("%s: %v: %s", key, value, fmt.Sprintf(rule, args...)))
+		}
+	})
+	return errors.Join(faults...)
+}
+
+func (c *Config) validate(fault faultFunc) {
 	if err := storage.CheckPath(c.Path); err != nil {
 		fault("path", fmt.Sprintf("%q", c.Path), "%v", err)
 	}
@@ -49,7 +62,6 @@ func (c *Config) Validate() error {
 	c.validateFaults(fault)
 	c.validateRun(fault)
 	c.validateReliability(fault)
-	return errors.Join(faults...)
 }
 
 type faultFunc func(key string, value any, rule string, args ...any)
