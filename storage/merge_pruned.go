@@ -59,27 +59,22 @@ func (m *merger) pinnedSeries(ctx context.Context, t *bucketTable) (p pinned, er
 			return p, fmt.Errorf("%s: read run: %w", in.path, err)
 		}
 	}
-	runs, series := map[string]bool{}, map[int64]bool{}
-	for run, pinned := range all {
-		if !pinned {
-			continue
-		}
-		runs[run] = true
-		if t == headlineTable {
-			continue
-		}
-		err := eachRow(ctx, m.out, "SELECT series_id FROM series WHERE run_id = ?", func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			series[id] = true
-			return err
-		}, run)
-		if err != nil {
-			return p, fmt.Errorf("read series: %w", err)
-		}
-	}
 	if t == headlineTable {
-		return pinned{runs: runs}, nil
+		return pinned{runs: all}, nil
+	}
+	series := map[int64]bool{}
+	// Once: there may be many runs, and series have no index by run.
+	err = eachRow(ctx, m.out, "SELECT series_id, run_id FROM series", func(rows *sql.Rows) error {
+		var id int64
+		var run string
+		err := rows.Scan(&id, &run)
+		if all[run] {
+			series[id] = true
+		}
+		return err
+	})
+	if err != nil {
+		return p, fmt.Errorf("read series: %w", err)
 	}
 	return pinned{series: series}, nil
 }

@@ -50,19 +50,6 @@ func (m *merger) copyRequests(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: request: %w", in.path, err)
 		}
 	}
-	return m.pinProfiles(ctx)
-}
-
-// pinProfiles keeps what the requests of pinned runs share: of the requests of a
-// file in which such a run is not pinned, it would get old.
-func (m *merger) pinProfiles(ctx context.Context) error {
-	const pin = `UPDATE request_profile SET newest_s = ?1 WHERE newest_s < ?1
-		AND EXISTS (SELECT 1 FROM run WHERE pinned) AND profile_id IN (
-			SELECT q.profile_id FROM request AS q JOIN series AS s ON s.series_id = q.series_id
-			JOIN run AS r ON r.run_id = s.run_id WHERE r.pinned)`
-	if err := m.exec(ctx, pin, pinnedNewest); err != nil {
-		return fmt.Errorf("request_profile: %w", err)
-	}
 	return nil
 }
 
