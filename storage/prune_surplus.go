@@ -37,6 +37,10 @@ func (*countTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error) 
 	return total < countChunk, nil
 }
 
+// evictChunk is how many rows evictTask looks at between two looks at the clock:
+// to take from a row what only requests have costs more than to delete it.
+const evictChunk = 96
+
 // evictTask removes rows that are too many, the oldest first. Requests for cause
 // and ordinary ones share a bound: of the two those give that are more than
 // half, so that an outage does not push out what it is to be compared with. The
@@ -67,7 +71,7 @@ func (e *evictTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error
 	if n <= 0 {
 		return true, nil
 	}
-	found, err := t.requestsAfter(ctx, p.evicted[class], math.MaxInt64, requestChunk)
+	found, err := t.requestsAfter(ctx, p.evicted[class], math.MaxInt64, evictChunk)
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +90,7 @@ func (e *evictTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error
 		}
 	}
 	// Where all that is left of the class is pinned, nothing more can go.
-	return len(found) < requestChunk && len(leave) == 0, nil
+	return len(found) < evictChunk && len(leave) == 0, nil
 }
 
 // evict removes rows, but for what they are kept for besides being a request.
