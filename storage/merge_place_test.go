@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
@@ -190,4 +191,19 @@ func TestMergeKeepsWhatPinnedRunsShare(t *testing.T) {
 		require.Equal(t, before, number(t, all, said))
 		require.Empty(t, verify(t, all))
 	}
+}
+
+// TestMergeOfStrataThatAllHasLeftOf: pruning takes the oldest rows of a minute,
+// which may be all of one stratum of it.
+func TestMergeOfStrataThatAllHasLeftOf(t *testing.T) {
+	few := func(o *storage.Options) { o.Sampling = &sampling.Policy{MaxForCause: 1} }
+	paths := twoFiles(t, few, few)
+	const ofStratum = "category = 'llm' AND outcome = 'server_error'"
+	for _, path := range paths {
+		require.Positive(t, number(t, path, "SELECT count(*) FROM request_stratum WHERE spans > rows AND "+ofStratum))
+		corrupt(t, path, "DELETE FROM request WHERE kept & 16 AND series_id IN (SELECT series_id FROM series WHERE "+ofStratum+")")
+	}
+	all, _ := merge(t, storage.MergeOptions{}, paths...)
+	require.Zero(t, number(t, all, "SELECT count(*) FROM request_stratum WHERE spans > 1 AND "+ofStratum))
+	require.Positive(t, number(t, all, "SELECT count(*) FROM request_stratum"))
 }

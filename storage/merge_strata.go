@@ -103,6 +103,10 @@ func (m *merger) chooseStratum(ctx context.Context, key *writtenStratum, most in
 			m.sampledUntil = max(m.sampledUntil, c.StartUnixNano+1)
 		}
 	}
+	if merged.Rows() == 0 { // all that the files chose has left them
+		const remove = "DELETE FROM request_stratum WHERE minute_s = ? AND category = ? AND outcome = ?"
+		return m.exec(ctx, remove, key.minuteS, key.category, key.outcome)
+	}
 	const update = "UPDATE request_stratum SET spans = ?, rows = ? WHERE minute_s = ? AND category = ? AND outcome = ?"
 	return m.exec(ctx, update, merged.Spans(), merged.Rows(), key.minuteS, key.category, key.outcome)
 }
