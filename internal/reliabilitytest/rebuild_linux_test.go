@@ -165,6 +165,7 @@ func repeatRequests(t *testing.T, path string, wanted int64) int64 {
 		do(fmt.Sprintf("INSERT INTO request (start_ns, %s) SELECT start_ns + %d, %s FROM request WHERE id <= %d", columns, n*120e9, columns, last))
 	}
 	require.NoError(t, db.QueryRow("SELECT count(*) FROM request WHERE kept & 1").Scan(&now))
+	do("UPDATE series SET newest_s = (SELECT max(start_ns) / 3600000000000 * 3600 + 3600 FROM request)")
 	do("UPDATE ledger SET spans = ? WHERE reason IN ('received', 'folded')", now)
 	do("DELETE FROM ledger WHERE reason NOT IN ('received', 'folded')")
 	for _, table := range []string{"headline_histogram", "headline_bucket", "series_histogram", "series_bucket", "run_category"} {
