@@ -42,6 +42,7 @@ type health struct {
 	lastSuccess time.Time
 	pinned      error // nil: the log can be emptied
 	oversize    error // nil: the file is no larger than it may be
+	growing     error // nil: what is over its bound leaves
 	calm        *time.Timer
 	stopped     bool
 }
@@ -128,9 +129,9 @@ func (h *health) calmed() {
 	}
 }
 
-// event tells of something about the file. A log that cannot be emptied, and a
-// file that is too large, are troubles that last: data goes on, but it will fill
-// the disk.
+// event tells of something about the file. A log that cannot be emptied, a file
+// that is too large, and one that nothing leaves are troubles that last: data
+// goes on, but it will fill the disk.
 func (h *health) event(e storage.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,6 +156,12 @@ func (h *health) event(e storage.Event) {
 	case storage.EventFits:
 		h.logger.Info("the file is no larger than max_size", fields...)
 		h.oversize = nil
+	case storage.EventPruneFailed:
+		h.logger.Warn("nothing leaves the file, so it grows", fields...)
+		h.growing = e.Err
+	case storage.EventPruneRecovered:
+		h.logger.Info("what is over its bound leaves the file again", fields...)
+		h.growing = nil
 	default:
 		h.logger.Warn("the engine is not the one that was tested", fields...)
 	}
@@ -171,6 +178,8 @@ func (h *health) report() {
 		event = componentstatus.NewRecoverableErrorEvent(h.pinned)
 	case h.oversize != nil:
 		event = componentstatus.NewRecoverableErrorEvent(h.oversize)
+	case h.growing != nil:
+		event = componentstatus.NewRecoverableErrorEvent(h.growing)
 	}
 	if event.Status() == h.status && h.failing == nil {
 		return

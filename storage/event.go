@@ -10,7 +10,8 @@ type EventKind uint8
 // and it has grown large. EventWALReleased: the log is small again.
 // EventEngine: the program was built or runs with something that was not tested.
 // EventOverSize: the file is larger than it may be, and nothing more can leave
-// it. EventFits: it is no longer.
+// it. EventFits: it is no longer. EventPruneFailed: what is over its bound could
+// not leave several times in a row. EventPruneRecovered: it leaves again.
 const (
 	EventQuarantined EventKind = iota
 	EventMoved
@@ -19,6 +20,8 @@ const (
 	EventEngine
 	EventOverSize
 	EventFits
+	EventPruneFailed
+	EventPruneRecovered
 )
 
 // String returns the name of the kind.
@@ -38,6 +41,10 @@ func (k EventKind) String() string {
 		return "over_size"
 	case EventFits:
 		return "fits"
+	case EventPruneFailed:
+		return "prune_failed"
+	case EventPruneRecovered:
+		return "prune_recovered"
 	default:
 		return "unknown"
 	}

@@ -286,3 +286,28 @@ func TestClosingEndsARound(t *testing.T) {
 	require.Empty(t, texts(t, o.Path, fmt.Sprint("SELECT id FROM series_bucket WHERE width_s = 10 AND bucket_start < ", anInstant.Add(time.Hour-10*time.Second).Unix())),
 		"what was begun is finished")
 }
+
+// TestFailedRoundsAreTold: once several in a row failed, and when one succeeds
+// again.
+func TestFailedRoundsAreTold(t *testing.T) {
+	now := anInstant
+	o := prunedOptions(t, &now)
+	var events []EventKind
+	o.OnEvent = func(e Event) { events = append(events, e.Kind) }
+	s := openStore(t, o)
+	manyBuckets(t, s, o, 0, 600, 3)
+	now = anInstant.Add(1000 * time.Hour)
+	write := observation(999*time.Hour, time.Second)
+	require.NoError(t, s.Write(t.Context(), batchOf(o, write)))
+	exec(t, o.Path, "CREATE TRIGGER no BEFORE DELETE ON headline_bucket BEGIN SELECT RAISE(ABORT, 'stays'); END")
+	for round := 1; round <= failedRounds+1; round++ {
+		require.ErrorContains(t, s.Prune(t.Context()), "stays")
+		require.Len(t, events, min(1, round/failedRounds), "round %d", round)
+	}
+	require.Equal(t, []EventKind{EventPruneFailed}, events)
+	require.NoError(t, s.Write(t.Context(), batchOf(o, write)), "callers are not concerned")
+	exec(t, o.Path, "DROP TRIGGER no")
+	require.NoError(t, s.Prune(t.Context()))
+	require.NoError(t, s.Prune(t.Context()))
+	require.Equal(t, []EventKind{EventPruneFailed, EventPruneRecovered}, events)
+}

@@ -27,6 +27,7 @@ type upkeepState struct {
 	slices  int       // since the log was moved
 	askers  []chan error
 	wasOver bool
+	failed  int    // rounds in a row
 	request string // in meta, for other bounds; empty for none
 }
 
@@ -82,9 +83,30 @@ func (w *writer) endRound(err error, requested bool) {
 		asker <- err
 	}
 	u.askers = nil
+	w.countFailedRounds(err)
 	if w.pruner != nil && err == nil && !requested && w.pruner.over != u.wasOver {
 		u.wasOver = w.pruner.over
 		w.file.report(w.sizeEvent(u.wasOver))
+	}
+}
+
+// failedRounds is after how many rounds in a row that failed the owner hears of
+// it: one may fail for what is over the next time.
+const failedRounds = 3
+
+func (w *writer) countFailedRounds(err error) {
+	u := &w.upkeep
+	switch {
+	case err == nil:
+		if u.failed >= failedRounds {
+			w.file.report(Event{Kind: EventPruneRecovered, Path: w.options.Path, Bytes: sizeOf(w.options.Path)})
+		}
+		u.failed = 0
+	case isBusy(err) || errors.Is(err, errLogPinned) || errors.Is(err, ErrClosed): // others tell of these
+	default:
+		if u.failed++; u.failed == failedRounds {
+			w.file.report(Event{Kind: EventPruneFailed, Path: w.options.Path, Bytes: sizeOf(w.options.Path), Err: err})
+		}
 	}
 }
 
