@@ -66,13 +66,15 @@ var ErrStrict = errors.New("the recording has a problem")
 
 // Import reads files one after another and writes their spans. What cannot be
 // read is left out and reported. The error is one of the writer, ErrStrict, or
-// that of the context; what was written until then stays.
+// that of the context; what was written until then stays. An import that ends
+// early does not wait for a file that it is reading, which may be a pipe: that
+// one is closed once its Open or Read returns.
 func Import(ctx context.Context, files []File, to Writer, o Options) (Progress, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	i := &importer{files: files, to: to, strict: o.Strict, work: make(chan chunk), done: make(chan outcome)}
 	var running sync.WaitGroup
-	running.Go(func() { i.readAll(ctx) })
+	go i.readAll(ctx)
 	for range max(1, o.Workers) {
 		running.Go(func() { i.writeAll(ctx) })
 	}
@@ -191,8 +193,16 @@ func (i *importer) hand(ctx context.Context, c chunk) bool {
 }
 
 func (i *importer) writeAll(ctx context.Context) {
-	for c := range i.work {
-		i.done <- i.write(ctx, &c)
+	for {
+		select {
+		case c, more := <-i.work:
+			if !more {
+				return
+			}
+			i.done <- i.write(ctx, &c)
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -162,3 +162,28 @@ func TestImportEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.Less(t, done.Spans, int64(10_000))
 }
+
+// TestImportDoesNotWaitForAPipe once nobody wants more.
+func TestImportDoesNotWaitForAPipe(t *testing.T) {
+	in, out := io.Pipe()
+	closed := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	file := File{Name: "pipe", Open: func() (io.ReadCloser, error) {
+		cancel()
+		return closing{in, closed}, nil
+	}}
+	_, err := Import(ctx, []File{file}, &memory{}, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, out.Close())
+	<-closed
+}
+
+type closing struct {
+	io.Reader
+	closed chan<- struct{}
+}
+
+func (c closing) Close() error {
+	close(c.closed)
+	return nil
+}
