@@ -37,7 +37,8 @@ func newKeeping(what kept) func(context.Context, string) (subject, error) {
 // kept says which spans are kept row by row, besides the buckets.
 type kept struct {
 	sessions bool
-	requests float64 // share of ordinary requests
+	requests float64 // share of the traces
+	cause    bool    // of the others what failed, carries a fault or was slow
 	repeats  bool    // a second delivery counts as well
 }
 
@@ -46,6 +47,7 @@ var (
 	withSessions = kept{sessions: true}
 	everyRequest = kept{sessions: true, requests: 1}
 	fewRequests  = kept{requests: sampledRatio}
+	fewAndCause  = kept{requests: sampledRatio, cause: true}
 	withRepeats  = kept{repeats: true}
 )
 
@@ -77,10 +79,14 @@ func exporterConfig(path string, what kept, widths []int) map[string]any {
 	if what.repeats {
 		window = "0s"
 	}
+	requests := map[string]any{"sampling_ratio": what.requests, "sessions": what.sessions}
+	if !what.cause {
+		requests["max_for_cause"] = 0
+	}
 	config := map[string]any{
 		"dedup":    map[string]any{"window": window},
 		"path":     path,
-		"requests": map[string]any{"sampling_ratio": what.requests, "sessions": what.sessions},
+		"requests": requests,
 	}
 	if len(widths) > 0 {
 		buckets := make([]any, len(widths))

@@ -67,6 +67,7 @@ var rows = []row{
 	{key: "sessions", title: "  and sessions kept", callers: 1, build: newKeeping(withSessions), peer: "peer"},
 	{key: "requests", title: "  and every request kept", callers: 1, build: newKeeping(everyRequest), peer: "peer", limits: requestLimits},
 	{key: "sampled", title: "  and 1 % of requests kept", callers: 1, build: newKeeping(fewRequests), peer: "peer"},
+	{key: "caused", title: "  and what is for cause", callers: 1, build: newKeeping(fewAndCause), peer: "peer"},
 	{key: "stamp16", title: "stamping (in the rows below)", callers: manyCallers, build: newNothing, peer: "peer16"},
 	{key: "peer16", title: "spanmetrics, 16 callers", callers: manyCallers, build: newPeer},
 	{
