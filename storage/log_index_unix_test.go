@@ -3,13 +3,10 @@
 package storage
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"os"
-	osexec "os/exec"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -18,31 +15,21 @@ import (
 // one. Within a process all connections share one, so the others of these tests
 // are processes.
 
-// The file that TestWriteElsewhere writes, and what.
-const (
-	writeVariable     = "SPANBUCKET_TEST_WRITE"
-	statementVariable = "SPANBUCKET_TEST_STATEMENT"
-)
+func init() { Elsewhere["write"] = writeStatement }
 
-// TestWriteElsewhere is the child process of the tests below.
-func TestWriteElsewhere(t *testing.T) {
-	path := os.Getenv(writeVariable)
-	if path == "" {
-		t.Skip("no test of its own")
+// writeStatement runs the statement args[1] in the file args[0].
+func writeStatement(args []string) error {
+	db, err := sql.Open("sqlite", writerDSN(args[0], SynchronousFull))
+	if err != nil {
+		return err
 	}
-	db, err := sql.Open("sqlite", writerDSN(path, SynchronousFull))
-	require.NoError(t, err)
-	_, err = db.ExecContext(t.Context(), os.Getenv(statementVariable))
-	require.NoError(t, errors.Join(err, db.Close()))
+	_, err = db.Exec(args[1])
+	return errors.Join(err, db.Close())
 }
 
 func writeElsewhere(t *testing.T, path, statement string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := osexec.CommandContext(ctx, os.Args[0], "-test.run=^TestWriteElsewhere$")
-	cmd.Env = append(os.Environ(), writeVariable+"="+path, statementVariable+"="+statement)
-	output, err := cmd.CombinedOutput()
+	output, err := CommandElsewhere(t, "write", path, statement).CombinedOutput()
 	require.NoError(t, err, "%s", output)
 }
 

@@ -8,54 +8,30 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	osexec "os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// openVariable makes TestOpenElsewhere open the file it names.
-const openVariable = "SPANBUCKET_TEST_OPEN"
+func init() { Elsewhere["open"] = openAndClose }
 
-// TestOpenElsewhere is the child process of the test below.
-func TestOpenElsewhere(t *testing.T) {
-	path := os.Getenv(openVariable)
-	if path == "" {
-		t.Skip("no test of its own")
-	}
-	s, err := Open(context.Background(), Options{Path: path, Widths: []Width{{Seconds: 10}}})
+func openAndClose(args []string) error {
+	s, err := Open(context.Background(), Options{Path: args[0], Widths: []Width{{Seconds: 10}}})
 	if err == nil {
 		err = s.Close()
 	}
-	fmt.Println("error:", err)
+	fmt.Println("error:", err) // what is asked for
+	return nil
 }
 
 // openElsewhere opens a file as a user who owns nothing, and returns what it
 // says.
 func openElsewhere(t *testing.T, path string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "writer")
-	content, err := os.ReadFile(os.Args[0])
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(program, content, 0o755))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := osexec.CommandContext(ctx, program, "-test.run=^TestOpenElsewhere$")
-	cmd.Env = append(os.Environ(), openVariable+"="+path)
-	cmd.Dir = "/"
-	if os.Geteuid() == 0 {
-		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		// t.TempDir is closed to others.
-		for _, folder := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(filepath.Dir(path))} {
-			require.NoError(t, os.Chmod(folder, 0o755))
-		}
-	}
-	output, err := cmd.CombinedOutput()
+	output, err := CommandOfNobody(t, "open", path).CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	return string(output)
 }

@@ -10,11 +10,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,20 +20,15 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// readerVariable makes TestReadElsewhere read the file it names.
-const readerVariable = "SPANBUCKET_TEST_READ"
+func init() { storage.Elsewhere["read"] = readAndWait }
 
-// TestReadElsewhere is the child process of the tests below: it reads a file
-// inside a View, says so, and goes on when its standard input ends.
-func TestReadElsewhere(t *testing.T) {
-	path := os.Getenv(readerVariable)
-	if path == "" {
-		t.Skip("no test of its own")
-	}
-	r, err := storage.OpenReader(context.Background(), path)
+// readAndWait reads the file args[0] inside a View, says so, and goes on when
+// its standard input ends.
+func readAndWait(args []string) error {
+	r, err := storage.OpenReader(context.Background(), args[0])
 	if err != nil {
-		fmt.Println("error:", err)
-		return
+		fmt.Println("error:", err) // what is asked for
+		return nil
 	}
 	err = r.View(context.Background(), func(tx *sql.Tx) error {
 		var n int64
@@ -47,37 +40,15 @@ func TestReadElsewhere(t *testing.T) {
 		return err
 	})
 	fmt.Println("changed:", errors.Is(err, storage.ErrChanged), "error:", err)
-	if err := r.Close(); err != nil {
-		fmt.Println("error:", err)
-	}
+	return r.Close()
 }
 
-// readElsewhere starts TestReadElsewhere as a user who may write nothing of
-// ours. It returns the first line, and a function that lets the child go on and
-// returns the second.
+// readElsewhere starts readAndWait as a user who may write nothing of ours. It
+// returns the first line, and a function that lets the child go on and returns
+// the second.
 func readElsewhere(t *testing.T, path string) (first string, finish func() string) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "reader")
-	content, err := os.ReadFile(os.Args[0])
-	if err == nil {
-		err = os.WriteFile(program, content, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-test.run=^TestReadElsewhere$")
-	cmd.Env = append(os.Environ(), readerVariable+"="+path)
-	cmd.Dir = "/"
-	if os.Geteuid() == 0 {
-		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		// t.TempDir is closed to others.
-		for _, folder := range []string{filepath.Dir(filepath.Dir(program)), filepath.Dir(filepath.Dir(path))} {
-			if err := os.Chmod(folder, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	cmd := storage.CommandOfNobody(t, "read", path)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -200,17 +200,3 @@ func TestInterruptedSnapshotLeavesNothing(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, names(t, folder))
 }
-
-func TestSnapshotOfAFileThatCannotBeWritten(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may write everything")
-	}
-	path := copyOfGood(t)
-	require.NoError(t, os.Chmod(path, 0o400))
-	require.NoError(t, os.Chmod(filepath.Dir(path), 0o500))
-	t.Cleanup(func() { require.NoError(t, os.Chmod(filepath.Dir(path), 0o700)) })
-	copied := filepath.Join(t.TempDir(), "snapshot.db")
-	_, err := openForReading(t, path).Snapshot(t.Context(), copied, storage.SnapshotOptions{})
-	require.NoError(t, err)
-	requireClean(t, copied)
-}

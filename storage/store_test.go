@@ -13,12 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // anInstant is when the observations of these tests start, on the border of an
 // hour.
