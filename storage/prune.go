@@ -133,6 +133,12 @@ func (t *pruneTx) exec(ctx context.Context, statement string, args ...any) (rows
 	return rows, err
 }
 
+// do is exec where nobody asks how many rows there were.
+func (t *pruneTx) do(ctx context.Context, statement string, args ...any) error {
+	_, err := t.exec(ctx, statement, args...)
+	return err
+}
+
 // note records that rows of a relation have left, and from when on nothing has.
 func (t *pruneTx) note(ctx context.Context, relation string, width, completeFrom, rows int64) error {
 	const add = `INSERT INTO pruned (relation, width_s, complete_from, rows) VALUES (?, ?, ?, ?)

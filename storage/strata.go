@@ -185,45 +185,13 @@ func hashNumbers(numbers *[4]int64) uint64 {
 	return h.Sum64()
 }
 
-// The statements that take back that a row of the file is kept as a request: ?1
-// is its id, ?2 what it is kept for. SQLite computes the id of its new profile.
-var (
-	profileUnchosen = `request_profile_id(NULL, NULL, NULL, NULL, NULL, NULL, NULL, iif(p.circuit IS NOT NULL, p.instance, NULL),
-		iif(?2 & 2, p.decision, NULL), iif(?2 & 2, p.decision_source, NULL), p.target, p.experiment_id, p.circuit)`
-	insertProfileUnchosen = `INSERT INTO request_profile (profile_id, instance, decision, decision_source, target, experiment_id, circuit, newest_s)
-		SELECT * FROM (
-			SELECT ` + profileUnchosen + ` AS profile_id, iif(p.circuit IS NOT NULL, p.instance, NULL),
-				iif(?2 & 2, p.decision, NULL), iif(?2 & 2, p.decision_source, NULL), p.target, p.experiment_id, p.circuit,
-				p.newest_s
-			FROM request AS r JOIN request_profile AS p ON p.profile_id = r.profile_id WHERE r.id = ?1
-		) WHERE profile_id IS NOT NULL
-		ON CONFLICT DO UPDATE SET newest_s = max(newest_s, excluded.newest_s)`
-	unchooseRow = func() string {
-		statement := "UPDATE request SET kept = ?2, profile_id = (SELECT " + profileUnchosen +
-			" FROM request_profile AS p WHERE p.profile_id = request.profile_id)"
-		for _, c := range requestOnlyColumns {
-			statement += ", " + requestColumnNames[c] + " = NULL"
-		}
-		for _, c := range []requestColumn{columnRole, columnSession, columnToolCallID} {
-			name := requestColumnNames[c]
-			statement += ", " + name + " = iif(?2 & 2, " + name + ", NULL)"
-		}
-		return statement + " WHERE id = ?1"
-	}()
-)
-
 // unchoose takes back that a row of the file is kept as a request. It leaves
 // what it is kept for besides; a row that is kept for nothing goes.
 func unchoose(ctx context.Context, exec func(context.Context, string, ...any) error, id int64, kept int) error {
 	if kept == 0 {
 		return exec(ctx, "DELETE FROM request WHERE id = ?", id)
 	}
-	for _, statement := range []string{insertProfileUnchosen, unchooseRow} {
-		if err := exec(ctx, statement, id, kept); err != nil {
-			return err
-		}
-	}
-	return nil
+	return demote(ctx, exec, []int64{id}, kept)
 }
 
 // refitStrata has the strata of a file say what is left of them, where rows were
