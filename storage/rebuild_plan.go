@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 	"strconv"
@@ -34,13 +33,22 @@ func (r *rebuild) plan(ctx context.Context) error {
 	if err := r.countKept(ctx); err != nil {
 		return err
 	}
-	pruned, err := readPruned(ctx, r.conn)
+	pruned, err := ReadPruned(ctx, r.conn, SchemaVersion)
 	if err != nil {
 		return err
 	}
+	requests, buckets := int64(math.MinInt64), map[int64]int64{} // by width
+	for _, p := range pruned {
+		switch p.Relation {
+		case prunedBuckets:
+			buckets[p.WidthS] = p.CompleteFrom
+		case "request":
+			requests = max(requests, p.CompleteFrom*int64(time.Second))
+		}
+	}
 	r.from = r.complete
 	if r.options.Estimate {
-		r.from = min(r.complete, pruned.requests)
+		r.from = min(r.complete, requests)
 	}
 	for _, w := range r.meta.Widths {
 		span := rebuildRange{Width: w, from: math.MinInt64, completedFrom: math.MinInt64}
@@ -51,7 +59,7 @@ func (r *rebuild) plan(ctx context.Context) error {
 				span.completedFrom = second + int64(maxSpan/time.Second)
 			}
 		}
-		if from, ok := pruned.buckets[w.Seconds]; ok {
+		if from, ok := buckets[w.Seconds]; ok {
 			span.from = max(span.from, ceilBucket(from, w.Seconds))
 		}
 		r.ranges = append(r.ranges, span)
@@ -67,7 +75,7 @@ const maxSpan = 24 * time.Hour
 // completeFrom returns the start from which on every span has its row, Unix
 // nanoseconds; math.MinInt64 for any.
 func completeFrom(values map[string]string) (int64, error) {
-	text, ok := values["requests_complete_from_ns"]
+	text, ok := values[metaCompleteFrom]
 	if !ok || text == "0" {
 		if values["keep_requests"] == "0" {
 			return math.MaxInt64, nil
@@ -76,7 +84,7 @@ func completeFrom(values map[string]string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("meta requests_complete_from_ns: %q is not an integer", text)
+		return 0, fmt.Errorf("meta %s: %q is not an integer", metaCompleteFrom, text)
 	}
 	return n, nil
 }
@@ -140,33 +148,4 @@ func (r *rebuild) countLeft(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// prunedFrom is what the table pruned says: where what is kept begins.
-type prunedFrom struct {
-	requests int64           // Unix nanoseconds; math.MinInt64: nothing has left
-	buckets  map[int64]int64 // Unix seconds, by width
-}
-
-func readPruned(ctx context.Context, q Querier) (prunedFrom, error) {
-	p := prunedFrom{requests: math.MinInt64, buckets: map[int64]int64{}}
-	const query = "SELECT relation, width_s, complete_from FROM pruned"
-	err := eachRow(ctx, q, query, func(rows *sql.Rows) error {
-		var relation string
-		var width, from int64
-		if err := rows.Scan(&relation, &width, &from); err != nil {
-			return err
-		}
-		switch relation {
-		case "buckets":
-			p.buckets[width] = from
-		case "request":
-			p.requests = max(p.requests, from*int64(time.Second))
-		}
-		return nil
-	})
-	if err != nil {
-		return p, fmt.Errorf("read pruned: %w", err)
-	}
-	return p, nil
 }
