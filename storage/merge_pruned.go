@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -18,16 +17,13 @@ const prunedBuckets = "buckets"
 func (m *merger) completeFrom(ctx context.Context, width int64) (from int64, err error) {
 	from = math.MinInt64
 	for _, in := range m.files {
-		var second int64
-		const query = "SELECT complete_from FROM pruned WHERE relation = ? AND width_s = ?"
-		err := in.tx.QueryRowContext(ctx, query, prunedBuckets, width).Scan(&second)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
+		own, err := CompleteFrom(ctx, in.tx, in.meta)
 		if err != nil {
-			return 0, fmt.Errorf("%s: read pruned: %w", in.path, err)
+			return 0, fmt.Errorf("%s: %w", in.path, err)
 		}
-		from = max(from, second)
+		if second, pruned := own[width]; pruned {
+			from = max(from, second)
+		}
 	}
 	return from, nil
 }
