@@ -151,19 +151,15 @@ func (m *merger) writeMeta(ctx context.Context) error {
 			keys[key] = true
 		}
 	}
-	keys[metaCompleteFrom] = true
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		rule, known := mergeRules[key]
 		if !known {
-			rule = (*merger).sameValue
+			rule = (*merger).sameOrNone
 		}
 		if rule == nil {
 			continue
 		}
 		value, err := rule(m, key)
-		if err != nil && !known {
-			continue
-		}
 		if err == nil && value != "" {
 			err = setMeta(ctx, m.out, key, value)
 		}
