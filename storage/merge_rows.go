@@ -57,13 +57,12 @@ type cursor struct {
 }
 
 // openCursor begins to read. The rows hold values of their own.
-func openCursor(ctx context.Context, q Querier, query string, columns int, args ...any) (*cursor, error) {
-	rows, err := q.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // next and the caller do
+func openCursor(ctx context.Context, q Querier, query string, columns int) (*cursor, error) {
+	rows, err := q.QueryContext(ctx, query) //nolint:rowserrcheck,sqlclosecheck // next and the caller do
 	if err != nil {
 		return nil, err
 	}
-	c := &cursor{rows: rows, into: make([]any, columns)}
-	return c, nil
+	return &cursor{rows: rows, into: make([]any, columns)}, nil
 }
 
 func (c *cursor) next() error {
