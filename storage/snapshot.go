@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -92,15 +91,11 @@ func (r *Reader) checkTarget(ctx context.Context, target string, replace bool) (
 	if err := checkNothingBeside(target); err != nil {
 		return "", err
 	}
-	switch _, err := os.Lstat(target); {
-	case errors.Is(err, fs.ErrNotExist):
-		return target, nil
-	case err != nil:
-		return "", err
-	case !replace:
-		return "", fmt.Errorf("%s: %w", target, ErrExists)
+	err = checkFree(target)
+	if errors.Is(err, ErrExists) && replace {
+		err = checkReplaceable(ctx, target)
 	}
-	return target, checkReplaceable(ctx, target)
+	return target, err
 }
 
 // checkNothingBeside returns ErrInUse where something lies beside a name that a
