@@ -69,8 +69,10 @@ func (j *jsonWriter) row(values []any) error {
 		j.line.WriteByte('\n')
 	}
 	j.some = true
+	before := byte('{')
 	for i, value := range values {
-		j.line.WriteByte(map[bool]byte{true: '{', false: ','}[i == 0])
+		j.line.WriteByte(before)
+		before = ','
 		j.line.Write(j.names[i])
 		if err := j.value(value); err != nil {
 			return err
