@@ -100,12 +100,9 @@ func (in *mergeInput) open(ctx context.Context) (err error) {
 
 // measure adds about how many rows the large tables have.
 func (in *mergeInput) measure(ctx context.Context, total *int64) error {
-	for _, query := range []string{
-		"SELECT coalesce(max(id) - min(id) + 1, 0) FROM headline_bucket",
-		"SELECT coalesce(max(id) - min(id) + 1, 0) FROM series_bucket",
-		requestRowsQuery,
-	} {
+	for _, table := range []string{headlineTable.name, seriesTable.name, "request"} {
 		var rows int64
+		query := "SELECT coalesce(max(id) - min(id) + 1, 0) FROM " + table
 		if err := in.tx.QueryRowContext(ctx, query).Scan(&rows); err != nil {
 			return fmt.Errorf("count rows: %w", err)
 		}

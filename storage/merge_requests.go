@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// requestRowsQuery says about how many rows there are.
-const requestRowsQuery = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM request"
-
 // copyRequests copies the rows of single requests, file by file: a span that
 // several files hold has a row of each, as the buckets count it as often. The
 // rows of a file keep their order, each under its id plus a number of the file.
