@@ -67,9 +67,9 @@ func (in *mergeInput) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var found string
-	if err := in.tx.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		return fmt.Errorf("quick check: %w", err)
+	found, err := quickCheckOnce(ctx, in.tx)
+	if err != nil {
+		return err
 	}
 	if found != "ok" {
 		return fmt.Errorf("%w: %s; spanbucket verify shows more", errDamaged, found)

@@ -36,8 +36,8 @@ func quickCheck(ctx context.Context, conn *sql.Conn) error {
 	return fmt.Errorf("%w: %s", errDamaged, found)
 }
 
-func quickCheckOnce(ctx context.Context, conn *sql.Conn) (found string, err error) {
-	if err := conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+func quickCheckOnce(ctx context.Context, q Querier) (found string, err error) {
+	if err := q.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
 		return "", fmt.Errorf("quick check: %w", err)
 	}
 	return found, nil
