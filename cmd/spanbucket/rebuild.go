@@ -127,7 +127,7 @@ func boundUTC(unixNano int64) *string {
 	if unixNano == math.MinInt64 || unixNano == math.MaxInt64 {
 		return nil
 	}
-	text := time.Unix(0, unixNano).UTC().Format(time.RFC3339Nano)
+	text := instantText(unixNano)
 	return &text
 }
 
