@@ -66,10 +66,7 @@ func newRefolder(ctx context.Context, r *rebuild) (_ *refolder, err error) {
 		unsaved: map[aggregator.SeriesID]aggregator.NamedSeries{}, seen: map[aggregator.Category]bool{},
 		// It knows of nothing that has left, and adds to every width.
 		pruner: newPruner(PruneBounds{}), newest: map[aggregator.SeriesID]int64{},
-		pending: pendingRows{
-			runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
-			newest: map[aggregator.SeriesID]int64{},
-		},
+		pending: newPendingRows(),
 	}
 	w.single = aggregator.NewDelta(w.finest)
 	f := &refolder{rebuild: r, writer: w, series: map[int64]*aggregator.Series{}, delta: aggregator.NewDelta(w.finest)}

@@ -78,6 +78,13 @@ type pendingRows struct {
 	unknownUntil int64
 }
 
+func newPendingRows() pendingRows {
+	return pendingRows{
+		runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
+		newest: map[aggregator.SeriesID]int64{},
+	}
+}
+
 func newWriter(o *Options, file *databaseFile) *writer {
 	finest := FinestWidths(o.Widths)
 	w := &writer{
@@ -148,10 +155,7 @@ func (w *writer) begin(ctx context.Context, patient bool) error {
 	}
 	w.now = w.options.Now().Unix()
 	w.version++
-	w.pending = pendingRows{
-		runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
-		newest: map[aggregator.SeriesID]int64{},
-	}
+	w.pending = newPendingRows()
 	return nil
 }
 
