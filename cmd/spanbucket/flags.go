@@ -25,10 +25,15 @@ var formats = []string{"text", "json", "csv"}
 
 func (f *fileFlags) add(cmd *cobra.Command, dbUsage string) {
 	cmd.Flags().StringVar(&f.db, "db", "", dbUsage)
-	cmd.Flags().StringVar(&f.format, "format", formats[0], "how to answer: "+strings.Join(formats, ", "))
 	complete(cmd, "db", func() ([]string, cobra.ShellCompDirective) {
 		return []string{"db"}, cobra.ShellCompDirectiveFilterFileExt
 	})
+	addFormat(cmd, &f.format)
+}
+
+// addFormat adds the flag of every verb that answers.
+func addFormat(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "format", formats[0], "how to answer: "+strings.Join(formats, ", "))
 	complete(cmd, "format", func() ([]string, cobra.ShellCompDirective) {
 		return formats, cobra.ShellCompDirectiveNoFileComp
 	})

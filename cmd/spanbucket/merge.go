@@ -66,10 +66,9 @@ func (f *mergeFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.outputFlags.add(cmd, "the new file (required)", "replace a spanbucket file that has that name already")
 	f.talkFlags.add(cmd)
-	flags.StringVar(&f.format, "format", formats[0], "how to answer: text, json, csv")
+	addFormat(cmd, &f.format)
 	flags.BoolVar(&f.align, "align", false, "keep only the widths of buckets that all files have")
 	flags.BoolVar(&f.allowOverlap, "allow-overlap", false, "join files with spans in common, and count these as often as they are stored")
-	complete(cmd, "format", func() ([]string, cobra.ShellCompDirective) { return formats, cobra.ShellCompDirectiveNoFileComp })
 }
 
 // merged is the answer of merge.
