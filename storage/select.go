@@ -25,7 +25,7 @@ const maxValueBytes = 64 << 20
 // another file or make a value beyond 64 MiB. Rows come in the order of the
 // query; without ORDER BY, in whatever order they lie.
 func (r *Reader) Select(ctx context.Context, query string, read func(*sql.Rows) error) (err error) {
-	if err := CheckQuery(query); err != nil {
+	if err := checkQuery(query); err != nil {
 		return err
 	}
 	conn, err := r.Conn(ctx)
@@ -51,9 +51,9 @@ func (r *Reader) Select(ctx context.Context, query string, read func(*sql.Rows) 
 	return errors.Join(read(rows), ctx.Err())
 }
 
-// CheckQuery returns an error that wraps ErrQuery for a text that is not one
+// checkQuery returns an error that wraps ErrQuery for a text that is not one
 // statement that reads. It looks at the text only.
-func CheckQuery(query string) error {
+func checkQuery(query string) error {
 	if strings.ContainsRune(query, 0) {
 		return fmt.Errorf("%w: it must not contain NUL", ErrQuery)
 	}

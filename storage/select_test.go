@@ -94,7 +94,7 @@ func TestSelectRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "too big")
 }
 
-// What CheckQuery reads out of a text is not the only guard: the engine itself
+// What checkQuery reads out of a text is not the only guard: the engine itself
 // takes no second file, on no connection that a query ran on.
 func TestEngineAttachesNothingAfterASelect(t *testing.T) {
 	r := openForReading(t, copyOfGood(t))
