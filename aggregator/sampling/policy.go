@@ -89,7 +89,7 @@ func (p *Policy) Decide(o *aggregator.Observation) Verdict {
 	switch {
 	case o.Rejected != aggregator.NotRejected:
 		return NotKept
-	case p.IsForCause(o):
+	case p.isForCause(o):
 		switch {
 		case p.inSample(o):
 			return ForCause
@@ -103,8 +103,8 @@ func (p *Policy) Decide(o *aggregator.Observation) Verdict {
 	return NotKept
 }
 
-// IsForCause tells whether a span failed, carries a fault or was slow.
-func (p *Policy) IsForCause(o *aggregator.Observation) bool {
+// isForCause tells whether a span failed, carries a fault or was slow.
+func (p *Policy) isForCause(o *aggregator.Observation) bool {
 	if o.Series.Outcome != aggregator.OutcomeSuccess || o.Series.Fault != "" {
 		return true
 	}
