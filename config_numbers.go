@@ -28,15 +28,7 @@ var (
 func refuseBareNumbers(conf *confmap.Conf) error {
 	var faults []error
 	for key, example := range durationKeys {
-		switch value := conf.Get(key).(type) {
-		case nil, time.Duration:
-		case string:
-			if _, err := time.ParseDuration(strings.TrimSpace(value)); err != nil && value != "" {
-				faults = append(faults, fmt.Errorf("%s: %q: must be a duration such as %s", key, value, example))
-			}
-		default:
-			faults = append(faults, fmt.Errorf("%s: %v: must be a duration such as %s", key, value, example))
-		}
+		faults = append(faults, refuseBareDuration(key, conf.Get(key), example))
 	}
 	for _, key := range wholeKeys {
 		if value, ok := conf.Get(key).(float64); ok && value != math.Trunc(value) {
@@ -44,4 +36,20 @@ func refuseBareNumbers(conf *confmap.Conf) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// refuseBareDuration returns an error where the value of a key has no unit, or
+// is no duration at all.
+func refuseBareDuration(key string, value any, example string) error {
+	switch value := value.(type) {
+	case nil, time.Duration:
+		return nil
+	case string:
+		if _, err := time.ParseDuration(strings.TrimSpace(value)); err != nil && value != "" {
+			return fmt.Errorf("%s: %q: must be a duration such as %s", key, value, example)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%s: %v: must be a duration such as %s", key, value, example)
+	}
 }

@@ -112,15 +112,7 @@ func (*RequestsConfig) refuseBareNumbers(conf *confmap.Conf) error {
 		} else if key != "slow_threshold" {
 			continue
 		}
-		switch value := conf.Get(key).(type) {
-		case nil, time.Duration:
-		case string:
-			if _, err := time.ParseDuration(strings.TrimSpace(value)); err != nil && value != "" {
-				faults = append(faults, fmt.Errorf("requests::%s: %q: must be a duration such as %s", key, value, example))
-			}
-		default:
-			faults = append(faults, fmt.Errorf("requests::%s: %v: must be a duration such as %s", key, value, example))
-		}
+		faults = append(faults, refuseBareDuration("requests::"+key, conf.Get(key), example))
 	}
 	return errors.Join(faults...)
 }

@@ -121,7 +121,7 @@ func (s *inFolder) close() error {
 
 // check compares what was sent with what the file says was folded.
 func (s *inFolder) check() error {
-	db, err := sql.Open("sqlite", filepath.Join(s.folder, fileName))
+	db, err := sql.Open("sqlite", s.path())
 	if err != nil {
 		return fmt.Errorf("check file: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -59,7 +58,7 @@ func measureVolume(ctx context.Context, o options, profile spantest.Profile, sta
 		return v, err
 	}
 	defer func() { err = errors.Join(err, subject.close()) }()
-	path := filepath.Join(subject.(*inFolder).folder, fileName)
+	path := subject.(filed).path()
 	generator := spantest.New(o.seed, profile)
 	batches := max(o.volume/batch, 4)
 	send := func(from, to int) error {

@@ -68,10 +68,10 @@ func messages(file io.Reader, yield func(message) bool) error {
 		return &endError{cause: errors.New("it is a database, not a recording")}
 	case first[0] < byte(MaxMessageBytes>>24):
 		return prefixed(in, yield)
-	case first[0] == firstFieldTag && !isText(first):
-		return single(in, yield)
 	case isText(first):
 		return lines(in, yield)
+	case first[0] == firstFieldTag:
+		return single(in, yield)
 	}
 	return &endError{cause: errors.New("it is neither JSON nor protobuf of OTLP")}
 }

@@ -24,10 +24,12 @@
 //
 // Spans that failed, that a fault marks or that were slow are kept for cause:
 // all of those in the sample, each standing for itself. The others are the
-// candidates; where none of them are to be kept, nothing is for cause. Of them at most so many are kept of each minute, category and
+// candidates. Of them at most so many are kept of each minute, category and
 // outcome, a stratum: those with the lowest first 8 bytes of the SHA-256 of
 // trace id and span id, 24 bytes, followed, where one of these is missing, by
-// start and end as above. Each stands for candidates/rows spans.
+// start and end as above. Each stands for candidates/rows spans. Where none are
+// to be kept there are no candidates, and a span of the sample that is for cause
+// has the weight of an ordinary one.
 //
 // Both hashes look random whatever the ids are, and the second says nothing of
 // the first. So the rows, weighted, estimate any sum over all spans without

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -119,13 +120,13 @@ func (p *program) writeImportAnswer(format, db string, answer *importAnswer) err
 		return writeJSON(p.stdout, answer)
 	case "csv":
 		records := [][]any{{"problem", answer.ProblemCount}}
-		for _, reason := range sortedKeys(answer.Ledger) {
+		for _, reason := range slices.Sorted(maps.Keys(answer.Ledger)) {
 			records = append(records, []any{reason, answer.Ledger[reason]})
 		}
 		return writeCSV(p.stdout, []string{"what", "count"}, records)
 	}
 	var parts []string
-	for _, reason := range sortedKeys(answer.Ledger) {
+	for _, reason := range slices.Sorted(maps.Keys(answer.Ledger)) {
 		if n := answer.Ledger[reason]; n > 0 {
 			parts = append(parts, count(n)+" "+strings.ReplaceAll(reason, "_", " "))
 		}
@@ -136,13 +137,4 @@ func (p *program) writeImportAnswer(format, db string, answer *importAnswer) err
 	}
 	_, err := fmt.Fprintln(p.stdout, clean(text+" in "+db))
 	return err
-}
-
-func sortedKeys(m map[string]int64) []string {
-	var keys []string
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

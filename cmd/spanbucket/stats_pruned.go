@@ -15,11 +15,7 @@ func prunedFacts(answer *analysis.Overview) [][2]string {
 		if p.WidthS > 0 {
 			name = widthName(p.WidthS)
 		}
-		from := missing
-		if p.CompleteFromUTC != nil {
-			from = *p.CompleteFromUTC
-		}
-		parts = append(parts, fmt.Sprintf("%s: complete from %s (%s %s left)", name, from, count(p.Rows), plural(p.Rows, "row")))
+		parts = append(parts, fmt.Sprintf("%s: complete from %s (%s %s left)", name, p.CompleteFromUTC, count(p.Rows), plural(p.Rows, "row")))
 	}
 	if len(parts) == 0 {
 		return nil
