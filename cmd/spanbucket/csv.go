@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // writeCSV writes rows under a line of names, safe to open in a spreadsheet and
@@ -127,7 +129,7 @@ func safeCell(text string) string {
 	if text == "" {
 		return text
 	}
-	if !isPlain(text) {
+	if !tables.IsPlain(text) {
 		text = strings.Map(func(r rune) rune {
 			if strings.ContainsRune("\t\n\r", r) {
 				return r

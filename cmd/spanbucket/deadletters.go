@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -122,18 +123,18 @@ func (p *program) writeLetters(format string, answer *analysis.DeadLetters) erro
 	if len(answer.Rows) == 0 {
 		return nil
 	}
-	t := newTable(answer.Rows)
-	t.number("id", func(l *analysis.DeadLetter) string { return fmt.Sprint(l.ID) })
-	t.text("first attempt", func(l *analysis.DeadLetter) string { return l.FirstUTC })
-	t.text("last attempt", func(l *analysis.DeadLetter) string { return l.LastUTC })
-	t.number("attempts", func(l *analysis.DeadLetter) string { return count(l.Attempts) })
-	t.number("spans", func(l *analysis.DeadLetter) string { return count(l.Spans) })
-	t.text("due", func(l *analysis.DeadLetter) string {
-		return map[bool]string{true: "yes", false: missing}[l.Due]
+	t := tables.New(answer.Rows)
+	t.Number("id", func(l *analysis.DeadLetter) string { return fmt.Sprint(l.ID) })
+	t.Text("first attempt", func(l *analysis.DeadLetter) string { return l.FirstUTC })
+	t.Text("last attempt", func(l *analysis.DeadLetter) string { return l.LastUTC })
+	t.Number("attempts", func(l *analysis.DeadLetter) string { return tables.Count(l.Attempts) })
+	t.Number("spans", func(l *analysis.DeadLetter) string { return tables.Count(l.Spans) })
+	t.Text("due", func(l *analysis.DeadLetter) string {
+		return map[bool]string{true: "yes", false: tables.Missing}[l.Due]
 	})
-	t.text("reason", func(l *analysis.DeadLetter) string { return l.Reason })
-	t.text("error", func(l *analysis.DeadLetter) string { return l.Error })
-	return t.write(p.stdout)
+	t.Text("reason", func(l *analysis.DeadLetter) string { return l.Reason })
+	t.Text("error", func(l *analysis.DeadLetter) string { return l.Error })
+	return t.Write(p.stdout)
 }
 
 func (p *program) purgeLettersCommand() *cobra.Command {
@@ -163,8 +164,8 @@ the notes, as purged. A collector may be writing to the file meanwhile.`,
 		case "csv":
 			return writeCSV(p.stdout, []string{"letters", "spans"}, [][]any{{int64(letters), spans}})
 		}
-		_, err = fmt.Fprintf(p.stdout, "%s dead %s with %s %s deleted\n", count(int64(letters)), plural(int64(letters), "letter"),
-			count(spans), plural(spans, "span"))
+		_, err = fmt.Fprintf(p.stdout, "%s dead %s with %s %s deleted\n", tables.Count(int64(letters)), tables.Plural(int64(letters), "letter"),
+			tables.Count(spans), tables.Plural(spans, "span"))
 		return err
 	}
 	return cmd

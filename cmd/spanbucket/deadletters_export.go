@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -130,6 +131,6 @@ func (p *program) writeExported(format, folder string, answer *exported) error {
 		return writeCSV(p.stdout, []string{"file"}, records)
 	}
 	n := int64(len(answer.Files))
-	_, err := fmt.Fprintln(p.stdout, clean(fmt.Sprintf("%s dead %s written to %s (%s)", count(n), plural(n, "letter"), folder, bytesText(answer.Bytes))))
+	_, err := fmt.Fprintln(p.stdout, tables.Clean(fmt.Sprintf("%s dead %s written to %s (%s)", tables.Count(n), tables.Plural(n, "letter"), folder, tables.Bytes(answer.Bytes))))
 	return err
 }

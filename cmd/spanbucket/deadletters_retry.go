@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -54,7 +55,7 @@ some could not be folded again.`,
 			return err
 		}
 		if n := int64(answer.Failed); n > 0 {
-			return fmt.Errorf("%w: %s dead %s failed again; deadletters list says why", errCheck, count(n), plural(n, "letter"))
+			return fmt.Errorf("%w: %s dead %s failed again; deadletters list says why", errCheck, tables.Count(n), tables.Plural(n, "letter"))
 		}
 		return nil
 	}
@@ -141,7 +142,7 @@ func (p *program) writeRetried(format string, answer *retried) error {
 		}})
 	}
 	n := int64(answer.Due)
-	text := fmt.Sprintf("%s dead %s to be tried again", count(n), plural(n, "letter"))
+	text := fmt.Sprintf("%s dead %s to be tried again", tables.Count(n), tables.Plural(n, "letter"))
 	switch {
 	case n == 0:
 	case !answer.Collector:
@@ -153,7 +154,7 @@ func (p *program) writeRetried(format string, answer *retried) error {
 			what string
 		}{{answer.Stored, "stored"}, {answer.Failed, "failed again"}, {answer.Waiting, "still waiting for the collector"}} {
 			if part.n > 0 {
-				parts = append(parts, count(int64(part.n))+" "+part.what)
+				parts = append(parts, tables.Count(int64(part.n))+" "+part.what)
 			}
 		}
 		text += ": " + strings.Join(parts, ", ")

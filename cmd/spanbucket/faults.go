@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // faultsCommand is the group of verbs about injected faults, and by itself one
@@ -65,24 +66,24 @@ func (p *program) writeFaultWindows(format string, answer *analysis.FaultWindows
 	if len(answer.Rows) == 0 {
 		return nil
 	}
-	t := newTable(answer.Rows)
-	t.text("fault", func(w *analysis.FaultWindow) string { return w.Fault })
-	t.text("target", func(w *analysis.FaultWindow) string { return textOrMissing(w.Target) })
-	t.text("run", func(w *analysis.FaultWindow) string { return w.RunID })
-	t.text("start", func(w *analysis.FaultWindow) string { return w.StartUTC })
-	t.text("end", func(w *analysis.FaultWindow) string { return w.EndUTC })
-	t.number("length", func(w *analysis.FaultWindow) string {
+	t := tables.New(answer.Rows)
+	t.Text("fault", func(w *analysis.FaultWindow) string { return w.Fault })
+	t.Text("target", func(w *analysis.FaultWindow) string { return textOrMissing(w.Target) })
+	t.Text("run", func(w *analysis.FaultWindow) string { return w.RunID })
+	t.Text("start", func(w *analysis.FaultWindow) string { return w.StartUTC })
+	t.Text("end", func(w *analysis.FaultWindow) string { return w.EndUTC })
+	t.Number("length", func(w *analysis.FaultWindow) string {
 		return time.Duration(w.EndNS - w.StartNS).Round(time.Millisecond).String()
 	})
-	t.text("said by", func(w *analysis.FaultWindow) string { return w.Source })
-	t.text("experiment", func(w *analysis.FaultWindow) string { return textOrMissing(w.ExperimentID) })
-	t.number("requests", func(w *analysis.FaultWindow) string { return count(w.Requests) })
-	return t.write(p.stdout)
+	t.Text("said by", func(w *analysis.FaultWindow) string { return w.Source })
+	t.Text("experiment", func(w *analysis.FaultWindow) string { return textOrMissing(w.ExperimentID) })
+	t.Number("requests", func(w *analysis.FaultWindow) string { return tables.Count(w.Requests) })
+	return t.Write(p.stdout)
 }
 
 func textOrMissing(text *string) string {
 	if text == nil {
-		return missing
+		return tables.Missing
 	}
 	return *text
 }

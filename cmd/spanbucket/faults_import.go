@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -104,19 +105,19 @@ func (p *program) importFaults(ctx context.Context, name, from, db string) (*imp
 	}
 	windows, problems := parseWindows(text, format)
 	for _, problem := range problems[:min(len(problems), maxPrintedProblems)] {
-		fmt.Fprintf(p.stderr, "%s\n", clean(name+":"+problem.String()))
+		fmt.Fprintf(p.stderr, "%s\n", tables.Clean(name+":"+problem.String()))
 	}
 	if n := len(problems) - maxPrintedProblems; n > 0 {
-		fmt.Fprintf(p.stderr, "and %s more\n", count(int64(n)))
+		fmt.Fprintf(p.stderr, "and %s more\n", tables.Count(int64(n)))
 	}
 	if n := int64(len(problems)); n > 0 {
-		return nil, usageError{fmt.Errorf("%s: %s %s, nothing was taken in", name, count(n), plural(n, "problem"))}
+		return nil, usageError{fmt.Errorf("%s: %s %s, nothing was taken in", name, tables.Count(n), tables.Plural(n, "problem"))}
 	}
 	if len(windows) == 0 {
 		return nil, fmt.Errorf("%s: %w", name, errNoData)
 	}
 	if n := len(windows); n > storage.MaxImportedWindows {
-		return nil, usageError{fmt.Errorf("%s: %s windows, must be at most %s; split it", name, count(int64(n)), count(storage.MaxImportedWindows))}
+		return nil, usageError{fmt.Errorf("%s: %s windows, must be at most %s; split it", name, tables.Count(int64(n)), tables.Count(storage.MaxImportedWindows))}
 	}
 	different := distinct(windows)
 	added, err := storage.ImportFaultWindows(ctx, db, different)
@@ -157,7 +158,7 @@ func (p *program) readInput(name string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if len(text) > maxImportBytes {
-		return nil, usageError{fmt.Errorf("%s: must not be larger than %s; split it", name, bytesText(maxImportBytes))}
+		return nil, usageError{fmt.Errorf("%s: must not be larger than %s; split it", name, tables.Bytes(maxImportBytes))}
 	}
 	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
 }
@@ -183,10 +184,10 @@ func (p *program) writeImported(format string, answer *imported) error {
 			int64(answer.Windows), int64(answer.Added), int64(answer.Known), int64(answer.Repeated),
 		}})
 	}
-	text := fmt.Sprintf("%s %s: %s new, %s there already", count(int64(answer.Windows)), plural(int64(answer.Windows), "window"),
-		count(int64(answer.Added)), count(int64(answer.Known)))
+	text := fmt.Sprintf("%s %s: %s new, %s there already", tables.Count(int64(answer.Windows)), tables.Plural(int64(answer.Windows), "window"),
+		tables.Count(int64(answer.Added)), tables.Count(int64(answer.Known)))
 	if n := int64(answer.Repeated); n > 0 {
-		text += fmt.Sprintf("; %s %s repeated", count(n), plural(n, "row"))
+		text += fmt.Sprintf("; %s %s repeated", tables.Count(n), tables.Plural(n, "row"))
 	}
 	_, err := fmt.Fprintln(p.stdout, text)
 	return err

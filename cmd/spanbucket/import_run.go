@@ -11,6 +11,7 @@ import (
 
 	"github.com/spanbucket/spanbucketexporter/folding"
 	"github.com/spanbucket/spanbucketexporter/recording"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -49,7 +50,7 @@ func (p *program) importFiles(ctx context.Context, flags *importFlags, names []s
 	}
 	if err != nil && !errors.Is(err, recording.ErrStrict) {
 		p.warnOfWindow(&settings.Storage, answer.Spans)
-		return fmt.Errorf("import: %s spans are in the file; to go on, import the same again: %w", count(answer.Spans), err)
+		return fmt.Errorf("import: %s spans are in the file; to go on, import the same again: %w", tables.Count(answer.Spans), err)
 	}
 	slices.SortStableFunc(answer.Problems, func(a, b recording.Problem) int {
 		return strings.Compare(a.File, b.File) // those of one file come nearly in order
@@ -60,7 +61,7 @@ func (p *program) importFiles(ctx context.Context, flags *importFlags, names []s
 	p.warnOfWindow(&settings.Storage, answer.Spans)
 	switch {
 	case answer.ProblemCount > 0:
-		return fmt.Errorf("%w: %s %s could not be read", errCheck, count(answer.ProblemCount), plural(answer.ProblemCount, "part"))
+		return fmt.Errorf("%w: %s %s could not be read", errCheck, tables.Count(answer.ProblemCount), tables.Plural(answer.ProblemCount, "part"))
 	case answer.Spans == 0:
 		return fmt.Errorf("%w: the recording holds no spans", errNoData)
 	}
@@ -75,7 +76,7 @@ func (p *program) importInto(ctx context.Context, flags *importFlags, settings f
 		}
 	}
 	settings.Storage.OnEvent = func(e storage.Event) {
-		fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(fmt.Sprintf("%s: %s: %v", e.Kind, e.Path, e.Err)))
+		fmt.Fprintf(p.stderr, "spanbucket: %s\n", tables.Clean(fmt.Sprintf("%s: %s: %v", e.Kind, e.Path, e.Err)))
 	}
 	store, err := storage.Open(ctx, settings.Storage)
 	if err != nil {
@@ -89,13 +90,13 @@ func (p *program) importInto(ctx context.Context, flags *importFlags, settings f
 		OnProblem: func(problem recording.Problem) {
 			if len(answer.Problems) < maxProblems {
 				shown.end()
-				fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(problem.String()))
+				fmt.Fprintf(p.stderr, "spanbucket: %s\n", tables.Clean(problem.String()))
 				answer.Problems = append(answer.Problems, problem)
 			}
 		},
 		OnProgress: func(now recording.Progress) {
 			perSecond := float64(now.Spans) / max(shown.now().Sub(shown.began).Seconds(), 0.001)
-			shown.showWith(now.Bytes, total, fmt.Sprintf(", %s spans, %s/s", count(now.Spans), count(int64(perSecond))))
+			shown.showWith(now.Bytes, total, fmt.Sprintf(", %s spans, %s/s", tables.Count(now.Spans), tables.Count(int64(perSecond))))
 		},
 	})
 	shown.end()
@@ -110,7 +111,7 @@ func (p *program) warnOfWindow(o *storage.Options, spans int64) {
 		fmt.Fprintln(p.stderr, "spanbucket: the file has no deduplication: importing the same again counts it twice")
 	case spans > int64(o.DedupMaxSpans):
 		fmt.Fprintf(p.stderr, "spanbucket: the file remembers the last %s spans (dedup.max_spans): importing the same again counts the %s before them twice\n",
-			count(int64(o.DedupMaxSpans)), count(spans-int64(o.DedupMaxSpans)))
+			tables.Count(int64(o.DedupMaxSpans)), tables.Count(spans-int64(o.DedupMaxSpans)))
 	}
 }
 
@@ -128,13 +129,13 @@ func (p *program) writeImportAnswer(format, db string, answer *importAnswer) err
 	var parts []string
 	for _, reason := range slices.Sorted(maps.Keys(answer.Ledger)) {
 		if n := answer.Ledger[reason]; n > 0 {
-			parts = append(parts, count(n)+" "+strings.ReplaceAll(reason, "_", " "))
+			parts = append(parts, tables.Count(n)+" "+strings.ReplaceAll(reason, "_", " "))
 		}
 	}
-	text := fmt.Sprintf("%s %s of %s %s", count(answer.Spans), plural(answer.Spans, "span"), count(answer.Messages), plural(answer.Messages, "message"))
+	text := fmt.Sprintf("%s %s of %s %s", tables.Count(answer.Spans), tables.Plural(answer.Spans, "span"), tables.Count(answer.Messages), tables.Plural(answer.Messages, "message"))
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, ", ")
 	}
-	_, err := fmt.Fprintln(p.stdout, clean(text+" in "+db))
+	_, err := fmt.Fprintln(p.stdout, tables.Clean(text+" in "+db))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 func (p *program) latencyCommand() *cobra.Command {
@@ -124,29 +125,29 @@ func latencyRecords(answer *analysis.Latency) [][]any {
 }
 
 func (p *program) printLatency(answer *analysis.Latency) error {
-	if _, err := fmt.Fprintf(p.stdout, "%s\n\n", caption(&answer.Scope)); err != nil {
+	if _, err := fmt.Fprintf(p.stdout, "%s\n\n", tables.Caption(&answer.Scope)); err != nil {
 		return err
 	}
-	t := newTable(answer.Rows)
+	t := tables.New(answer.Rows)
 	for i, name := range answer.By {
-		t.text(name, func(r *analysis.LatencyRow) string { return r.Values[i] })
+		t.Text(name, func(r *analysis.LatencyRow) string { return r.Values[i] })
 	}
-	t.keep = len(answer.By)
-	t.number("requests", func(r *analysis.LatencyRow) string { return count(r.Requests) })
-	t.number("err %", func(r *analysis.LatencyRow) string { return percent(r.ErrorShare) })
-	t.number("faults", func(r *analysis.LatencyRow) string { return countOrMissing(r.Injected) })
-	t.group = "latency ms"
-	t.number("avg", func(r *analysis.LatencyRow) string { return ms(r.Latency.AvgMS) })
+	t.Keep = len(answer.By)
+	t.Number("requests", func(r *analysis.LatencyRow) string { return tables.Count(r.Requests) })
+	t.Number("err %", func(r *analysis.LatencyRow) string { return tables.Percent(r.ErrorShare) })
+	t.Number("faults", func(r *analysis.LatencyRow) string { return tables.CountOrMissing(r.Injected) })
+	t.Group = "latency ms"
+	t.Number("avg", func(r *analysis.LatencyRow) string { return tables.MS(r.Latency.AvgMS) })
 	for _, name := range answer.Percentiles {
-		t.number(name, func(r *analysis.LatencyRow) string { return ms(r.Latency.Percentiles.Get(name)) })
+		t.Number(name, func(r *analysis.LatencyRow) string { return tables.MS(r.Latency.Percentiles.Get(name)) })
 	}
-	t.number("max", func(r *analysis.LatencyRow) string { return ms(r.Latency.MaxMS) })
-	t.group = "TTFT ms"
+	t.Number("max", func(r *analysis.LatencyRow) string { return tables.MS(r.Latency.MaxMS) })
+	t.Group = "TTFT ms"
 	for _, name := range answer.Percentiles[:min(2, len(answer.Percentiles))] {
-		t.number(name, func(r *analysis.LatencyRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
+		t.Number(name, func(r *analysis.LatencyRow) string { return tables.MS(r.TTFT.Percentiles.Get(name)) })
 	}
-	if err := t.write(p.stdout); err != nil {
+	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
-	return writeOpen(p.stdout, &answer.Open)
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -112,7 +113,7 @@ func (p *program) talkOfMerged(m *merged) {
 			"count as often; the new file begins with an empty deduplication window and a key of its own")
 	}
 	if m.Overlap > 0 {
-		fmt.Fprintf(p.stderr, "%s %s counted again: they are in more than one file\n", count(m.Overlap), plural(m.Overlap, "span"))
+		fmt.Fprintf(p.stderr, "%s %s counted again: they are in more than one file\n", tables.Count(m.Overlap), tables.Plural(m.Overlap, "span"))
 	}
 }
 
@@ -140,30 +141,30 @@ func (p *program) writeMerged(format string, m *merged) error {
 		return writeCSV(p.stdout, []string{"relation", "width_s", "rows_read", "rows_written", "rows_left_out", "why"}, records)
 	}
 	n := int64(len(m.Files))
-	if _, err := fmt.Fprintln(p.stdout, clean(fmt.Sprintf("%s: %s %s joined", m.Output, count(n), plural(n, "file")))); err != nil {
+	if _, err := fmt.Fprintln(p.stdout, tables.Clean(fmt.Sprintf("%s: %s %s joined", m.Output, tables.Count(n), tables.Plural(n, "file")))); err != nil {
 		return err
 	}
-	t := newTable(m.Rows)
-	t.text("relation", func(r *storage.MergedRows) string { return r.Relation })
-	t.number("rows read", func(r *storage.MergedRows) string { return count(r.Read) })
-	t.number("written", func(r *storage.MergedRows) string { return count(r.Written) })
-	if err := t.write(p.stdout); err != nil || len(m.LeftOut) == 0 {
+	t := tables.New(m.Rows)
+	t.Text("relation", func(r *storage.MergedRows) string { return r.Relation })
+	t.Number("rows read", func(r *storage.MergedRows) string { return tables.Count(r.Read) })
+	t.Number("written", func(r *storage.MergedRows) string { return tables.Count(r.Written) })
+	if err := t.Write(p.stdout); err != nil || len(m.LeftOut) == 0 {
 		return err
 	}
 	if _, err := fmt.Fprintln(p.stdout, "left out:"); err != nil {
 		return err
 	}
-	left := newTable(m.LeftOut)
-	left.text("relation", func(l *storage.LeftOut) string { return l.Relation })
-	left.text("width", func(l *storage.LeftOut) string {
+	left := tables.New(m.LeftOut)
+	left.Text("relation", func(l *storage.LeftOut) string { return l.Relation })
+	left.Text("width", func(l *storage.LeftOut) string {
 		if l.WidthS == 0 {
-			return missing
+			return tables.Missing
 		}
-		return widthName(l.WidthS)
+		return tables.WidthName(l.WidthS)
 	})
-	left.number("rows", func(l *storage.LeftOut) string { return count(l.Rows) })
-	left.text("why", func(l *storage.LeftOut) string { return whyLeftOut[l.Why] })
-	return left.write(p.stdout)
+	left.Number("rows", func(l *storage.LeftOut) string { return tables.Count(l.Rows) })
+	left.Text("why", func(l *storage.LeftOut) string { return whyLeftOut[l.Why] })
+	return left.Write(p.stdout)
 }
 
 // programVersion is the version that this program was built as.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 func TestCSVRunsNothing(t *testing.T) {
@@ -76,11 +78,11 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 // An answer that could not be written is an error, not a success.
 func TestOutputErrorsAreReported(t *testing.T) {
-	table := newTable([]int{1})
-	table.number("n", func(*int) string { return "1" })
+	table := tables.New([]int{1})
+	table.Number("n", func(*int) string { return "1" })
 	for name, err := range map[string]error{
 		"json": writeJSON(full{}, struct{}{}), "csv": writeCSV(full{}, []string{"a"}, nil),
-		"table": table.write(full{}), "facts": writeFacts(full{}, [][2]string{{"a", "b"}}),
+		"table": table.Write(full{}), "facts": tables.WriteFacts(full{}, [][2]string{{"a", "b"}}),
 	} {
 		if !errors.Is(err, errFull) {
 			t.Errorf("%s: error %v, want %v", name, err, errFull)

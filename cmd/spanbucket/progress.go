@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // progress shows on stderr how far long work has come. It is not safe for
@@ -72,9 +74,9 @@ func (p *progress) showWith(done, total int64, more string) {
 
 func (p *progress) number(n int64) string {
 	if p.size {
-		return bytesText(n)
+		return tables.Bytes(n)
 	}
-	return count(n)
+	return tables.Count(n)
 }
 
 // end ends the line.

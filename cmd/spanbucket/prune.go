@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -96,7 +97,7 @@ func (p *program) prune(ctx context.Context, flags *pruneFlags, b storage.PruneB
 	shown := p.newProgress(flags.progress, flags.quiet, "rows")
 	defer shown.end()
 	return storage.PruneFile(ctx, flags.db, b, p.now, func(r storage.PruneResult) {
-		shown.showWith(r.Rows(), 0, ", "+bytesText(r.After))
+		shown.showWith(r.Rows(), 0, ", "+tables.Bytes(r.After))
 	})
 }
 
@@ -138,7 +139,7 @@ func olderThan(b *storage.PruneBounds, text string) error {
 	found := false
 	for i := range b.Widths {
 		w := &b.Widths[i]
-		name := widthName(w.Seconds)
+		name := tables.WidthName(w.Seconds)
 		known = append(known, name)
 		if one && what != name && what != strconv.FormatInt(w.Seconds, 10)+"s" {
 			continue

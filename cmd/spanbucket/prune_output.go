@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -50,27 +51,27 @@ func (p *program) printPruned(answer *prunedFile) error {
 	if len(answer.Pruned) == 0 {
 		fmt.Fprintln(p.stdout, "nothing is older, or more, than it may be")
 	} else {
-		t := newTable(answer.Pruned)
-		t.text("relation", func(r *prunedRows) string { return r.Relation })
-		t.text("width", func(r *prunedRows) string {
+		t := tables.New(answer.Pruned)
+		t.Text("relation", func(r *prunedRows) string { return r.Relation })
+		t.Text("width", func(r *prunedRows) string {
 			if r.WidthS == 0 {
-				return missing
+				return tables.Missing
 			}
-			return widthName(r.WidthS)
+			return tables.WidthName(r.WidthS)
 		})
 		title := "rows left"
 		if answer.DryRun {
 			title = "would leave"
 		}
-		t.number(title, func(r *prunedRows) string { return count(r.Rows) })
-		t.text("complete from", func(r *prunedRows) string { return r.CompleteFromUTC })
-		if err := t.write(p.stdout); err != nil {
+		t.Number(title, func(r *prunedRows) string { return tables.Count(r.Rows) })
+		t.Text("complete from", func(r *prunedRows) string { return r.CompleteFromUTC })
+		if err := t.Write(p.stdout); err != nil {
 			return err
 		}
 	}
-	text := fmt.Sprintf("\nthe file takes %s, %s before", bytesText(answer.BytesAfter), bytesText(answer.BytesBefore))
+	text := fmt.Sprintf("\nthe file takes %s, %s before", tables.Bytes(answer.BytesAfter), tables.Bytes(answer.BytesBefore))
 	if answer.DryRun {
-		text = fmt.Sprintf("\nthe file takes %s", bytesText(answer.BytesAfter))
+		text = fmt.Sprintf("\nthe file takes %s", tables.Bytes(answer.BytesAfter))
 	}
 	if answer.OverSize {
 		text += "; that is more than it may"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -147,25 +148,25 @@ func (p *program) writeRebuilt(format string, r *rebuilt) error {
 	if r.DryRun {
 		verb = "would be"
 	}
-	fmt.Fprintf(&text, "buckets %s recomputed from %s %s\n", verb, count(r.Requests), plural(r.Requests, "request"))
+	fmt.Fprintf(&text, "buckets %s recomputed from %s %s\n", verb, tables.Count(r.Requests), tables.Plural(r.Requests, "request"))
 	for _, w := range r.Widths {
 		from := ""
 		if w.From != nil {
 			from = " from " + *w.From + " on"
 		}
-		fmt.Fprintf(&text, "%8s%s: %s", widthName(w.Width), from, count(w.Buckets))
+		fmt.Fprintf(&text, "%8s%s: %s", tables.WidthName(w.Width), from, tables.Count(w.Buckets))
 		for _, part := range []struct {
 			n    int64
 			what string
 		}{{w.Unchanged, "unchanged"}, {w.Corrected, "corrected"}, {w.Added, "added"}, {w.Removed, "removed"}, {w.Left, "older ones left"}} {
 			if part.n > 0 {
-				fmt.Fprintf(&text, ", %s %s", count(part.n), part.what)
+				fmt.Fprintf(&text, ", %s %s", tables.Count(part.n), part.what)
 			}
 		}
 		text.WriteString("\n")
 	}
 	if r.Runs > 0 {
-		fmt.Fprintf(&text, "    runs: %s corrected\n", count(r.Runs))
+		fmt.Fprintf(&text, "    runs: %s corrected\n", tables.Count(r.Runs))
 	}
 	if r.Estimated {
 		text.WriteString("what starts before requests were complete is estimated from a sample\n")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // The exit codes.
@@ -57,7 +58,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitFine // whoever reads the answer has seen enough
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "spanbucket: %s\n", clean(oneLine(err)))
+		fmt.Fprintf(p.stderr, "spanbucket: %s\n", tables.Clean(oneLine(err)))
 	}
 	return exitCode(err)
 }

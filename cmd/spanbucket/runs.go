@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // runsCommand is the group of verbs about test runs, and by itself one of them.
@@ -69,20 +70,20 @@ func (p *program) writeRuns(format string, answer *analysis.Runs) error {
 	if len(answer.Rows) == 0 {
 		return nil
 	}
-	t := newTable(answer.Rows)
-	t.text("run", func(r *analysis.RunRow) string { return runName(r.RunID) })
-	t.text("name", func(r *analysis.RunRow) string { return textOrMissing(r.Name) })
-	t.text("state", func(r *analysis.RunRow) string { return runState(r) })
-	t.text("start", func(r *analysis.RunRow) string { return textOrMissing(r.FirstUTC) })
-	t.text("end", func(r *analysis.RunRow) string { return textOrMissing(r.LastUTC) })
-	t.number("length", func(r *analysis.RunRow) string {
+	t := tables.New(answer.Rows)
+	t.Text("run", func(r *analysis.RunRow) string { return tables.RunName(r.RunID) })
+	t.Text("name", func(r *analysis.RunRow) string { return textOrMissing(r.Name) })
+	t.Text("state", func(r *analysis.RunRow) string { return runState(r) })
+	t.Text("start", func(r *analysis.RunRow) string { return textOrMissing(r.FirstUTC) })
+	t.Text("end", func(r *analysis.RunRow) string { return textOrMissing(r.LastUTC) })
+	t.Number("length", func(r *analysis.RunRow) string {
 		if r.FirstNS == nil || r.LastNS == nil {
-			return missing
+			return tables.Missing
 		}
 		return time.Duration(*r.LastNS - *r.FirstNS).Round(time.Second).String()
 	})
-	t.number("requests", func(r *analysis.RunRow) string { return count(r.Requests) })
-	t.number("spans", func(r *analysis.RunRow) string { return count(r.Spans) })
+	t.Number("requests", func(r *analysis.RunRow) string { return tables.Count(r.Requests) })
+	t.Number("spans", func(r *analysis.RunRow) string { return tables.Count(r.Spans) })
 	for _, said := range []struct {
 		head string
 		text func(*analysis.RunRow) *string
@@ -91,9 +92,9 @@ func (p *program) writeRuns(format string, answer *analysis.Runs) error {
 		{"profile", func(r *analysis.RunRow) *string { return r.Profile }},
 		{"preset", func(r *analysis.RunRow) *string { return r.Preset }},
 	} {
-		t.text(said.head, func(r *analysis.RunRow) string { return textOrMissing(said.text(r)) })
+		t.Text(said.head, func(r *analysis.RunRow) string { return textOrMissing(said.text(r)) })
 	}
-	return t.write(p.stdout)
+	return t.Write(p.stdout)
 }
 
 func runState(r *analysis.RunRow) string {
@@ -105,7 +106,7 @@ func runState(r *analysis.RunRow) string {
 	case r.Pinned:
 		return "pinned"
 	}
-	return missing
+	return tables.Missing
 }
 
 // completeRuns offers the runs of the file that --db names.
@@ -119,7 +120,7 @@ func completeRuns(cmd *cobra.Command, flags *fileFlags) {
 				return err
 			}
 			for i := range answer.Rows {
-				ids = append(ids, clean(answer.Rows[i].RunID))
+				ids = append(ids, tables.Clean(answer.Rows[i].RunID))
 			}
 			return nil
 		})

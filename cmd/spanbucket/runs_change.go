@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -43,15 +44,15 @@ on. A collector may be writing to the file meanwhile, and need not be told.`,
 		}
 		if cmd.Flags().Changed("id") {
 			if err := storage.CheckRunID(id); err != nil {
-				return usageError{fmt.Errorf("--id %q: %w", cut(id, maxCell), err)}
+				return usageError{fmt.Errorf("--id %q: %w", tables.Cut(id, tables.MaxCell), err)}
 			}
 		}
 		if err := storage.CheckRunText(name); err != nil {
-			return usageError{fmt.Errorf("--name %q: %w", cut(name, maxCell), err)}
+			return usageError{fmt.Errorf("--name %q: %w", tables.Cut(name, tables.MaxCell), err)}
 		}
 		opened, err := storage.OpenRun(cmd.Context(), flags.db, storage.NewRun{ID: id, Name: name, At: p.now()})
 		if errors.Is(err, storage.ErrTooManyRuns) {
-			return usageError{fmt.Errorf("%w, must be less than %s; runs purge removes one", err, count(storage.MaxRuns))}
+			return usageError{fmt.Errorf("%w, must be less than %s; runs purge removes one", err, tables.Count(storage.MaxRuns))}
 		}
 		if err != nil {
 			return err
@@ -79,7 +80,7 @@ func (p *program) writeNewRun(format string, answer *newRun) error {
 	if answer.Before != nil && *answer.Before != answer.RunID {
 		text += ", " + *answer.Before + " no longer"
 	}
-	_, err := fmt.Fprintln(p.stdout, clean(text))
+	_, err := fmt.Fprintln(p.stdout, tables.Clean(text))
 	return err
 }
 
@@ -112,7 +113,7 @@ their own belong to the configured one, or to none.`,
 		case "csv":
 			return writeCSV(p.stdout, []string{"run_id"}, [][]any{{id}})
 		}
-		_, err = fmt.Fprintln(p.stdout, clean("run "+id+" has ended"))
+		_, err = fmt.Fprintln(p.stdout, tables.Clean("run "+id+" has ended"))
 		return err
 	}
 	return cmd
@@ -186,11 +187,11 @@ func purgeError(run string, err error) error {
 	}
 	names := make([]string, len(unknown.Known))
 	for i, id := range unknown.Known {
-		names[i] = runName(id)
+		names[i] = tables.RunName(id)
 	}
 	text := strings.Join(names, ", ")
 	if more := unknown.Runs - int64(len(names)); more > 0 {
-		text += fmt.Sprintf(" and %s more", count(more))
+		text += fmt.Sprintf(" and %s more", tables.Count(more))
 	}
 	return usageError{fmt.Errorf("--run %q: the file has no such run; it has %s", run, text)}
 }
@@ -204,7 +205,7 @@ func (p *program) writePurgedRun(format string, r *purgedRun) error {
 			"run_id", "spans", "series", "buckets", "requests", "evaluations", "circuit_states", "fault_windows", "open",
 		}, [][]any{{r.RunID, r.Spans, r.Series, r.Buckets, r.Requests, r.Evaluations, r.CircuitStates, r.FaultWindows, r.Open}})
 	}
-	parts := []string{count(r.Spans) + " " + plural(r.Spans, "span")}
+	parts := []string{tables.Count(r.Spans) + " " + tables.Plural(r.Spans, "span")}
 	for _, removed := range []struct {
 		n    int64
 		noun string
@@ -213,13 +214,13 @@ func (p *program) writePurgedRun(format string, r *purgedRun) error {
 		{r.FaultWindows, "fault window"},
 	} {
 		if removed.n > 0 {
-			parts = append(parts, count(removed.n)+" "+plural(removed.n, removed.noun))
+			parts = append(parts, tables.Count(removed.n)+" "+tables.Plural(removed.n, removed.noun))
 		}
 	}
-	text := fmt.Sprintf("run %s is removed: %s", runName(r.RunID), strings.Join(parts, ", "))
+	text := fmt.Sprintf("run %s is removed: %s", tables.RunName(r.RunID), strings.Join(parts, ", "))
 	if r.Open {
 		text += "; it is still open"
 	}
-	_, err := fmt.Fprintln(p.stdout, clean(text))
+	_, err := fmt.Fprintln(p.stdout, tables.Clean(text))
 	return err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -59,17 +60,17 @@ func (p *program) writeSchema(format string, relations []storage.Relation) error
 		if i > 0 {
 			fmt.Fprintln(p.stdout)
 		}
-		if _, err := fmt.Fprintf(p.stdout, "%s (%s)\n", clean(r.Name), r.Kind); err != nil {
+		if _, err := fmt.Fprintf(p.stdout, "%s (%s)\n", tables.Clean(r.Name), r.Kind); err != nil {
 			return err
 		}
 		longest := 0
 		for _, c := range r.Columns {
-			longest = max(longest, displayWidth(c.Name))
+			longest = max(longest, tables.DisplayWidth(c.Name))
 		}
 		for _, c := range r.Columns {
-			line := "  " + clean(c.Name)
+			line := "  " + tables.Clean(c.Name)
 			if c.Type != "" {
-				line = fmt.Sprintf("  %-*s  %s", longest, clean(c.Name), clean(c.Type))
+				line = fmt.Sprintf("  %-*s  %s", longest, tables.Clean(c.Name), tables.Clean(c.Type))
 			}
 			if c.Required {
 				line += ", never NULL"

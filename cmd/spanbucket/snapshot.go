@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -98,7 +99,7 @@ func (p *program) writeSnapshot(format string, made storage.Snapshot) error {
 	case "csv":
 		return writeCSV(p.stdout, []string{"file", "bytes", "writer_id", "version"}, [][]any{{made.Path, made.Bytes, made.WriterID, made.Version}})
 	}
-	_, err := fmt.Fprintln(p.stdout, clean(fmt.Sprintf("%s is a copy as of commit %s (%s)",
-		made.Path, strconv.FormatInt(made.Version, 10), bytesText(made.Bytes))))
+	_, err := fmt.Fprintln(p.stdout, tables.Clean(fmt.Sprintf("%s is a copy as of commit %s (%s)",
+		made.Path, strconv.FormatInt(made.Version, 10), tables.Bytes(made.Bytes))))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 func (p *program) statsCommand() *cobra.Command {
@@ -76,7 +77,7 @@ func statsRecords(answer *analysis.Overview) [][]any {
 }
 
 func (p *program) printStats(path string, answer *analysis.Overview) error {
-	if err := writeFacts(p.stdout, statsFacts(path, answer)); err != nil {
+	if err := tables.WriteFacts(p.stdout, statsFacts(path, answer)); err != nil {
 		return err
 	}
 	rows := answer.Rows
@@ -87,41 +88,41 @@ func (p *program) printStats(path string, answer *analysis.Overview) error {
 	if answer.Total != nil && strings.Contains(answer.Total.Category, "+") {
 		rows = append([]analysis.CategoryRow{*answer.Total}, rows...)
 	}
-	if _, err := fmt.Fprintf(p.stdout, "\n%s\n\n", caption(&answer.Scope)); err != nil {
+	if _, err := fmt.Fprintf(p.stdout, "\n%s\n\n", tables.Caption(&answer.Scope)); err != nil {
 		return err
 	}
-	t := newTable(rows)
-	t.text("category", func(r *analysis.CategoryRow) string { return r.Category })
-	t.number("requests", func(r *analysis.CategoryRow) string { return count(r.Requests) })
-	t.number("err %", func(r *analysis.CategoryRow) string { return percent(r.ErrorShare) })
-	t.number("faults", func(r *analysis.CategoryRow) string { return countOrMissing(r.Injected) })
-	t.group = "latency ms"
+	t := tables.New(rows)
+	t.Text("category", func(r *analysis.CategoryRow) string { return r.Category })
+	t.Number("requests", func(r *analysis.CategoryRow) string { return tables.Count(r.Requests) })
+	t.Number("err %", func(r *analysis.CategoryRow) string { return tables.Percent(r.ErrorShare) })
+	t.Number("faults", func(r *analysis.CategoryRow) string { return tables.CountOrMissing(r.Injected) })
+	t.Group = "latency ms"
 	for _, name := range []string{"p50", "p95", "p99"} {
-		t.number(name, func(r *analysis.CategoryRow) string { return ms(r.Latency.Percentiles.Get(name)) })
+		t.Number(name, func(r *analysis.CategoryRow) string { return tables.MS(r.Latency.Percentiles.Get(name)) })
 	}
-	t.number("max", func(r *analysis.CategoryRow) string { return ms(r.Latency.MaxMS) })
-	t.group = "TTFT ms"
+	t.Number("max", func(r *analysis.CategoryRow) string { return tables.MS(r.Latency.MaxMS) })
+	t.Group = "TTFT ms"
 	for _, name := range []string{"p50", "p95"} {
-		t.number(name, func(r *analysis.CategoryRow) string { return ms(r.TTFT.Percentiles.Get(name)) })
+		t.Number(name, func(r *analysis.CategoryRow) string { return tables.MS(r.TTFT.Percentiles.Get(name)) })
 	}
-	t.group = "tokens"
-	t.number("in", func(r *analysis.CategoryRow) string { return compact(r.InputTokens) })
-	t.number("out", func(r *analysis.CategoryRow) string { return compact(r.OutputTokens) })
-	t.group = ""
-	t.number("cost USD", func(r *analysis.CategoryRow) string { return usd(r.CostUSD) })
-	if err := t.write(p.stdout); err != nil {
+	t.Group = "tokens"
+	t.Number("in", func(r *analysis.CategoryRow) string { return tables.Compact(r.InputTokens) })
+	t.Number("out", func(r *analysis.CategoryRow) string { return tables.Compact(r.OutputTokens) })
+	t.Group = ""
+	t.Number("cost USD", func(r *analysis.CategoryRow) string { return tables.USD(r.CostUSD) })
+	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
-	return writeOpen(p.stdout, &answer.Open)
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
 // statsFacts are the lines about the file.
 func statsFacts(path string, answer *analysis.Overview) [][2]string {
 	f := &answer.File
 	facts := [][2]string{
-		{"file", fmt.Sprintf("%s  (%s, schema %d)", path, bytesText(f.Bytes), f.SchemaVersion)},
+		{"file", fmt.Sprintf("%s  (%s, schema %d)", path, tables.Bytes(f.Bytes), f.SchemaVersion)},
 		{"written by", fmt.Sprintf("spanbucket %s since %s, %s %s", orMissing(f.WriterVersion), f.CreatedUTC,
-			count(f.Commits), plural(f.Commits, "commit"))},
+			tables.Count(f.Commits), tables.Plural(f.Commits, "commit"))},
 	}
 	if f.FirstUTC != nil && f.LastUTC != nil {
 		length := time.Duration(*f.LastNS - *f.FirstNS).Round(time.Second)
@@ -141,7 +142,7 @@ func statsFacts(path string, answer *analysis.Overview) [][2]string {
 
 func orMissing(text string) string {
 	if text == "" {
-		return missing
+		return tables.Missing
 	}
 	return text
 }
@@ -156,10 +157,10 @@ func runsText(runs []analysis.Run) string {
 	var names []string
 	for i, r := range runs {
 		if i == most {
-			names = append(names, fmt.Sprintf("and %s more", count(int64(len(runs)-most))))
+			names = append(names, fmt.Sprintf("and %s more", tables.Count(int64(len(runs)-most))))
 			break
 		}
-		names = append(names, fmt.Sprintf("%s (%s %s)", cut(runName(r.RunID), maxCell), count(r.Requests), plural(r.Requests, "request")))
+		names = append(names, fmt.Sprintf("%s (%s %s)", tables.Cut(tables.RunName(r.RunID), tables.MaxCell), tables.Count(r.Requests), tables.Plural(r.Requests, "request")))
 	}
 	return strings.Join(names, ", ")
 }
@@ -167,18 +168,18 @@ func runsText(runs []analysis.Run) string {
 func widthsText(widths []analysis.WidthSummary) string {
 	var names []string
 	for _, w := range widths {
-		names = append(names, fmt.Sprintf("%s: %s", widthName(w.WidthS), count(w.Rows)))
+		names = append(names, fmt.Sprintf("%s: %s", tables.WidthName(w.WidthS), tables.Count(w.Rows)))
 	}
 	return strings.Join(names, ", ")
 }
 
 func countsText(counts []analysis.Count) string {
 	if len(counts) == 0 {
-		return missing
+		return tables.Missing
 	}
 	var parts []string
 	for _, c := range counts {
-		parts = append(parts, count(c.Spans)+" "+c.Reason)
+		parts = append(parts, tables.Count(c.Spans)+" "+c.Reason)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // deliveryFacts are the lines about spans that arrive twice, or cannot be
@@ -15,9 +16,9 @@ func deliveryFacts(answer *analysis.Overview) (facts [][2]string) {
 		facts = append(facts, [2]string{"duplicates", deduplicationText(d)})
 	}
 	if w := answer.DeadLetters; w != nil && w.Letters > 0 {
-		text := fmt.Sprintf("%s with %s %s", count(w.Letters), count(w.Spans), plural(w.Spans, "span"))
+		text := fmt.Sprintf("%s with %s %s", tables.Count(w.Letters), tables.Count(w.Spans), tables.Plural(w.Spans, "span"))
 		if w.Due > 0 {
-			text += fmt.Sprintf(", %s to be tried again", count(w.Due))
+			text += fmt.Sprintf(", %s to be tried again", tables.Count(w.Due))
 		}
 		facts = append(facts, [2]string{"dead letters", text})
 	}
@@ -31,13 +32,13 @@ func deduplicationText(d *analysis.Deduplication) string {
 	}
 	reach := secondsText(d.ReachS)
 	if d.BoundedBy == "max_spans" {
-		reach += fmt.Sprintf(" at the present rate: of the last %s spans", count(d.MaxSpans))
+		reach += fmt.Sprintf(" at the present rate: of the last %s spans", tables.Count(d.MaxSpans))
 	}
 	text := "noticed for " + reach
 	if d.SinceUTC == nil {
 		return text + "; no span remembered yet"
 	}
-	return text + fmt.Sprintf("; %s %s remembered, since %s", count(d.Spans), plural(d.Spans, "span"), *d.SinceUTC)
+	return text + fmt.Sprintf("; %s %s remembered, since %s", tables.Count(d.Spans), tables.Plural(d.Spans, "span"), *d.SinceUTC)
 }
 
 // secondsText shows seconds as 24h, 1h30m or 45s.

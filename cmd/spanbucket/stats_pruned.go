@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // prunedFacts is the line about what has left; none where nothing has.
@@ -13,9 +14,9 @@ func prunedFacts(answer *analysis.Overview) [][2]string {
 	for _, p := range answer.Pruned {
 		name := p.Relation
 		if p.WidthS > 0 {
-			name = widthName(p.WidthS)
+			name = tables.WidthName(p.WidthS)
 		}
-		parts = append(parts, fmt.Sprintf("%s: complete from %s (%s %s left)", name, p.CompleteFromUTC, count(p.Rows), plural(p.Rows, "row")))
+		parts = append(parts, fmt.Sprintf("%s: complete from %s (%s %s left)", name, p.CompleteFromUTC, tables.Count(p.Rows), tables.Plural(p.Rows, "row")))
 	}
 	if len(parts) == 0 {
 		return nil

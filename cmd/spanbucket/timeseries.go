@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 func (p *program) timeseriesCommand() *cobra.Command {
@@ -81,7 +82,7 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 	rows := answer.Rows
 	day := rows[0].BucketUTC[:10]
 	oneDay := day == rows[len(rows)-1].BucketUTC[:10]
-	if _, err := fmt.Fprintf(p.stdout, "%s  ·  buckets of %s\n\n", caption(&answer.Scope), widthName(answer.WidthS)); err != nil {
+	if _, err := fmt.Fprintf(p.stdout, "%s  ·  buckets of %s\n\n", tables.Caption(&answer.Scope), tables.WidthName(answer.WidthS)); err != nil {
 		return err
 	}
 	var runs, categories bool
@@ -89,36 +90,36 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 		runs = runs || rows[i].RunID != rows[0].RunID
 		categories = categories || rows[i].Category != rows[0].Category
 	}
-	t := newTable(rows)
-	t.text("time UTC", func(r *analysis.TimeseriesRow) string {
+	t := tables.New(rows)
+	t.Text("time UTC", func(r *analysis.TimeseriesRow) string {
 		if oneDay {
 			return r.BucketUTC[11:19]
 		}
 		return r.BucketUTC[:10] + " " + r.BucketUTC[11:19]
 	})
 	if runs {
-		t.text("run", func(r *analysis.TimeseriesRow) string { return runName(r.RunID) })
+		t.Text("run", func(r *analysis.TimeseriesRow) string { return tables.RunName(r.RunID) })
 	}
 	if categories {
-		t.text("category", func(r *analysis.TimeseriesRow) string { return r.Category })
+		t.Text("category", func(r *analysis.TimeseriesRow) string { return r.Category })
 	}
-	t.number("requests", func(r *analysis.TimeseriesRow) string { return count(r.Requests) })
-	t.number("completed", func(r *analysis.TimeseriesRow) string { return count(r.Completed) })
-	t.number("err %", func(r *analysis.TimeseriesRow) string { return percent(r.ErrorShare) })
-	t.number("faults", func(r *analysis.TimeseriesRow) string { return countOrMissing(r.Injected) })
-	t.group = "latency ms"
-	t.number("p50", func(r *analysis.TimeseriesRow) string { return ms(r.P50MS) })
-	t.number("p95", func(r *analysis.TimeseriesRow) string { return ms(r.P95MS) })
-	t.number("p99", func(r *analysis.TimeseriesRow) string { return ms(r.P99MS) })
-	t.number("max", func(r *analysis.TimeseriesRow) string { return ms(r.MaxMS) })
-	t.group = "TTFT ms"
-	t.number("p50", func(r *analysis.TimeseriesRow) string { return ms(r.TTFTP50MS) })
-	t.number("p95", func(r *analysis.TimeseriesRow) string { return ms(r.TTFTP95MS) })
-	t.group = ""
-	t.number("cost USD", func(r *analysis.TimeseriesRow) string { return usd(r.CostUSD) })
-	t.text("state", func(r *analysis.TimeseriesRow) string { return map[bool]string{false: "open"}[r.Settled] })
-	if err := t.write(p.stdout); err != nil {
+	t.Number("requests", func(r *analysis.TimeseriesRow) string { return tables.Count(r.Requests) })
+	t.Number("completed", func(r *analysis.TimeseriesRow) string { return tables.Count(r.Completed) })
+	t.Number("err %", func(r *analysis.TimeseriesRow) string { return tables.Percent(r.ErrorShare) })
+	t.Number("faults", func(r *analysis.TimeseriesRow) string { return tables.CountOrMissing(r.Injected) })
+	t.Group = "latency ms"
+	t.Number("p50", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P50MS) })
+	t.Number("p95", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P95MS) })
+	t.Number("p99", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P99MS) })
+	t.Number("max", func(r *analysis.TimeseriesRow) string { return tables.MS(r.MaxMS) })
+	t.Group = "TTFT ms"
+	t.Number("p50", func(r *analysis.TimeseriesRow) string { return tables.MS(r.TTFTP50MS) })
+	t.Number("p95", func(r *analysis.TimeseriesRow) string { return tables.MS(r.TTFTP95MS) })
+	t.Group = ""
+	t.Number("cost USD", func(r *analysis.TimeseriesRow) string { return tables.USD(r.CostUSD) })
+	t.Text("state", func(r *analysis.TimeseriesRow) string { return map[bool]string{false: "open"}[r.Settled] })
+	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
-	return writeOpen(p.stdout, &answer.Open)
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }

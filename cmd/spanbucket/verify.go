@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -72,9 +73,9 @@ func (p *program) writeVerification(format string, found *verification) error {
 	}
 	n := int64(len(found.Problems))
 	if !found.Complete {
-		return fmt.Errorf("%w: more than %s %s; --max 0 lists all", errCheck, count(n), plural(n, "problem"))
+		return fmt.Errorf("%w: more than %s %s; --max 0 lists all", errCheck, tables.Count(n), tables.Plural(n, "problem"))
 	}
-	return fmt.Errorf("%w: %s %s", errCheck, count(n), plural(n, "problem"))
+	return fmt.Errorf("%w: %s %s", errCheck, tables.Count(n), tables.Plural(n, "problem"))
 }
 
 func (p *program) printVerification(format string, found *verification) error {
@@ -89,7 +90,7 @@ func (p *program) printVerification(format string, found *verification) error {
 		return writeCSV(p.stdout, []string{"relation", "row", "column", "rule", "stored", "expected"}, records)
 	}
 	for _, v := range found.Problems {
-		if _, err := fmt.Fprintln(p.stdout, clean(v.String())); err != nil {
+		if _, err := fmt.Fprintln(p.stdout, tables.Clean(v.String())); err != nil {
 			return err
 		}
 	}

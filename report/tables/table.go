@@ -1,4 +1,4 @@
-package main
+package tables
 
 import (
 	"fmt"
@@ -21,40 +21,45 @@ type column struct {
 	width int // columns of the terminal
 }
 
-// missing stands for a cell that has no value.
-const missing = "-"
+// Missing stands for a cell that has no value.
+const Missing = "-"
 
-// maxCell bounds a cell, in columns of the terminal; longer ones are cut.
-const maxCell = 32
+// MaxCell bounds a cell, in columns of the terminal; longer ones are cut.
+const MaxCell = 32
 
-// table is a text table over rows of one type.
-type table[R any] struct {
+// Table is a text table over rows of one type.
+type Table[R any] struct {
 	rows    []R
 	columns []column
-	group   string // of columns that are added
-	keep    int    // so many columns are shown though they be empty
+	// Group is a heading, with the unit, over the columns that are added next.
+	Group string
+	// Keep: so many columns are shown though they be empty.
+	Keep int
 }
 
-func newTable[R any](rows []R) *table[R] { return &table[R]{rows: rows, keep: 1} }
+// New returns a table of rows, whose first column is always shown.
+func New[R any](rows []R) *Table[R] { return &Table[R]{rows: rows, Keep: 1} }
 
-func (t *table[R]) text(head string, cell func(*R) string) { t.add(head, true, cell) }
+// Text adds a column that is aligned left.
+func (t *Table[R]) Text(head string, cell func(*R) string) { t.add(head, true, cell) }
 
-func (t *table[R]) number(head string, cell func(*R) string) { t.add(head, false, cell) }
+// Number adds a column that is aligned right.
+func (t *Table[R]) Number(head string, cell func(*R) string) { t.add(head, false, cell) }
 
-func (t *table[R]) add(head string, text bool, cell func(*R) string) {
-	c := column{head: clean(head), group: t.group, text: text}
+func (t *Table[R]) add(head string, text bool, cell func(*R) string) {
+	c := column{head: Clean(head), group: t.Group, text: text}
 	for i := range t.rows {
 		c.cells = append(c.cells, cell(&t.rows[i]))
 	}
 	t.columns = append(t.columns, c)
 }
 
-// write writes the columns side by side, a rule under the heads. Columns that
+// Write writes the columns side by side, a rule under the heads. Columns that
 // are empty in every row are left out.
-func (t *table[R]) write(w io.Writer) error {
+func (t *Table[R]) Write(w io.Writer) error {
 	var shown []column
 	for i, c := range t.columns {
-		if i < t.keep || !c.empty() {
+		if i < t.Keep || !c.empty() {
 			shown = append(shown, c.fit())
 		}
 	}
@@ -70,9 +75,9 @@ func writeColumns(w io.Writer, shown []column) error {
 	}
 	for i := range shown {
 		c := &shown[i]
-		c.width = displayWidth(c.head)
+		c.width = DisplayWidth(c.head)
 		for _, cell := range c.cells {
-			c.width = max(c.width, displayWidth(cell))
+			c.width = max(c.width, DisplayWidth(cell))
 		}
 	}
 	var out strings.Builder
@@ -92,7 +97,7 @@ func writeLine(out *strings.Builder, shown []column, cell func(column) string) {
 		if i > 0 {
 			line.WriteString(gap)
 		}
-		pad := strings.Repeat(" ", c.width-displayWidth(cell(c)))
+		pad := strings.Repeat(" ", c.width-DisplayWidth(cell(c)))
 		if c.text {
 			line.WriteString(cell(c) + pad)
 		} else {
@@ -112,7 +117,7 @@ func writeGroups(out *strings.Builder, shown []column) {
 		for ; i < len(shown) && (i == first || shown[i].group == name); i++ {
 			span += shown[i].width + len(gap)
 		}
-		if missing := displayWidth(name) - span; missing > 0 {
+		if missing := DisplayWidth(name) - span; missing > 0 {
 			shown[first].width += missing
 			span += missing
 		}
@@ -120,10 +125,10 @@ func writeGroups(out *strings.Builder, shown []column) {
 			line.WriteString(gap)
 		}
 		fill := " "
-		if name != "" && span > displayWidth(name)+1 {
+		if name != "" && span > DisplayWidth(name)+1 {
 			name, fill = name+" ", "─"
 		}
-		line.WriteString(name + strings.Repeat(fill, span-displayWidth(name)))
+		line.WriteString(name + strings.Repeat(fill, span-DisplayWidth(name)))
 	}
 	if text := strings.TrimRight(line.String(), " "); text != "" {
 		out.WriteString(text + "\n")
@@ -133,7 +138,7 @@ func writeGroups(out *strings.Builder, shown []column) {
 // empty tells whether no cell has a value.
 func (c column) empty() bool {
 	for _, cell := range c.cells {
-		if cell != "" && cell != missing {
+		if cell != "" && cell != Missing {
 			return false
 		}
 	}
@@ -145,29 +150,29 @@ func (c column) fit() column {
 	cells := make([]string, len(c.cells))
 	for i, cell := range c.cells {
 		if cell == "" {
-			cell = missing
+			cell = Missing
 		}
-		cells[i] = cut(clean(cell), maxCell)
+		cells[i] = Cut(Clean(cell), MaxCell)
 	}
 	c.cells = cells
 	return c
 }
 
-// cut shortens text to a number of terminal columns.
-func cut(text string, columns int) string {
-	if displayWidth(text) <= columns {
+// Cut shortens text to a number of terminal columns.
+func Cut(text string, columns int) string {
+	if DisplayWidth(text) <= columns {
 		return text
 	}
-	for displayWidth(text) > columns-1 {
+	for DisplayWidth(text) > columns-1 {
 		_, size := utf8.DecodeLastRuneInString(text)
 		text = text[:len(text)-size]
 	}
 	return text + "…"
 }
 
-// displayWidth is the number of terminal columns that text takes.
-func displayWidth(text string) (columns int) {
-	if isPlain(text) {
+// DisplayWidth is the number of terminal columns that text takes.
+func DisplayWidth(text string) (columns int) {
+	if IsPlain(text) {
 		return len(text)
 	}
 	for _, r := range text {
@@ -182,14 +187,14 @@ func displayWidth(text string) (columns int) {
 	return columns
 }
 
-// writeFacts writes lines of names and values.
-func writeFacts(w io.Writer, facts [][2]string) error {
+// WriteFacts writes lines of names and values.
+func WriteFacts(w io.Writer, facts [][2]string) error {
 	longest := 0
 	for _, f := range facts {
-		longest = max(longest, displayWidth(f[0]))
+		longest = max(longest, DisplayWidth(f[0]))
 	}
 	for _, f := range facts {
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", longest, f[0], clean(f[1])); err != nil {
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", longest, f[0], Clean(f[1])); err != nil {
 			return err
 		}
 	}

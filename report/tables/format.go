@@ -1,4 +1,4 @@
-package main
+package tables
 
 import (
 	"math"
@@ -8,12 +8,13 @@ import (
 
 // Cells of text tables. A nil value is missing.
 
-func count(n int64) string { return group(strconv.FormatInt(n, 10)) }
+// Count puts commas between thousands: 1,234,567.
+func Count(n int64) string { return group(strconv.FormatInt(n, 10)) }
 
-// compact rounds counts from a million up: 123.9M.
-func compact(n *int64) string {
+// Compact rounds counts from a million up: 123.9M.
+func Compact(n *int64) string {
 	if n == nil {
-		return missing
+		return Missing
 	}
 	v, unit := float64(*n), ""
 	for _, next := range []string{"M", "G", "T"} {
@@ -23,37 +24,37 @@ func compact(n *int64) string {
 		v, unit = v/map[bool]float64{true: 1e6, false: 1e3}[unit == ""], next
 	}
 	if unit == "" {
-		return count(*n)
+		return Count(*n)
 	}
 	return decimals(v, 1, 3) + unit
 }
 
-// countOrMissing shows nothing for 0.
-func countOrMissing(n int64) string {
+// CountOrMissing shows nothing for 0.
+func CountOrMissing(n int64) string {
 	if n == 0 {
-		return missing
+		return Missing
 	}
-	return count(n)
+	return Count(n)
 }
 
-// ms rounds milliseconds to one decimal; to three significant digits below ten,
+// MS rounds milliseconds to one decimal; to three significant digits below ten,
 // to whole ones from a second up.
-func ms(v *float64) string {
+func MS(v *float64) string {
 	switch {
 	case v == nil:
-		return missing
+		return Missing
 	case *v >= 1000:
 		return decimals(*v, 0, 0)
 	}
 	return decimals(*v, 1, 3)
 }
 
-// percent shows a share with one decimal; a share that is not 0 never looks
+// Percent shows a share with one decimal; a share that is not 0 never looks
 // like it.
-func percent(v *float64) string {
+func Percent(v *float64) string {
 	switch {
 	case v == nil:
-		return missing
+		return Missing
 	case *v > 0 && *v < 0.0005:
 		return "<0.1"
 	case *v < 1 && *v >= 0.9995:
@@ -62,11 +63,11 @@ func percent(v *float64) string {
 	return strconv.FormatFloat(*v*100, 'f', 1, 64)
 }
 
-// usd shows an amount with two decimals, small ones with three significant
+// USD shows an amount with two decimals, small ones with three significant
 // digits.
-func usd(v *float64) string {
+func USD(v *float64) string {
 	if v == nil {
-		return missing
+		return Missing
 	}
 	return decimals(*v, 2, 3)
 }
@@ -98,8 +99,8 @@ func group(number string) string {
 	return sign + whole
 }
 
-// bytesText shows a size in binary units.
-func bytesText(n int64) string {
+// Bytes shows a size in binary units.
+func Bytes(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	v, i := float64(n), 0
 	for v >= 1024 && i < len(units)-1 {

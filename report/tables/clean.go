@@ -1,14 +1,14 @@
-package main
+package tables
 
 import (
 	"strings"
 	"unicode"
 )
 
-// clean makes text safe for a terminal: control characters and those that
+// Clean makes text safe for a terminal: control characters and those that
 // change the direction of writing become U+FFFD, invalid UTF-8 too.
-func clean(text string) string {
-	if isPlain(text) {
+func Clean(text string) string {
+	if IsPlain(text) {
 		return text
 	}
 	return strings.Map(func(r rune) rune {
@@ -19,8 +19,8 @@ func clean(text string) string {
 	}, text)
 }
 
-// isPlain tells whether text is printable ASCII, as nearly all of it is.
-func isPlain(text string) bool {
+// IsPlain tells whether text is printable ASCII, as nearly all of it is.
+func IsPlain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
 			return false
