@@ -146,7 +146,7 @@ var floors = []floor{
 		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "report", "report/tables"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
-			"github.com/spf13/cobra": "verbs, flags and help",
+			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",
 		},
 	},
 	{

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/storage"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
@@ -96,7 +99,9 @@ func (p *program) root() *cobra.Command {
 		Long: `Ask a file that the spanbucket exporter has written what became of the spans in it.
 
 Exit codes: 0 fine, 1 a check failed, 2 wrong usage or no data, 3 the file cannot
-be read or is not a spanbucket file. Answers go to stdout, everything else to stderr.`,
+be read or is not a spanbucket file, or the work was interrupted or could not be
+written. Answers go to stdout, everything else to stderr.`,
+		Version:       version(),
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -118,6 +123,15 @@ be read or is not a spanbucket file. Answers go to stdout, everything else to st
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	return root
+}
+
+// version says which build this is, and what it knows of files.
+func version() string {
+	build := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		build = info.Main.Version
+	}
+	return fmt.Sprintf("%s, %s, reads and writes files of schema %d", build, runtime.Version(), storage.SchemaVersion)
 }
 
 // noArguments refuses what follows the flags.

@@ -55,7 +55,7 @@ func (t *Table[R]) add(head string, text bool, cell func(*R) string) {
 }
 
 // Write writes the columns side by side, a rule under the heads. Columns that
-// are empty in every row are left out.
+// are empty in every row are left out. On a [Terminal] the table is made to fit.
 func (t *Table[R]) Write(w io.Writer) error {
 	var shown []column
 	for i, c := range t.columns {
@@ -63,7 +63,15 @@ func (t *Table[R]) Write(w io.Writer) error {
 			shown = append(shown, c.fit())
 		}
 	}
-	return writeColumns(w, shown)
+	left := 0
+	if terminal, ok := w.(Terminal); ok {
+		shown, left = fitTerminal(shown, max(t.Keep, 1), terminal.Columns)
+	}
+	if err := writeColumns(w, shown); err != nil || left == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%d more %s: a wider terminal, or --format csv\n", left, Plural(int64(left), "column"))
+	return err
 }
 
 // gap is between two columns.
@@ -74,11 +82,7 @@ func writeColumns(w io.Writer, shown []column) error {
 		return nil
 	}
 	for i := range shown {
-		c := &shown[i]
-		c.width = DisplayWidth(c.head)
-		for _, cell := range c.cells {
-			c.width = max(c.width, DisplayWidth(cell))
-		}
+		shown[i].width = shown[i].widest()
 	}
 	var out strings.Builder
 	writeGroups(&out, shown)
@@ -133,6 +137,15 @@ func writeGroups(out *strings.Builder, shown []column) {
 	if text := strings.TrimRight(line.String(), " "); text != "" {
 		out.WriteString(text + "\n")
 	}
+}
+
+// widest is the width of the widest cell, the head included.
+func (c column) widest() int {
+	columns := DisplayWidth(c.head)
+	for _, cell := range c.cells {
+		columns = max(columns, DisplayWidth(cell))
+	}
+	return columns
 }
 
 // empty tells whether no cell has a value.
