@@ -118,24 +118,9 @@ func (r *reading) forceWidth() error {
 }
 
 // bound turns the ends of the query into seconds, unbounded ones into the
-// edges of the data: those of the finest buckets that nothing was pruned from.
+// edges of the data.
 func (r *reading) bound() {
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, w := range r.widths {
-		if e, ok := r.extents[w.seconds]; ok {
-			first, last = min(first, e.first), max(last, e.last)
-		}
-	}
-	r.from, r.to = first, last
-	for _, w := range slices.Backward(r.widths) {
-		e, ok := r.extents[w.seconds]
-		if ok && w.completeFrom <= first {
-			r.from = e.first
-		}
-		if ok && w.completeFrom <= last {
-			r.to = e.last + w.seconds
-		}
-	}
+	r.from, r.to = r.dataEdges()
 	if !r.query.From.IsZero() {
 		r.from = r.query.From.Unix()
 	}
@@ -145,6 +130,28 @@ func (r *reading) bound() {
 			r.to++
 		}
 	}
+}
+
+// dataEdges returns where the data begin and end: the edges of the finest
+// buckets that nothing was pruned from. Without data the end comes first.
+func (r *reading) dataEdges() (from, to int64) {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, w := range r.widths {
+		if e, ok := r.extents[w.seconds]; ok {
+			first, last = min(first, e.first), max(last, e.last)
+		}
+	}
+	from, to = first, last
+	for _, w := range slices.Backward(r.widths) {
+		e, ok := r.extents[w.seconds]
+		if ok && w.completeFrom <= first {
+			from = e.first
+		}
+		if ok && w.completeFrom <= last {
+			to = e.last + w.seconds
+		}
+	}
+	return from, to
 }
 
 // choose decides the segments for the given categories, and counts what is
