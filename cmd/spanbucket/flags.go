@@ -82,6 +82,11 @@ func (f *fileFlags) open(ctx context.Context) (*storage.Reader, error) {
 	if err := f.checkAll(); err != nil {
 		return nil, err
 	}
+	return f.openUnchecked(ctx)
+}
+
+// openUnchecked opens the file for a verb with formats of its own.
+func (f *fileFlags) openUnchecked(ctx context.Context) (*storage.Reader, error) {
 	return storage.OpenReader(ctx, f.db)
 }
 

@@ -119,7 +119,7 @@ written. Answers go to stdout, everything else to stderr.`,
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.runsCommand(),
+	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	return root

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/report"
+)
+
+// reportFormats are those of a report, the default first.
+var reportFormats = []string{"json"}
+
+func (p *program) reportCommand() *cobra.Command {
+	var flags queryFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "report --db FILE [-o FILE]",
+		Short: "Put every answer about a file into one report",
+		Long: `Put every answer about a file into one report, all of one instant; a collector may
+be writing meanwhile.
+
+The report has a view of every run together and of each of the newest ones, by what
+the file calls requests and by each category. It holds neither the time at which it
+is made nor the path of the file: a report made later of the same settled data is
+the same, byte for byte.
+
+A file that is written is for its owner only and appears when all of it is on the
+disk. A regular file of that name is replaced, unless it is a database.`,
+		Example: `  spanbucket report --db spanbucket.db -o report.json
+  spanbucket report --db spanbucket.db --run nightly-17 --format json`,
+		Args: noArguments,
+	}
+	flags.add(cmd)
+	format := cmd.Flags().Lookup("format")
+	format.DefValue = ""
+	format.Usage = "how to write: " + strings.Join(reportFormats, ", ") + " (default: what the name of the output ends in, else " + reportFormats[0] + ")"
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write; - is stdout (default: stdout)")
+	complete(cmd, "output", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveDefault })
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !format.Changed {
+			flags.format = reportFormat(output)
+		}
+		if !slices.Contains(reportFormats, flags.format) {
+			return usageError{fmt.Errorf("--format %q: must be one of %s", flags.format, strings.Join(reportFormats, ", "))}
+		}
+		return p.report(cmd.Context(), &flags, output)
+	}
+	return cmd
+}
+
+// reportFormat is the format that the name of the output asks for.
+func reportFormat(output string) string {
+	format := strings.TrimPrefix(strings.ToLower(filepath.Ext(output)), ".")
+	if long, known := map[string]string{"htm": "html", "markdown": "md", "txt": "text"}[format]; known {
+		format = long
+	}
+	if slices.Contains(reportFormats, format) {
+		return format
+	}
+	return reportFormats[0]
+}
+
+func (p *program) report(ctx context.Context, flags *queryFlags, output string) error {
+	if flags.db == "" {
+		return usageError{errors.New("--db FILE is missing")}
+	}
+	made, err := p.assemble(ctx, flags)
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) error { return made.WriteJSON(w) }
+	if output == "" || output == "-" {
+		return write(p.stdout)
+	}
+	return writeReportFile(ctx, flags.db, output, write)
+}
+
+// assemble reads everything in one transaction, so that the file need not
+// stand still while the report is written.
+func (p *program) assemble(ctx context.Context, flags *queryFlags) (made *report.Report, err error) {
+	reader, err := flags.openUnchecked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	err = reader.View(ctx, func(tx *sql.Tx) error {
+		q, err := flags.query(ctx, p, tx)
+		if err != nil {
+			return err
+		}
+		made, err = report.Assemble(ctx, tx, report.Options{Query: q})
+		return err
+	})
+	if err == nil && len(made.Picks) == 0 {
+		err = noData(made.Scope())
+	}
+	return made, err
+}
