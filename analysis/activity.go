@@ -1,0 +1,102 @@
+package analysis
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// activityReading is a query that is answered from single spans and sightings
+// rather than from buckets.
+type activityReading struct {
+	query Query
+	meta  *storage.Meta
+	// from and to bound the start of spans: from <= start < to, Unix
+	// nanoseconds.
+	from, to int64
+	scope    Scope
+	headline []string // categories that count as requests
+	// completeFrom is from where on no span has been deleted; nil: none was.
+	completeFrom *string
+}
+
+// Schemas of the file from which on there is something to ask for.
+const (
+	firstWithActivity = 3 // windows, circuits, sessions, tools
+	firstWithProfiles = 5 // before, requests held their texts by number
+)
+
+func newActivityReading(ctx context.Context, tx *sql.Tx, q Query) (*activityReading, error) {
+	if err := storage.CheckSchema(ctx, tx, firstWithActivity); err != nil {
+		return nil, err
+	}
+	meta, err := storage.ReadMeta(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	checked := reading{query: q}
+	if err := checked.checkRun(ctx, tx); err != nil {
+		return nil, err
+	}
+	r := &activityReading{query: q, meta: meta, from: math.MinInt64, to: math.MaxInt64}
+	if !q.From.IsZero() {
+		r.from = q.From.UnixNano()
+	}
+	if !q.To.IsZero() {
+		r.to = q.To.UnixNano()
+	}
+	r.scope = Scope{RunID: q.Run, Categories: []string{}, Segments: []Segment{}}
+	r.scope.Open.Included = true // what there is counts at once
+	categories := q.Categories
+	if len(categories) == 0 {
+		categories = meta.Headline
+	}
+	for _, c := range categories {
+		r.headline = append(r.headline, c.String())
+	}
+	pruned, err := storage.ReadPruned(ctx, tx, meta.SchemaVersion)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pruned {
+		if p.Relation == "request" {
+			r.completeFrom = utc(p.CompleteFrom)
+		}
+	}
+	return r, r.bound(ctx, tx)
+}
+
+// bound says what interval the answer covers: the one asked for, or the data.
+func (r *activityReading) bound(ctx context.Context, tx *sql.Tx) error {
+	var first, last sql.NullInt64
+	const query = "SELECT min(first_ns), max(last_ns) FROM run WHERE ?1 IS NULL OR run_id = ?1"
+	if err := tx.QueryRowContext(ctx, query, r.query.Run).Scan(&first, &last); err != nil {
+		return fmt.Errorf("read extent of runs: %w", err)
+	}
+	if !first.Valid || !last.Valid {
+		return nil
+	}
+	from, to := first.Int64, last.Int64
+	if r.from != math.MinInt64 {
+		from = r.from
+	}
+	if r.to != math.MaxInt64 {
+		to = r.to
+	}
+	r.scope.FromUTC, r.scope.ToUTC = utcOf(&from), utcOf(&to)
+	return nil
+}
+
+// profile is the SQL of a text that many requests share, of the request r.
+func (r *activityReading) profile(column string) string {
+	if r.meta.SchemaVersion < firstWithProfiles {
+		return "(SELECT d.value FROM dictionary AS d WHERE d.id = r." + column + ")"
+	}
+	return "(SELECT p." + column + " FROM request_profile AS p WHERE p.profile_id = r.profile_id)"
+}
+
+func utcText(unixNano int64) string { return *utc(time.Unix(0, unixNano).Unix()) }

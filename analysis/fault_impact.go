@@ -1,0 +1,138 @@
+package analysis
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// FaultImpact is the answer to: what did the injected faults do?
+type FaultImpact struct {
+	Scope
+	// Windows are those that the faults are made of, in the order of their
+	// start.
+	Windows []FaultWindow `json:"windows"`
+	// Rows are the faults in the order of their start, one for each run that a
+	// fault met.
+	Rows []Fault `json:"rows"`
+}
+
+// Fault is one fault in one run, however many sources tell of it: windows of
+// the same fault and target that overlap or touch are one.
+type Fault struct {
+	RunID         string   `json:"run_id"`
+	Fault         string   `json:"fault"`
+	Target        *string  `json:"target"`
+	ExperimentIDs []string `json:"experiment_ids"`
+	Sources       []string `json:"sources"` // config, import, injector, requests
+	WindowIDs     []string `json:"window_ids"`
+	StartUTC      string   `json:"start_utc"`
+	EndUTC        string   `json:"end_utc"`
+	StartNS       int64    `json:"start_ns"`
+	EndNS         int64    `json:"end_ns"`
+	LengthS       float64  `json:"length_s"`
+	// OpenEnd tells whether the data end, or are not settled, before the fault
+	// does.
+	OpenEnd bool `json:"open_end"`
+	// Marked is how many requests say that the fault touched them: the most
+	// that one of the windows counts.
+	Marked int64 `json:"requests_marked"`
+	// Before and After are as long as the fault, at least a minute and at most
+	// an hour, less where another fault or the end of the data is nearer.
+	Before ImpactPhase `json:"before"`
+	During ImpactPhase `json:"during"`
+	After  ImpactPhase `json:"after"`
+	// Straddling are the requests that were in flight when the fault began:
+	// they are in none of the phases. nil: not known.
+	Straddling *float64 `json:"straddling"`
+	// EdgeShare is the share of the buckets that the fault touches which it
+	// cuts. nil: it touches none.
+	EdgeShare *float64 `json:"edge_share"`
+	// Estimated tells whether some figure comes from sampled requests.
+	Estimated bool `json:"estimated"`
+	// DuringBefore compares during with before, AfterBefore after with before.
+	DuringBefore ImpactDelta `json:"during_against_before"`
+	AfterBefore  ImpactDelta `json:"after_against_before"`
+	// Recovery is recovered, not_recovered or unknown.
+	Recovery string `json:"recovery"`
+	// RecoveryS is nil unless recovered.
+	RecoveryS *float64 `json:"recovery_s"`
+	// WatchedS is how long after the end of the fault recovery was looked for.
+	WatchedS float64 `json:"watched_s"`
+	// WatchEnds says what ended that: data, or fault where the next one began.
+	WatchEnds string `json:"watch_ends"`
+}
+
+// The values of Fault.Recovery.
+const (
+	Recovered       = "recovered"
+	NotRecovered    = "not_recovered"
+	RecoveryUnknown = "unknown"
+)
+
+// ImpactPhase sums up the requests that started in one phase.
+type ImpactPhase struct {
+	// FromNS and ToNS bound it: FromNS <= start < ToNS, Unix nanoseconds.
+	FromNS int64 `json:"from_ns"`
+	ToNS   int64 `json:"to_ns"`
+	// CoveredS is how much of it the figures cover: without the buckets it cuts
+	// of which not every request is kept.
+	CoveredS     float64       `json:"covered_s"`
+	Requests     float64       `json:"requests"` // no integer where estimated
+	Errors       float64       `json:"errors"`
+	Injected     float64       `json:"requests_injected"`
+	RequestsPerS *float64      `json:"requests_per_s"`
+	SuccessShare *float64      `json:"success_share"`
+	ErrorShare   *float64      `json:"error_share"`
+	Latency      ImpactMeasure `json:"latency"`
+	// NetLatency is the latency without the injected delay.
+	NetLatency ImpactMeasure `json:"net_latency"`
+	TTFT       ImpactMeasure `json:"ttft"`
+	// InputTokens and OutputTokens are nil where no request says.
+	InputTokens  *float64 `json:"input_tokens"`
+	OutputTokens *float64 `json:"output_tokens"`
+	CostUSD      *float64 `json:"cost_usd"` // nil where nothing has a price
+}
+
+// ImpactMeasure sums up the values of one measure. All but Count are nil where
+// it is 0.
+type ImpactMeasure struct {
+	Count float64  `json:"count"`
+	AvgMS *float64 `json:"avg_ms"`
+	P50MS *float64 `json:"p50_ms"`
+	P95MS *float64 `json:"p95_ms"`
+	P99MS *float64 `json:"p99_ms"`
+}
+
+// ImpactDelta compares a phase with before: differences of shares, and ratios
+// of the rest, 1 being no change. nil where one of the two is missing, or
+// before is 0.
+type ImpactDelta struct {
+	ErrorShare   *float64 `json:"error_share_difference"`
+	RequestsPerS *float64 `json:"requests_per_s_ratio"`
+	P50          *float64 `json:"p50_latency_ratio"`
+	P95          *float64 `json:"p95_latency_ratio"`
+	P99          *float64 `json:"p99_latency_ratio"`
+	NetP50       *float64 `json:"p50_net_latency_ratio"`
+	NetP95       *float64 `json:"p95_net_latency_ratio"`
+	NetP99       *float64 `json:"p99_net_latency_ratio"`
+	TTFTP95      *float64 `json:"p95_ttft_ratio"`
+}
+
+// AskFaultImpact answers what the faults did that overlap the interval of q.
+// In a file of a schema without fault windows it returns storage.ErrOlder.
+func AskFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, error) {
+	r, err := newReading(ctx, tx, q, false)
+	if err == nil {
+		err = r.choose(ctx, tx, r.categories())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fault impact: %w", err)
+	}
+	windows, err := AskFaultWindows(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("fault impact: %w", err)
+	}
+	answer := &FaultImpact{Scope: r.scope, Windows: windows.Rows, Rows: []Fault{}}
+	return answer, nil
+}
