@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -20,6 +21,9 @@ type LatencyQuery struct {
 	By []string
 	// Percentiles to answer with.
 	Percentiles []Percentile
+	// Limit is how many rows are answered with at most, the others summed up
+	// in Latency.Other; 0 is all.
+	Limit int
 }
 
 // LatencyRow sums up the series that agree in the dimensions asked for.
@@ -36,6 +40,7 @@ type LatencyRow struct {
 	NetLatency         Distribution `json:"net_latency"`
 	TTFT               Distribution `json:"ttft"`
 	TimePerOutputToken Distribution `json:"time_per_output_token"`
+	SlowShare
 	Usage
 }
 
@@ -45,6 +50,11 @@ type Latency struct {
 	By          []string     `json:"by"`
 	Percentiles []string     `json:"percentiles"`
 	Rows        []LatencyRow `json:"rows"` // most requests first
+	// Other sums up the groups beyond the limit; nil where there is none.
+	Other       *LatencyRow `json:"other"`
+	OtherGroups int         `json:"other_groups"` // so many are in it
+	// Errors compares latency while requests were rejected with that otherwise.
+	Errors Correlation `json:"error_correlation"`
 }
 
 // group is a row in the making.
@@ -69,28 +79,74 @@ func AskLatency(ctx context.Context, tx *sql.Tx, q LatencyQuery) (*Latency, erro
 	if err != nil {
 		return nil, fmt.Errorf("latency: %w", err)
 	}
-	groups := map[string]*group{}
-	for _, s := range r.scope.Segments {
-		for row, err := range storage.SeriesRows(ctx, tx, r.filter(s)) {
-			if err != nil {
-				return nil, fmt.Errorf("latency: %w", err)
-			}
-			if err := addToGroup(groups, series[row.Series], &row.Cell); err != nil {
-				return nil, fmt.Errorf("latency: %w", err)
-			}
-		}
+	groups, err := r.readGroups(ctx, tx, series)
+	if err != nil {
+		return nil, fmt.Errorf("latency: %w", err)
 	}
-	answer := &Latency{Scope: r.scope, By: q.By, Rows: []LatencyRow{}}
+	answer := &Latency{Scope: r.scope, By: q.By, Percentiles: []string{}, Rows: []LatencyRow{}}
 	for _, p := range q.Percentiles {
 		answer.Percentiles = append(answer.Percentiles, p.Name)
 	}
-	for _, g := range groups {
-		answer.Rows = append(answer.Rows, g.row(q.Percentiles))
+	if err := answer.addRows(groups, &q); err != nil {
+		return nil, fmt.Errorf("latency: %w", err)
 	}
-	slices.SortFunc(answer.Rows, func(a, b LatencyRow) int {
-		return cmp.Or(cmp.Compare(b.Requests, a.Requests), slices.Compare(a.Values, b.Values))
-	})
+	if answer.Errors, err = askCorrelation(ctx, tx, q.Query); err != nil {
+		return nil, fmt.Errorf("latency: %w", err)
+	}
 	return answer, nil
+}
+
+// readGroups merges the histograms of series that agree in what is asked for.
+func (r *reading) readGroups(ctx context.Context, tx *sql.Tx, series map[aggregator.SeriesID]seriesValues) ([]*group, error) {
+	groups := map[string]*group{}
+	for _, s := range r.scope.Segments {
+		for row, err := range storage.SeriesRows(ctx, tx, r.filter(s)) {
+			if err == nil {
+				err = addToGroup(groups, series[row.Series], &row.Cell)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(groups), func(a, b *group) int {
+		return cmp.Or(cmp.Compare(b.requests(), a.requests()), slices.Compare(a.values, b.values))
+	}), nil
+}
+
+// addRows adds the rows of groups, most requests first.
+func (l *Latency) addRows(groups []*group, q *LatencyQuery) error {
+	shown := len(groups)
+	if q.Limit > 0 {
+		shown = min(shown, q.Limit)
+	}
+	for _, g := range groups[:shown] {
+		l.Rows = append(l.Rows, g.row(q.Percentiles))
+	}
+	if l.OtherGroups = len(groups) - shown; l.OtherGroups == 0 {
+		return nil
+	}
+	other := &group{values: []string{}}
+	for _, g := range groups[shown:] {
+		if err := other.merge(g); err != nil {
+			return err
+		}
+	}
+	row := other.row(q.Percentiles)
+	l.Other = &row
+	return nil
+}
+
+func (g *group) requests() int64 { return g.sum.Counters[aggregator.Requests] }
+
+// merge adds another group.
+func (g *group) merge(o *group) error {
+	if err := add(&g.sum, &o.sum); err != nil {
+		return err
+	}
+	g.errors += o.errors
+	g.injected += o.injected
+	return g.net.Merge(&o.net)
 }
 
 func addToGroup(groups map[string]*group, s seriesValues, cell *aggregator.Cell) error {
@@ -116,13 +172,14 @@ func addToGroup(groups map[string]*group, s seriesValues, cell *aggregator.Cell)
 }
 
 func (g *group) row(percentiles []Percentile) LatencyRow {
-	requests := g.sum.Counters[aggregator.Requests]
+	requests := g.requests()
 	return LatencyRow{
 		Values: g.values, Requests: requests, Errors: g.errors, ErrorShare: share(g.errors, requests), Injected: g.injected,
 		Latency:            newDistribution(&g.sum.Measures[aggregator.MeasureDuration], percentiles),
 		NetLatency:         newDistribution(&g.net, percentiles),
 		TTFT:               newDistribution(&g.sum.Measures[aggregator.MeasureTimeToFirstToken], percentiles),
 		TimePerOutputToken: newDistribution(&g.sum.Measures[aggregator.MeasureTimePerOutputToken], percentiles),
+		SlowShare:          newSlowShare(&g.sum.Measures[aggregator.MeasureDuration]),
 		Usage:              newUsage(&g.sum),
 	}
 }

@@ -53,7 +53,7 @@ func AskTimeseries(ctx context.Context, tx *sql.Tx, q Query) (*Timeseries, error
 	if err != nil {
 		return nil, fmt.Errorf("timeseries: %w", err)
 	}
-	r.narrow()
+	r.narrowTo(maxTimeseriesBuckets)
 	if err := r.choose(ctx, tx, r.categories()); err != nil {
 		return nil, fmt.Errorf("timeseries: %w", err)
 	}
@@ -67,15 +67,16 @@ func AskTimeseries(ctx context.Context, tx *sql.Tx, q Query) (*Timeseries, error
 	return answer, nil
 }
 
-// narrow leaves one width.
-func (r *reading) narrow() {
+// narrowTo leaves one width: the narrowest that cuts the interval into at most
+// so many buckets, else the widest.
+func (r *reading) narrowTo(buckets int64) {
 	if len(r.widths) == 0 || r.from >= r.to {
 		return
 	}
 	keep := r.widths[len(r.widths)-1]
 	for _, w := range r.widths {
 		start := max(r.from, w.completeFrom)
-		if start == r.from && (r.to-start+w.seconds-1)/w.seconds <= maxTimeseriesBuckets {
+		if start == r.from && (r.to-start+w.seconds-1)/w.seconds <= buckets {
 			keep = w
 			break
 		}

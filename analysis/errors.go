@@ -1,0 +1,221 @@
+package analysis
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// Errors is the answer to: which requests failed, how, and since when?
+//
+// A request failed where its outcome is not success. Counts are exact, but for
+// those by status code.
+type Errors struct {
+	Scope
+	Requests   int64    `json:"requests"`
+	Errors     int64    `json:"errors"`
+	ErrorShare *float64 `json:"error_share"` // nil without requests
+	// Injected is how many of the errors carry a fault.
+	Injected int64 `json:"errors_injected"`
+	// ByOutcome and ByType have the most errors first.
+	ByOutcome []ErrorRow `json:"by_outcome"`
+	ByType    []ErrorRow `json:"by_type"`
+	// StatusCodes come from single requests: see there.
+	StatusCodes StatusCodes `json:"status_codes"`
+}
+
+// ErrorRow sums up the errors with one outcome, or one error_type.
+type ErrorRow struct {
+	Name            string  `json:"name"` // "" where no error_type is known
+	Errors          int64   `json:"errors"`
+	ShareOfErrors   float64 `json:"share_of_errors"`
+	ShareOfRequests float64 `json:"share_of_requests"`
+	Injected        int64   `json:"errors_injected"`
+	// FirstSeenUTC and LastSeenUTC are the starts of the first and the last
+	// bucket with such an error, SeenWithinS the width of the wider of the two,
+	// seconds: the error began so much later at most.
+	FirstSeenUTC string `json:"first_seen_utc"`
+	LastSeenUTC  string `json:"last_seen_utc"`
+	SeenWithinS  int64  `json:"seen_within_s"`
+	// Samples are up to three of the errors.
+	Samples []Sample `json:"samples"`
+}
+
+// Sample is a single request to look at.
+type Sample struct {
+	TraceID string `json:"trace_id"`
+	SpanID  string `json:"span_id"`
+	// Source is request: the newest rows that are kept; or bucket: the slowest
+	// of a bucket, where no row is.
+	Source string `json:"source"`
+}
+
+// samplesPerRow is how many samples an ErrorRow has at most.
+const samplesPerRow = 3
+
+// failure is a group of errors in the making.
+type failure struct {
+	ErrorRow
+	sum    seriesSum
+	series []aggregator.SeriesID
+}
+
+// AskErrors answers from counters by series; it reads no histograms.
+func AskErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
+	answer, err := askErrors(ctx, tx, q)
+	if err != nil {
+		return nil, fmt.Errorf("errors: %w", err)
+	}
+	return answer, nil
+}
+
+func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
+	r, err := newReading(ctx, tx, q, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.choose(ctx, tx, r.categories()); err != nil {
+		return nil, err
+	}
+	series, err := readSeries(ctx, tx, r.query, []string{"outcome", "error_type"})
+	if err != nil {
+		return nil, err
+	}
+	sums, err := r.readSums(ctx, tx, series)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Errors{Scope: r.scope}
+	byOutcome, byType := map[string]*failure{}, map[string]*failure{}
+	failed := map[aggregator.SeriesID]*seriesSum{}
+	for id, sum := range sums {
+		answer.Requests += sum.requests
+		s := series[id]
+		if s.success {
+			continue
+		}
+		failed[id] = sum
+		answer.Errors += sum.requests
+		if s.faulty {
+			answer.Injected += sum.requests
+		}
+	}
+	answer.ErrorShare = share(answer.Errors, answer.Requests)
+	if err := r.refineSeen(ctx, tx, failed); err != nil {
+		return nil, err
+	}
+	for id, sum := range failed {
+		s := series[id]
+		for i, groups := range []map[string]*failure{byOutcome, byType} {
+			if err := addFailure(groups, s.values[i], id, sum, s.faulty); err != nil {
+				return nil, err
+			}
+		}
+	}
+	samples, err := r.readSamples(ctx, tx, failed, byOutcome, byType)
+	if err != nil {
+		return nil, err
+	}
+	answer.ByOutcome, answer.ByType = answer.rows(byOutcome, samples), answer.rows(byType, samples)
+	answer.StatusCodes, err = r.readStatusCodes(ctx, tx, answer.Errors)
+	return answer, err
+}
+
+func addFailure(groups map[string]*failure, name string, id aggregator.SeriesID, sum *seriesSum, faulty bool) error {
+	f := groups[name]
+	if f == nil {
+		f = &failure{ErrorRow: ErrorRow{Name: name}}
+		groups[name] = f
+	}
+	f.series = append(f.series, id)
+	if faulty {
+		f.Injected += sum.requests
+	}
+	return f.sum.add(sum)
+}
+
+// rows finishes groups.
+func (a *Errors) rows(groups map[string]*failure, samples map[aggregator.SeriesID][]sample) []ErrorRow {
+	rows := []ErrorRow{}
+	for _, f := range groups {
+		row := f.ErrorRow
+		row.Errors = f.sum.requests
+		row.ShareOfErrors = float64(row.Errors) / float64(a.Errors)
+		row.ShareOfRequests = float64(row.Errors) / float64(a.Requests)
+		row.FirstSeenUTC, row.LastSeenUTC = *utc(f.sum.first), *utc(f.sum.last)
+		row.SeenWithinS = max(f.sum.firstWidth, f.sum.lastWidth)
+		row.Samples = newestSamples(f.series, samples)
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b ErrorRow) int {
+		return cmp.Or(cmp.Compare(b.Errors, a.Errors), cmp.Compare(a.Name, b.Name))
+	})
+	return rows
+}
+
+// refineSeen narrows down the first and the last bucket of each series: what
+// was read from wide buckets is looked up in the narrowest that are kept there.
+func (r *reading) refineSeen(ctx context.Context, tx *sql.Tx, sums map[aggregator.SeriesID]*seriesSum) error {
+	type place struct{ start, width int64 }
+	places := map[place]bool{}
+	for _, s := range sums {
+		places[place{s.first, s.firstWidth}], places[place{s.last, s.lastWidth}] = true, true
+	}
+	for p := range places {
+		narrow := r.narrowestAt(p.start)
+		if narrow >= p.width {
+			continue
+		}
+		seen, err := readSeen(ctx, tx, Segment{narrow, p.start, p.start + p.width})
+		if err != nil {
+			return err
+		}
+		for id, e := range seen {
+			s, ok := sums[id]
+			if ok && s.first == p.start && s.firstWidth == p.width {
+				s.first, s.firstWidth = e.first, narrow
+			}
+			if ok && s.last == p.start && s.lastWidth == p.width {
+				s.last, s.lastWidth = e.last, narrow
+			}
+		}
+	}
+	return nil
+}
+
+// narrowestAt returns the narrowest width whose buckets are all kept from start
+// on.
+func (r *reading) narrowestAt(start int64) int64 {
+	for _, w := range r.widths {
+		if start >= w.completeFrom {
+			return w.seconds
+		}
+	}
+	return r.widths[len(r.widths)-1].seconds
+}
+
+// readSeen finds the first and the last bucket of each series, in the index
+// alone.
+func readSeen(ctx context.Context, tx *sql.Tx, s Segment) (map[aggregator.SeriesID]extent, error) {
+	const query = `SELECT series_id, min(bucket_start), max(bucket_start) FROM series_bucket
+		WHERE width_s = ? AND bucket_start >= ? AND bucket_start < ? GROUP BY series_id`
+	rows, err := tx.QueryContext(ctx, query, s.WidthS, s.From, s.To)
+	if err != nil {
+		return nil, fmt.Errorf("look up buckets of %d s: %w", s.WidthS, err)
+	}
+	defer rows.Close()
+	seen := map[aggregator.SeriesID]extent{}
+	for rows.Next() {
+		var id aggregator.SeriesID
+		var e extent
+		if err := rows.Scan(&id, &e.first, &e.last); err != nil {
+			return nil, fmt.Errorf("look up buckets of %d s: %w", s.WidthS, err)
+		}
+		seen[id] = e
+	}
+	return seen, rows.Err()
+}

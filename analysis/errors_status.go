@@ -1,0 +1,105 @@
+package analysis
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// StatusCodes counts failed requests by status code. Only rows of single
+// requests have it, so these counts are as good as the rows: exact where
+// Complete, else an estimate from those that are kept.
+type StatusCodes struct {
+	Kept
+	// Rows is how many failed requests are kept, Estimated how many they stand
+	// for. The exact number is Errors.Errors.
+	Rows      int64       `json:"rows"`
+	Estimated float64     `json:"estimated"`
+	Codes     []StatusRow `json:"codes"` // most requests first
+}
+
+// StatusRow counts the failed requests with one status code.
+type StatusRow struct {
+	StatusCode *int64 `json:"status_code"` // nil: none is known
+	Rows       int64  `json:"rows"`        // that are kept
+	// Requests is the sum of their weights: how many requests they stand for.
+	Requests float64 `json:"requests"`
+	// ShareOfErrors is Requests over all that the rows stand for.
+	ShareOfErrors float64 `json:"share_of_errors"`
+	Injected      float64 `json:"requests_injected"` // likewise weighted
+}
+
+// readStatusCodes reads the failed requests that are kept; errors is how many
+// there were.
+func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, errors int64) (s StatusCodes, err error) {
+	s.Codes = []StatusRow{}
+	from, to := r.scope.nanoseconds()
+	if from == to || r.meta.SchemaVersion < firstWithRequests {
+		return s, nil
+	}
+	if s.Kept, err = r.readKept(ctx, tx, from); err != nil {
+		return s, err
+	}
+	query, args := r.requestCondition(from, to)
+	if r.meta.SchemaVersion >= firstWithWeights {
+		query += " AND for_cause" // which all that failed are; it is in the index
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT status_code, count(*), sum(weight), coalesce(sum(weight) FILTER (WHERE fault <> ''), 0)
+		FROM requests WHERE outcome <> 'success' AND `+query+" GROUP BY status_code", args...)
+	if err != nil {
+		return s, fmt.Errorf("read status codes: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c StatusRow
+		if err := rows.Scan(&c.StatusCode, &c.Rows, &c.Requests, &c.Injected); err != nil {
+			return s, fmt.Errorf("read status codes: %w", err)
+		}
+		s.Rows += c.Rows
+		s.Codes = append(s.Codes, c)
+	}
+	s.finish(errors)
+	return s, rows.Err()
+}
+
+// finish sorts the rows and computes what depends on all of them.
+func (s *StatusCodes) finish(errors int64) {
+	slices.SortFunc(s.Codes, func(a, b StatusRow) int {
+		known := func(c *int64) int64 {
+			if c == nil {
+				return -1
+			}
+			return *c
+		}
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(known(a.StatusCode), known(b.StatusCode)))
+	})
+	for _, c := range s.Codes {
+		s.Estimated += c.Requests
+	}
+	for i := range s.Codes {
+		s.Codes[i].ShareOfErrors = s.Codes[i].Requests / s.Estimated
+	}
+	// A file that others wrote may say nothing of what it lacks.
+	s.Complete = s.Complete && s.Rows == errors
+}
+
+// requestCondition returns the condition, and its values, for rows of the view
+// requests that start in an interval, Unix nanoseconds, and that the query
+// selects.
+func (r *reading) requestCondition(from, to int64) (string, []any) {
+	text, args := "start_ns >= ? AND start_ns < ?", []any{from, to}
+	if r.query.Run != nil {
+		text += " AND run_id = ?"
+		args = append(args, *r.query.Run)
+	}
+	if len(r.query.Categories) > 0 {
+		text += " AND category IN (?" + strings.Repeat(", ?", len(r.query.Categories)-1) + ")"
+		for _, c := range r.query.Categories {
+			args = append(args, c.String())
+		}
+	}
+	return text, args
+}

@@ -1,0 +1,238 @@
+package analysis
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// Window is the answer to: what happened in an interval, and how was it
+// otherwise? The scope is that of the interval.
+type Window struct {
+	Scope
+	// Inside sums up the interval, Outside the rest of the run, or of the file.
+	// Both come from the narrowest buckets that are needed.
+	Inside  WindowFigures `json:"inside"`
+	Outside WindowFigures `json:"outside"`
+	// Faults are the fault windows that touch the interval.
+	Faults []FaultWindow `json:"fault_windows"`
+	// ErrorTypes splits the errors by error_type.
+	ErrorTypes WindowErrors `json:"error_types"`
+}
+
+// WindowFigures sum up the requests of a part of the time.
+type WindowFigures struct {
+	// Seconds that the part covers: outside, from the first bucket to the last.
+	Seconds    int64    `json:"seconds"`
+	Requests   int64    `json:"requests_total"`
+	RPS        *float64 `json:"requests_per_s"` // nil where Seconds is 0
+	Errors     int64    `json:"errors"`         // every outcome but success
+	ErrorShare *float64 `json:"error_share"`
+	Injected   int64    `json:"requests_injected"`
+	Completed  int64    `json:"completed_total"` // by end time
+	// Outcomes has all ten of them.
+	Outcomes []OutcomeCount `json:"outcomes"`
+	Latency  Distribution   `json:"latency"`
+	TTFT     Distribution   `json:"ttft"`
+	Usage
+}
+
+// OutcomeCount is a number of requests with one outcome.
+type OutcomeCount struct {
+	Outcome  string   `json:"outcome"`
+	Requests int64    `json:"requests"`
+	Share    *float64 `json:"share"` // of the requests of that part
+}
+
+// WindowErrors splits errors by error_type. It comes from buckets by series,
+// which may be wider than those of the other figures.
+type WindowErrors struct {
+	// FromUTC and ToUTC are what counts as inside here; nil where it is nothing.
+	FromUTC *string `json:"from_utc"`
+	ToUTC   *string `json:"to_utc"`
+	// Widened tells whether that is more than the interval of the answer.
+	Widened bool `json:"widened"`
+	// Rows: most inside first.
+	Rows []WindowErrorRow `json:"rows"`
+}
+
+// WindowErrorRow counts the errors with one error_type.
+type WindowErrorRow struct {
+	ErrorType string `json:"error_type"` // "" where none is known
+	Inside    int64  `json:"inside"`
+	Outside   int64  `json:"outside"`
+}
+
+// AskWindow answers for q.From to q.To, of which at least one must be set.
+func AskWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
+	answer, err := askWindow(ctx, tx, q)
+	if err != nil {
+		return nil, fmt.Errorf("window: %w", err)
+	}
+	return answer, nil
+}
+
+func askWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
+	if q.From.IsZero() && q.To.IsZero() {
+		return nil, fmt.Errorf("from, to: at least one must be given: %w", ErrQuery)
+	}
+	inside, outside, err := readParts(ctx, tx, q, false)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Window{Scope: inside.scope, Faults: []FaultWindow{}, ErrorTypes: WindowErrors{Rows: []WindowErrorRow{}}}
+	if answer.Inside, err = inside.figures(ctx, tx, inside.scope.Segments); err != nil {
+		return nil, err
+	}
+	if answer.Outside, err = inside.figures(ctx, tx, outside); err != nil {
+		return nil, err
+	}
+	if answer.Faults, err = inside.readFaultsTouching(ctx, tx); err != nil {
+		return nil, err
+	}
+	return answer, answer.readErrorTypes(ctx, tx, q)
+}
+
+// readParts plans the reading of an interval and the segments of the rest.
+func readParts(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (inside *reading, outside []Segment, err error) {
+	if inside, err = newReading(ctx, tx, q, bySeries); err != nil {
+		return nil, nil, err
+	}
+	if err := inside.choose(ctx, tx, inside.categories()); err != nil {
+		return nil, nil, err
+	}
+	q.From, q.To = time.Time{}, time.Time{}
+	all, err := newReading(ctx, tx, q, bySeries)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := all.choose(ctx, tx, all.categories()); err != nil {
+		return nil, nil, err
+	}
+	return inside, rest(inside.widths, all.scope.Segments, inside.scope.Segments), nil
+}
+
+// rest returns segments of whole without those of part.
+func rest(widths []planWidth, whole, part []Segment) []Segment {
+	if len(whole) == 0 || len(part) == 0 {
+		return whole
+	}
+	from, to := whole[0].From, whole[len(whole)-1].To
+	cutFrom, cutTo := part[0].From, part[len(part)-1].To
+	return append(plan(widths, from, min(to, cutFrom)), plan(widths, max(from, cutTo), to)...)
+}
+
+// figures sums up segments.
+func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (f WindowFigures, err error) {
+	var sum aggregator.Cell
+	for _, s := range segments {
+		f.Seconds += s.To - s.From
+		for row, err := range storage.HeadlineRows(ctx, tx, r.filter(s)) {
+			if err == nil {
+				err = add(&sum, &row.Cell)
+			}
+			if err != nil {
+				return f, err
+			}
+		}
+	}
+	n := &sum.Counters
+	f.Requests, f.Injected, f.Completed = n[aggregator.Requests], n[aggregator.Injected], n[aggregator.Completed]
+	f.Errors = f.Requests - n[aggregator.OutcomeCounter(aggregator.OutcomeSuccess)]
+	f.RPS, f.ErrorShare = share(f.Requests, f.Seconds), share(f.Errors, f.Requests)
+	for o := range aggregator.NumOutcomes {
+		count := n[aggregator.OutcomeCounter(o)]
+		f.Outcomes = append(f.Outcomes, OutcomeCount{o.String(), count, share(count, f.Requests)})
+	}
+	f.Latency = newDistribution(&sum.Measures[aggregator.MeasureDuration], overviewPercentiles)
+	f.TTFT = newDistribution(&sum.Measures[aggregator.MeasureTimeToFirstToken], overviewPercentiles)
+	f.Usage = newUsage(&sum)
+	return f, nil
+}
+
+// readFaultsTouching reads the fault windows that touch the interval, of the
+// run that is asked for or of any.
+func (r *reading) readFaultsTouching(ctx context.Context, tx *sql.Tx) ([]FaultWindow, error) {
+	touching := []FaultWindow{}
+	const firstWithWindows = 3
+	if r.meta.SchemaVersion < firstWithWindows || len(r.scope.Segments) == 0 {
+		return touching, nil
+	}
+	all, err := AskFaultWindows(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	from, to := r.scope.nanoseconds()
+	for _, w := range all.Rows {
+		ofRun := r.query.Run == nil || w.RunID == "" || w.RunID == *r.query.Run
+		// A window of one instant touches what it lies in.
+		if ofRun && w.StartNS < to && max(w.EndNS, saturatedAdd(w.StartNS, 1)) > from {
+			touching = append(touching, w)
+		}
+	}
+	return touching, nil
+}
+
+func saturatedAdd(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+func (w *Window) readErrorTypes(ctx context.Context, tx *sql.Tx, q Query) error {
+	// A width that is kept without series does not say.
+	meta, err := storage.ReadMeta(ctx, tx)
+	if err != nil {
+		return err
+	}
+	bySeries := func(w storage.Width) bool { return w.Seconds == q.Width && w.Detail == storage.DetailSeries }
+	if q.Width != 0 && !slices.ContainsFunc(meta.Widths, bySeries) {
+		return nil
+	}
+	inside, outside, err := readParts(ctx, tx, q, true)
+	if err != nil {
+		return err
+	}
+	e := &w.ErrorTypes
+	e.FromUTC, e.ToUTC = inside.scope.FromUTC, inside.scope.ToUTC
+	e.Widened = e.FromUTC != nil && w.FromUTC != nil && (*e.FromUTC != *w.FromUTC || *e.ToUTC != *w.ToUTC)
+	series, err := readSeries(ctx, tx, inside.query, []string{"error_type"})
+	if err != nil {
+		return err
+	}
+	counts := map[string]*WindowErrorRow{}
+	for i, segments := range [][]Segment{inside.scope.Segments, outside} {
+		inside.scope.Segments = segments
+		sums, err := inside.readSums(ctx, tx, series)
+		if err != nil {
+			return err
+		}
+		for id, sum := range sums {
+			s := series[id]
+			if s.success {
+				continue
+			}
+			row := counts[s.key]
+			if row == nil {
+				row = &WindowErrorRow{ErrorType: s.values[0]}
+				counts[s.key] = row
+			}
+			*[]*int64{&row.Inside, &row.Outside}[i] += sum.requests
+		}
+	}
+	for _, row := range counts {
+		e.Rows = append(e.Rows, *row)
+	}
+	slices.SortFunc(e.Rows, func(a, b WindowErrorRow) int {
+		return cmp.Or(cmp.Compare(b.Inside, a.Inside), cmp.Compare(b.Outside, a.Outside), cmp.Compare(a.ErrorType, b.ErrorType))
+	})
+	return nil
+}
