@@ -24,6 +24,8 @@ type LatencyQuery struct {
 	// Limit is how many rows are answered with at most, the others summed up
 	// in Latency.Other; 0 is all.
 	Limit int
+	// Correlate asks for Latency.Errors too.
+	Correlate bool
 }
 
 // LatencyRow sums up the series that agree in the dimensions asked for.
@@ -53,8 +55,9 @@ type Latency struct {
 	// Other sums up the groups beyond the limit; nil where there is none.
 	Other       *LatencyRow `json:"other"`
 	OtherGroups int         `json:"other_groups"` // so many are in it
-	// Errors compares latency while requests were rejected with that otherwise.
-	Errors Correlation `json:"error_correlation"`
+	// Errors compares latency while requests were rejected with that otherwise;
+	// nil where LatencyQuery.Correlate is not set.
+	Errors *Correlation `json:"error_correlation"`
 }
 
 // group is a row in the making.
@@ -90,10 +93,10 @@ func AskLatency(ctx context.Context, tx *sql.Tx, q LatencyQuery) (*Latency, erro
 	if err := answer.addRows(groups, &q); err != nil {
 		return nil, fmt.Errorf("latency: %w", err)
 	}
-	if answer.Errors, err = askCorrelation(ctx, tx, q.Query); err != nil {
-		return nil, fmt.Errorf("latency: %w", err)
+	if q.Correlate {
+		answer.Errors, err = AskCorrelation(ctx, tx, q.Query)
 	}
-	return answer, nil
+	return answer, err
 }
 
 // readGroups merges the histograms of series that agree in what is asked for.

@@ -66,8 +66,19 @@ const (
 	highRatio, medianRatio = 1.5, 1.2
 )
 
-// askCorrelation reads counters of the headline, no histograms.
+// AskCorrelation answers whether requests were slower while others were
+// rejected, from counters of the headline; it reads no histograms. q.Width says
+// nothing: the buckets are the narrowest of which there are at most 10,000.
+func AskCorrelation(ctx context.Context, tx *sql.Tx, q Query) (*Correlation, error) {
+	c, err := askCorrelation(ctx, tx, q)
+	if err != nil {
+		return nil, fmt.Errorf("correlation: %w", err)
+	}
+	return &c, nil
+}
+
 func askCorrelation(ctx context.Context, tx *sql.Tx, q Query) (c Correlation, err error) {
+	q.Width = 0
 	r, err := newReading(ctx, tx, q, false)
 	if err != nil {
 		return c, err

@@ -53,7 +53,7 @@ func AskTimeseries(ctx context.Context, tx *sql.Tx, q Query) (*Timeseries, error
 	if err != nil {
 		return nil, fmt.Errorf("timeseries: %w", err)
 	}
-	r.narrowTo(maxTimeseriesBuckets)
+	r.narrow()
 	if err := r.choose(ctx, tx, r.categories()); err != nil {
 		return nil, fmt.Errorf("timeseries: %w", err)
 	}
@@ -66,6 +66,9 @@ func AskTimeseries(ctx context.Context, tx *sql.Tx, q Query) (*Timeseries, error
 	}
 	return answer, nil
 }
+
+// narrow leaves the width of a timeseries.
+func (r *reading) narrow() { r.narrowTo(maxTimeseriesBuckets) }
 
 // narrowTo leaves one width: the narrowest that cuts the interval into at most
 // so many buckets, else the widest.

@@ -37,18 +37,10 @@ type WindowFigures struct {
 	ErrorShare *float64 `json:"error_share"`
 	Injected   int64    `json:"requests_injected"`
 	Completed  int64    `json:"completed_total"` // by end time
-	// Outcomes has all ten of them.
-	Outcomes []OutcomeCount `json:"outcomes"`
-	Latency  Distribution   `json:"latency"`
-	TTFT     Distribution   `json:"ttft"`
+	Outcomes   Outcomes     `json:"outcomes"`
+	Latency    Distribution `json:"latency"`
+	TTFT       Distribution `json:"ttft"`
 	Usage
-}
-
-// OutcomeCount is a number of requests with one outcome.
-type OutcomeCount struct {
-	Outcome  string   `json:"outcome"`
-	Requests int64    `json:"requests"`
-	Share    *float64 `json:"share"` // of the requests of that part
 }
 
 // WindowErrors splits errors by error_type. It comes from buckets by series,
@@ -145,12 +137,11 @@ func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (
 	}
 	n := &sum.Counters
 	f.Requests, f.Injected, f.Completed = n[aggregator.Requests], n[aggregator.Injected], n[aggregator.Completed]
-	f.Errors = f.Requests - n[aggregator.OutcomeCounter(aggregator.OutcomeSuccess)]
-	f.RPS, f.ErrorShare = share(f.Requests, f.Seconds), share(f.Errors, f.Requests)
-	for o := range aggregator.NumOutcomes {
-		count := n[aggregator.OutcomeCounter(o)]
-		f.Outcomes = append(f.Outcomes, OutcomeCount{o.String(), count, share(count, f.Requests)})
+		for o := range aggregator.NumOutcomes {
+		f.Outcomes[o] = n[aggregator.OutcomeCounter(o)]
 	}
+	f.Errors = f.Requests - f.Outcomes.Success()
+	f.RPS, f.ErrorShare = share(f.Requests, f.Seconds), share(f.Errors, f.Requests)
 	f.Latency = newDistribution(&sum.Measures[aggregator.MeasureDuration], overviewPercentiles)
 	f.TTFT = newDistribution(&sum.Measures[aggregator.MeasureTimeToFirstToken], overviewPercentiles)
 	f.Usage = newUsage(&sum)

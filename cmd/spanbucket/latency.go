@@ -47,7 +47,7 @@ of the values.`,
 			if err != nil {
 				return err
 			}
-			answer, err = analysis.AskLatency(cmd.Context(), tx, analysis.LatencyQuery{Query: q, By: by, Percentiles: asked})
+			answer, err = analysis.AskLatency(cmd.Context(), tx, analysis.LatencyQuery{Query: q, By: by, Percentiles: asked, Correlate: true})
 			return err
 		})
 		if err != nil {
