@@ -60,8 +60,17 @@ const defaultCourseBuckets = 120
 // width that makes more than 100,000 buckets is ErrQuery. Percentiles come from
 // merged histograms.
 func AskCourse(ctx context.Context, tx *sql.Tx, q CourseQuery) (*Course, error) {
+	answer, err := askCourse(ctx, tx, q, func(int, *aggregator.Cell) {})
+	if err != nil {
+		return nil, fmt.Errorf("course: %w", err)
+	}
+	return answer, nil
+}
+
+// askCourse calls also for every bucket with what it adds up to.
+func askCourse(ctx context.Context, tx *sql.Tx, q CourseQuery, also func(i int, cell *aggregator.Cell)) (*Course, error) {
 	if q.MaxBuckets < 0 {
-		return nil, fmt.Errorf("course: max buckets %d: must not be negative: %w", q.MaxBuckets, ErrQuery)
+		return nil, fmt.Errorf("max buckets %d: must not be negative: %w", q.MaxBuckets, ErrQuery)
 	}
 	if q.MaxBuckets == 0 {
 		q.MaxBuckets = defaultCourseBuckets
@@ -71,19 +80,16 @@ func AskCourse(ctx context.Context, tx *sql.Tx, q CourseQuery) (*Course, error) 
 	}
 	r, a, err := newAxis(ctx, tx, q.Query, int64(q.MaxBuckets))
 	if err != nil {
-		return nil, fmt.Errorf("course: %w", err)
+		return nil, err
 	}
 	answer := &Course{Scope: r.scope, WidthS: a.widthS, Rows: make([]CoursePoint, 0, a.n)}
 	for _, p := range q.Percentiles {
 		answer.Percentiles = append(answer.Percentiles, p.Name)
 	}
-	err = r.eachCell(ctx, tx, a, func(i int, cell *aggregator.Cell) {
+	return answer, r.eachCell(ctx, tx, a, func(i int, cell *aggregator.Cell) {
 		answer.Rows = append(answer.Rows, r.coursePoint(a, i, cell, q.Percentiles))
+		also(i, cell)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("course: %w", err)
-	}
-	return answer, nil
 }
 
 // cellsAtOnce is how many buckets with their histograms are held at once.

@@ -13,7 +13,7 @@ import (
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 )
 
-func heatmap(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Heatmap, error) {
+func heatmap(q analysis.CourseQuery) func(context.Context, *sql.Tx) (*analysis.Heatmap, error) {
 	return func(ctx context.Context, tx *sql.Tx) (*analysis.Heatmap, error) {
 		return analysis.AskHeatmap(ctx, tx, q)
 	}
@@ -26,7 +26,7 @@ func TestHeatmapCountsEverySpanOnce(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
 	path := makeFile(t, observations, now)
 	for _, width := range []int64{1, 10, 300} {
-		a := ask(t, path, heatmap(analysis.Query{Now: now, Width: width, Categories: []aggregator.Category{aggregator.CategoryLLM}}))
+		a := ask(t, path, heatmap(analysis.CourseQuery{Query: analysis.Query{Now: now, Width: width, Categories: []aggregator.Category{aggregator.CategoryLLM}}}))
 		require.Equal(t, width, a.WidthS)
 		require.Greater(t, len(a.BandsMS), maxBands/2)
 		require.LessOrEqual(t, len(a.BandsMS)-1, maxBands)
@@ -61,7 +61,7 @@ const maxBands = 40
 
 func TestHeatmapOfNothing(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
-	a := ask(t, makeFile(t, nil, now), heatmap(analysis.Query{Now: now}))
+	a := ask(t, makeFile(t, nil, now), heatmap(analysis.CourseQuery{Query: analysis.Query{Now: now}}))
 	require.Empty(t, a.Cells)
 	require.NotNil(t, a.Cells)
 	require.NotNil(t, a.BandsMS)
@@ -77,7 +77,7 @@ func TestHeatmapOfEqualLatencies(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
 	for name, spans := range map[string][]aggregator.Observation{"many": observations, "one": observations[:1]} {
 		t.Run(name, func(t *testing.T) {
-			a := ask(t, makeFile(t, spans, now), heatmap(analysis.Query{Now: now, Categories: []aggregator.Category{spans[0].Series.Category}}))
+			a := ask(t, makeFile(t, spans, now), heatmap(analysis.CourseQuery{Query: analysis.Query{Now: now, Categories: []aggregator.Category{spans[0].Series.Category}}}))
 			require.Len(t, a.BandsMS, 2)
 			require.LessOrEqual(t, a.BandsMS[0], 250.0)
 			require.Greater(t, a.BandsMS[1], 250.0)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
 )
 
@@ -16,10 +15,13 @@ const (
 	MaxListedRuns    = 200
 	MaxListedWindows = 500
 	MaxTableRows     = 50
-	// MaxRuns and MaxCategories bound the picks: every run and each of the
-	// newest, by the headline and each category with the most spans.
+	// MaxRuns and MaxCategories bound the picks: all runs together and each of
+	// the newest, by the headline and by each category with the most spans.
 	MaxRuns       = 10
 	MaxCategories = 8
+	// MaxPickBytes bounds the JSON of the picks: those of one run and one
+	// category are left out first.
+	MaxPickBytes = 4 << 20
 )
 
 // Options say what a report covers.
@@ -27,26 +29,31 @@ type Options struct {
 	// Query restricts the report. With a run there are picks of this run only,
 	// with categories of these only, with a width charts of this width only.
 	analysis.Query
+	// Only asks for a single pick; nil means all of them. Runs and categories
+	// are listed all the same.
+	Only *Key
+}
+
+// Key names a pick.
+type Key struct {
+	RunID    *string // nil: every run
+	Category string  // "": the headline categories folded
 }
 
 // assembly is a report in the making.
 type assembly struct {
 	options Options
 	report  *Report
-	headers []header
-}
-
-// header says which picks there are of a run.
-type header struct {
-	run      *string
-	overview *analysis.Overview
+	// totals of the runs that have picks, all runs together first.
+	runs   []*string
+	totals map[*string]*analysis.Totals
 }
 
 // Assemble puts every answer about a file together. tx must be one read
 // transaction: then the parts agree. A file without data gives a report
 // without picks.
 func Assemble(ctx context.Context, tx *sql.Tx, o Options) (*Report, error) {
-	a := &assembly{options: o, report: &Report{
+	a := &assembly{options: o, totals: map[*string]*analysis.Totals{}, report: &Report{
 		SchemaVersion: SchemaVersion, Runs: []Run{}, Categories: []Category{}, FaultWindows: []FaultWindow{},
 		LeftOut: []string{}, Picks: []Pick{},
 	}}
@@ -74,13 +81,25 @@ func (a *assembly) readFile(ctx context.Context, tx *sql.Tx) error {
 		row := &overview.Rows[i]
 		headline := slices.Contains(r.Headline, row.Category)
 		r.Categories = append(r.Categories, Category{
-			Category: row.Category, Headline: headline, Requests: row.Requests, Picked: i < MaxCategories,
+			Category: row.Category, Headline: headline, Requests: row.Requests, Picked: a.options.Only != nil || i < MaxCategories,
 		})
 	}
-	a.leaveOut(len(r.Categories)-MaxCategories, "category with the fewest spans", "categories with the fewest spans", "--category")
-	a.headers = append(a.headers, header{q.Run, overview})
+	if a.options.Only == nil {
+		a.leaveOut(len(r.Categories)-MaxCategories, "category with the fewest spans", "categories with the fewest spans", "--category")
+	}
+	a.addRun(q.Run)
+	a.totals[q.Run] = &analysis.Totals{Scope: overview.Scope, Rows: overview.Rows, Headline: overview.Total}
 	return nil
 }
+
+// addRun decides that a run has picks; nil is every run.
+func (a *assembly) addRun(run *string) {
+	if only := a.options.Only; only == nil || sameRun(only.RunID, run) {
+		a.runs = append(a.runs, run)
+	}
+}
+
+func sameRun(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // leaveOut notes that n of something have no picks.
 func (a *assembly) leaveOut(n int, one, many, flag string) {
@@ -103,21 +122,24 @@ func (a *assembly) readRuns(ctx context.Context, tx *sql.Tx) error {
 	})
 	slices.SortStableFunc(rows, newestFirst)
 	a.report.RunsTotal = len(rows)
-	picked := 0
+	picked, withSpans := 0, 0
 	for i := range rows {
 		row := &rows[i]
+		if row.Spans > 0 {
+			withSpans++
+		}
 		// One run alone is what the picks of every run show.
-		pick := row.Spans > 0 && len(rows) > 1 && picked < MaxRuns
+		pick := row.Spans > 0 && len(rows) > 1 && (picked < MaxRuns || a.options.Only != nil)
 		if pick {
 			picked++
-			a.headers = append(a.headers, header{run: &row.RunID})
+			a.addRun(&row.RunID)
 		}
 		if i < MaxListedRuns {
 			a.report.Runs = append(a.report.Runs, Run{row.Run, row.Pinned, row.Open, pick || a.options.Run != nil})
 		}
 	}
-	if len(rows) > 1 {
-		a.leaveOut(len(rows)-max(picked, 1), "older run", "older runs", "--run")
+	if picked > 0 && a.options.Only == nil {
+		a.leaveOut(withSpans-picked, "older run", "older runs", "--run")
 	}
 	return nil
 }
@@ -159,74 +181,3 @@ func (a *assembly) readWindows(ctx context.Context, tx *sql.Tx) error {
 
 // firstWithWindows is the first schema with fault windows.
 const firstWithWindows = 3
-
-// readPicks reads the picks: every run first, and the headline first of a run.
-func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
-	for _, h := range a.headers {
-		q := a.options.Query
-		q.Run = h.run
-		if h.overview == nil {
-			var err error
-			all := q
-			all.Width = 0
-			if h.overview, err = analysis.AskOverview(ctx, tx, all); err != nil {
-				return err
-			}
-		}
-		for _, p := range a.picksOf(h.overview) {
-			p.RunID = h.run
-			if err := p.read(ctx, tx, q); err != nil {
-				return err
-			}
-			a.report.Picks = append(a.report.Picks, p)
-		}
-	}
-	return nil
-}
-
-// picksOf returns the picks of a run, with their totals.
-func (a *assembly) picksOf(o *analysis.Overview) (picks []Pick) {
-	var headline Pick
-	for i := range o.Rows {
-		row := &o.Rows[i]
-		listed := slices.IndexFunc(a.report.Categories, func(c Category) bool { return c.Category == row.Category })
-		if listed < 0 {
-			continue
-		}
-		if a.report.Categories[listed].Headline {
-			headline.Categories = append(headline.Categories, row.Category)
-		}
-		if a.report.Categories[listed].Picked {
-			picks = append(picks, Pick{Category: row.Category, Categories: []string{row.Category}, Totals: row})
-		}
-	}
-	if len(headline.Categories) == 1 {
-		// The one category is the headline.
-		picks = slices.DeleteFunc(picks, func(p Pick) bool { return p.Category == headline.Categories[0] })
-	}
-	if len(headline.Categories) > 0 {
-		headline.Totals = o.Total
-		picks = slices.Insert(picks, 0, headline)
-	}
-	return picks
-}
-
-// query restricts q to what the pick covers.
-func (p *Pick) query(q analysis.Query) analysis.Query {
-	q.Categories = nil
-	for _, name := range p.Categories {
-		if c, ok := aggregator.ParseCategory(name); ok {
-			q.Categories = append(q.Categories, c)
-		}
-	}
-	return q
-}
-
-// read fills in everything but the totals.
-func (p *Pick) read(ctx context.Context, tx *sql.Tx, q analysis.Query) error {
-	q = p.query(q)
-	if err := p.readCharts(ctx, tx, q); err != nil {
-		return err
-	}
-	return p.readTables(ctx, tx, q)
-}

@@ -27,16 +27,14 @@ var tablePercentiles = func() (all []analysis.Percentile) {
 // has none.
 func (p *Pick) readTables(ctx context.Context, tx *sql.Tx, q analysis.Query) error {
 	p.Tables = []Table{}
-	q.Width = 0
-	for _, by := range tableDimensions {
-		if by == "run_id" && p.RunID != nil {
-			continue
-		}
-		answer, err := analysis.AskLatency(ctx, tx, analysis.LatencyQuery{Query: q, By: []string{by}, Percentiles: tablePercentiles})
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(answer.Rows, func(r analysis.LatencyRow) bool { return r.Values[0] != "" }) {
+	answers, err := analysis.AskLatencyTables(ctx, tx, analysis.LatencyQuery{Query: q, By: tableDimensions, Percentiles: tablePercentiles})
+	if err != nil {
+		return err
+	}
+	for i, answer := range answers {
+		by := tableDimensions[i]
+		named := slices.ContainsFunc(answer.Rows, func(r analysis.LatencyRow) bool { return r.Values[0] != "" })
+		if !named || by == "run_id" && p.RunID != nil {
 			continue
 		}
 		table := Table{By: by, Rows: answer.Rows, RowsTotal: len(answer.Rows)}
