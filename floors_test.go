@@ -97,7 +97,11 @@ var floors = []floor{
 		banned: map[string]string{"database/sql": "no SQL", "os": "files are opened by others", "net/http": "no network"},
 	},
 	{
-		room: "analysis", rooms: []string{"aggregator", "aggregator/histogram", "storage"},
+		room: "analysis/resampling", banned: noClock,
+		why: "intervals for figures that are correlated in time, of numbers alone",
+	},
+	{
+		room: "analysis", rooms: []string{"aggregator", "aggregator/histogram", "analysis/resampling", "storage"},
 		why:    "a question is a function: the command line, the page and the agent server give one answer",
 		banned: map[string]string{"flag": "no command line", "net/http": "no network"},
 	},
