@@ -112,9 +112,14 @@ func (r *reading) readGroups(ctx context.Context, tx *sql.Tx, series map[aggrega
 			}
 		}
 	}
+	return sortGroups(groups), nil
+}
+
+// sortGroups puts the groups with the most requests first.
+func sortGroups(groups map[string]*group) []*group {
 	return slices.SortedFunc(maps.Values(groups), func(a, b *group) int {
 		return cmp.Or(cmp.Compare(b.requests(), a.requests()), slices.Compare(a.values, b.values))
-	}), nil
+	})
 }
 
 // addRows adds the rows of groups, most requests first.

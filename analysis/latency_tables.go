@@ -1,11 +1,9 @@
 package analysis
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/storage"
@@ -13,6 +11,7 @@ import (
 
 // AskLatencyTables answers with one table for each dimension of q.By, in this
 // order: what AskLatency answers for each of them alone, for the price of one.
+// q.Correlate says nothing here.
 func AskLatencyTables(ctx context.Context, tx *sql.Tx, q LatencyQuery) ([]*Latency, error) {
 	r, err := newReading(ctx, tx, q.Query, true)
 	if err == nil {
@@ -39,16 +38,13 @@ func AskLatencyTables(ctx context.Context, tx *sql.Tx, q LatencyQuery) ([]*Laten
 				return nil, fmt.Errorf("latency tables: %w", err)
 			}
 		}
-		table := &Latency{Scope: r.scope, By: []string{by}, Rows: []LatencyRow{}}
+		table := &Latency{Scope: r.scope, By: []string{by}, Percentiles: []string{}, Rows: []LatencyRow{}}
 		for _, p := range q.Percentiles {
 			table.Percentiles = append(table.Percentiles, p.Name)
 		}
-		for _, g := range groups {
-			table.Rows = append(table.Rows, g.row(q.Percentiles))
+		if err := table.addRows(sortGroups(groups), &q); err != nil {
+			return nil, fmt.Errorf("latency tables: %w", err)
 		}
-		slices.SortFunc(table.Rows, func(a, b LatencyRow) int {
-			return cmp.Or(cmp.Compare(b.Requests, a.Requests), slices.Compare(a.Values, b.Values))
-		})
 		tables = append(tables, table)
 	}
 	return tables, nil

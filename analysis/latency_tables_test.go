@@ -21,6 +21,7 @@ func TestLatencyTablesAreThoseOfLatency(t *testing.T) {
 	q := analysis.LatencyQuery{Query: analysis.Query{Now: now}, Percentiles: []analysis.Percentile{p99}}
 	for _, from := range []time.Time{{}, filetest.Begin.Add(95 * time.Second)} {
 		q.From, q.By = from, analysis.Dimensions
+		q.Limit = 2
 		tables := ask(t, path, func(ctx context.Context, tx *sql.Tx) ([]*analysis.Latency, error) {
 			return analysis.AskLatencyTables(ctx, tx, q)
 		})

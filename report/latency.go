@@ -27,7 +27,8 @@ var tablePercentiles = func() (all []analysis.Percentile) {
 // has none.
 func (p *Pick) readTables(ctx context.Context, tx *sql.Tx, q analysis.Query) error {
 	p.Tables = []Table{}
-	answers, err := analysis.AskLatencyTables(ctx, tx, analysis.LatencyQuery{Query: q, By: tableDimensions, Percentiles: tablePercentiles})
+	answers, err := analysis.AskLatencyTables(ctx, tx, analysis.LatencyQuery{Query: q, By: tableDimensions, Percentiles: tablePercentiles,
+		Limit: MaxTableRows})
 	if err != nil {
 		return err
 	}
@@ -37,9 +38,7 @@ func (p *Pick) readTables(ctx context.Context, tx *sql.Tx, q analysis.Query) err
 		if !named || by == "run_id" && p.RunID != nil {
 			continue
 		}
-		table := Table{By: by, Rows: answer.Rows, RowsTotal: len(answer.Rows)}
-		table.Rows = table.Rows[:min(MaxTableRows, len(table.Rows))]
-		p.Tables = append(p.Tables, table)
+		p.Tables = append(p.Tables, Table{By: by, Rows: answer.Rows, Other: answer.Other, OtherGroups: answer.OtherGroups})
 	}
 	return nil
 }

@@ -77,8 +77,9 @@ type Pick struct {
 	Totals *analysis.CategoryRow `json:"totals"`
 	// Charts, narrowest width first, one at least where there are spans.
 	Charts []Chart `json:"charts"`
-	// Tables of latency, one per dimension that tells rows apart.
+	// Tables of latency, one per dimension that some span has.
 	Tables []Table `json:"tables"`
+	Answers
 }
 
 // Chart is the course of a pick over time, in columns: each has Buckets
@@ -123,7 +124,10 @@ type Heat struct {
 // Table is latency by one dimension.
 type Table struct {
 	By string `json:"by"`
-	// Rows, most requests first, at most [MaxTableRows]; RowsTotal counts all.
-	Rows      []analysis.LatencyRow `json:"rows"`
-	RowsTotal int                   `json:"rows_total"`
+	// Rows, most requests first, at most [MaxTableRows].
+	Rows []analysis.LatencyRow `json:"rows"`
+	// Other sums up the rows beyond, of which there are OtherGroups; nil where
+	// there is none.
+	Other       *analysis.LatencyRow `json:"other"`
+	OtherGroups int                  `json:"other_groups"`
 }

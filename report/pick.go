@@ -115,5 +115,8 @@ func (p *Pick) read(ctx context.Context, tx *sql.Tx, q analysis.Query, first boo
 		return err
 	}
 	q.Width = 0
-	return p.readTables(ctx, tx, q)
+	if err := p.readTables(ctx, tx, q); err != nil {
+		return err
+	}
+	return p.readAnswers(ctx, tx, q)
 }
