@@ -80,7 +80,11 @@ func (r *reading) findWidths(ctx context.Context, tx *sql.Tx) error {
 		}
 		r.widths = append(r.widths, planWidth{seconds: w.Seconds})
 		var first, last sql.NullInt64
-		query := "SELECT min(bucket_start), max(bucket_start) FROM " + r.table() + " WHERE width_s = ?"
+		// Two lookups in the index; asked for together, they would be a scan.
+		end := func(which string) string {
+			return "(SELECT " + which + "(bucket_start) FROM " + r.table() + " WHERE width_s = ?1)"
+		}
+		query := "SELECT " + end("min") + ", " + end("max")
 		if err := tx.QueryRowContext(ctx, query, w.Seconds).Scan(&first, &last); err != nil {
 			return fmt.Errorf("look up buckets of %d s: %w", w.Seconds, err)
 		}

@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
 )
 
@@ -44,16 +46,23 @@ type Key struct {
 type assembly struct {
 	options Options
 	report  *Report
-	// totals of the runs that have picks, all runs together first.
-	runs   []*string
-	totals map[*string]*analysis.Totals
+	widest  int64 // width that the file keeps, seconds
+	// runs that have picks, all runs together first.
+	runs []pickedRun
+}
+
+// pickedRun is a run that has picks.
+type pickedRun struct {
+	id       *string // nil: every run
+	from, to time.Time
+	totals   *analysis.Totals // nil: not read yet
 }
 
 // Assemble puts every answer about a file together. tx must be one read
 // transaction: then the parts agree. A file without data gives a report
 // without picks.
 func Assemble(ctx context.Context, tx *sql.Tx, o Options) (*Report, error) {
-	a := &assembly{options: o, totals: map[*string]*analysis.Totals{}, report: &Report{
+	a := &assembly{options: o, report: &Report{
 		SchemaVersion: SchemaVersion, Runs: []Run{}, Categories: []Category{}, FaultWindows: []FaultWindow{},
 		LeftOut: []string{}, Picks: []Pick{},
 	}}
@@ -87,16 +96,37 @@ func (a *assembly) readFile(ctx context.Context, tx *sql.Tx) error {
 	if a.options.Only == nil {
 		a.leaveOut(len(r.Categories)-MaxCategories, "category with the fewest spans", "categories with the fewest spans", "--category")
 	}
-	a.addRun(q.Run)
-	a.totals[q.Run] = &analysis.Totals{Scope: overview.Scope, Rows: overview.Rows, Headline: overview.Total}
+	for _, w := range overview.Widths {
+		a.widest = max(a.widest, w.WidthS)
+	}
+	totals := &analysis.Totals{Scope: overview.Scope, Rows: overview.Rows, Headline: overview.Total}
+	a.addRun(pickedRun{q.Run, q.From, q.To, totals})
 	return nil
 }
 
-// addRun decides that a run has picks; nil is every run.
-func (a *assembly) addRun(run *string) {
-	if only := a.options.Only; only == nil || sameRun(only.RunID, run) {
+// addRun decides that a run has picks.
+func (a *assembly) addRun(run pickedRun) {
+	if only := a.options.Only; only == nil || sameRun(only.RunID, run.id) {
 		a.runs = append(a.runs, run)
 	}
+}
+
+// boundsOf returns the interval to ask for where a run is: the buckets of the
+// widest width that it touches, so that the rest of the file need not be read.
+func (a *assembly) boundsOf(run *analysis.Run) (from, to time.Time) {
+	from, to = a.options.From, a.options.To
+	if run.FirstNS == nil || run.LastNS == nil || a.widest == 0 {
+		return from, to
+	}
+	first := time.Unix(aggregator.BucketStart(aggregator.UnixSeconds(*run.FirstNS), a.widest), 0).UTC()
+	last := time.Unix(aggregator.BucketStart(aggregator.UnixSeconds(*run.LastNS), a.widest)+a.widest, 0).UTC()
+	if from.IsZero() || from.Before(first) {
+		from = first
+	}
+	if to.IsZero() || to.After(last) {
+		to = last
+	}
+	return from, to
 }
 
 func sameRun(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
@@ -132,7 +162,8 @@ func (a *assembly) readRuns(ctx context.Context, tx *sql.Tx) error {
 		pick := row.Spans > 0 && len(rows) > 1 && (picked < MaxRuns || a.options.Only != nil)
 		if pick {
 			picked++
-			a.addRun(&row.RunID)
+			from, to := a.boundsOf(&row.Run)
+			a.addRun(pickedRun{&row.RunID, from, to, nil})
 		}
 		if i < MaxListedRuns {
 			a.report.Runs = append(a.report.Runs, Run{row.Run, row.Pinned, row.Open, pick || a.options.Run != nil})

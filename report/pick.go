@@ -15,8 +15,8 @@ import (
 // each run by the headline, then each run by category.
 func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
 	var picks, later []Pick
-	for i, run := range a.runs {
-		ofRun, err := a.picksOf(ctx, tx, run)
+	for i := range a.runs {
+		ofRun, err := a.picksOf(ctx, tx, &a.runs[i])
 		if err != nil {
 			return err
 		}
@@ -32,7 +32,7 @@ func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
 	bytes := 0
 	for i := range picks {
 		p := &picks[i]
-		if err := p.read(ctx, tx, a.options.Query, i == 0); err != nil {
+		if err := p.read(ctx, tx, a.query(p.run), i == 0); err != nil {
 			return err
 		}
 		text, err := json.Marshal(p)
@@ -49,17 +49,24 @@ func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// query is that of the report, restricted to a run.
+func (a *assembly) query(run *pickedRun) analysis.Query {
+	q := a.options.Query
+	q.Run, q.From, q.To = run.id, run.from, run.to
+	return q
+}
+
 // picksOf returns the picks of a run with their totals, the headline first.
-func (a *assembly) picksOf(ctx context.Context, tx *sql.Tx, run *string) (picks []Pick, err error) {
-	totals := a.totals[run]
+func (a *assembly) picksOf(ctx context.Context, tx *sql.Tx, run *pickedRun) (picks []Pick, err error) {
+	totals := run.totals
 	if totals == nil {
-		q := a.options.Query
-		q.Run, q.Width = run, 0
+		q := a.query(run)
+		q.Width = 0
 		if totals, err = analysis.AskTotals(ctx, tx, q); err != nil {
 			return nil, err
 		}
 	}
-	headline := Pick{RunID: run, Totals: totals.Headline}
+	headline := Pick{run: run, RunID: run.id, Totals: totals.Headline}
 	for i := range totals.Rows {
 		row := &totals.Rows[i]
 		known := a.category(row.Category)
@@ -67,7 +74,7 @@ func (a *assembly) picksOf(ctx context.Context, tx *sql.Tx, run *string) (picks 
 			headline.Categories = append(headline.Categories, row.Category)
 		}
 		if known.Picked {
-			picks = append(picks, Pick{RunID: run, Category: row.Category, Categories: []string{row.Category}, Totals: row})
+			picks = append(picks, Pick{run: run, RunID: run.id, Category: row.Category, Categories: []string{row.Category}, Totals: row})
 		}
 	}
 	if len(headline.Categories) == 1 {
@@ -99,7 +106,7 @@ func (a *assembly) category(name string) Category {
 
 // query restricts q to what the pick covers.
 func (p *Pick) query(q analysis.Query) analysis.Query {
-	q.Run, q.Categories = p.RunID, nil
+	q.Categories = nil
 	for _, name := range p.Categories {
 		if c, ok := aggregator.ParseCategory(name); ok {
 			q.Categories = append(q.Categories, c)
