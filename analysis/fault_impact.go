@@ -1,11 +1,5 @@
 package analysis
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-)
-
 // FaultImpact is the answer to: what did the injected faults do?
 type FaultImpact struct {
 	Scope
@@ -15,6 +9,10 @@ type FaultImpact struct {
 	// Rows are the faults in the order of their start, one for each run that a
 	// fault met.
 	Rows []Fault `json:"rows"`
+	// Left is how many more faults there are: the 100 longest are answered.
+	Left int64 `json:"faults_left_out"`
+	// WidthS is the width of the buckets that tell edges and recovery, seconds.
+	WidthS int64 `json:"width_s"`
 }
 
 // Fault is one fault in one run, however many sources tell of it: windows of
@@ -76,11 +74,12 @@ type ImpactPhase struct {
 	FromNS int64 `json:"from_ns"`
 	ToNS   int64 `json:"to_ns"`
 	// CoveredS is how much of it the figures cover: without the buckets it cuts
-	// of which not every request is kept.
-	CoveredS     float64       `json:"covered_s"`
-	Requests     float64       `json:"requests"` // no integer where estimated
-	Errors       float64       `json:"errors"`
-	Injected     float64       `json:"requests_injected"`
+	// of which not every request is kept. All else is missing where it is 0.
+	CoveredS float64  `json:"covered_s"`
+	Requests *float64 `json:"requests"` // no integer where estimated
+	Errors   *float64 `json:"errors"`
+	Injected *float64 `json:"requests_injected"`
+	// RequestsPerS counts all that started, straddling ones too.
 	RequestsPerS *float64      `json:"requests_per_s"`
 	SuccessShare *float64      `json:"success_share"`
 	ErrorShare   *float64      `json:"error_share"`
@@ -117,22 +116,4 @@ type ImpactDelta struct {
 	NetP95       *float64 `json:"p95_net_latency_ratio"`
 	NetP99       *float64 `json:"p99_net_latency_ratio"`
 	TTFTP95      *float64 `json:"p95_ttft_ratio"`
-}
-
-// AskFaultImpact answers what the faults did that overlap the interval of q.
-// In a file of a schema without fault windows it returns storage.ErrOlder.
-func AskFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, error) {
-	r, err := newReading(ctx, tx, q, false)
-	if err == nil {
-		err = r.choose(ctx, tx, r.categories())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("fault impact: %w", err)
-	}
-	windows, err := AskFaultWindows(ctx, tx)
-	if err != nil {
-		return nil, fmt.Errorf("fault impact: %w", err)
-	}
-	answer := &FaultImpact{Scope: r.scope, Windows: windows.Rows, Rows: []Fault{}}
-	return answer, nil
 }

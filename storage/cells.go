@@ -19,6 +19,8 @@ type CellFilter struct {
 	From, To   int64
 	Run        *string               // nil: every run
 	Categories []aggregator.Category // empty: every category
+	// Faulty selects only series that carry a fault; by series only.
+	Faulty bool
 }
 
 // HeadlineRow is a row of the headline with its histograms.
@@ -106,6 +108,9 @@ func (f *CellFilter) Condition(bySeries bool) (string, []any) {
 		for _, c := range f.Categories {
 			args = append(args, c.String())
 		}
+	}
+	if f.Faulty && bySeries {
+		text += " AND b.series_id IN (SELECT s.series_id FROM series AS s WHERE s.fault <> '')"
 	}
 	return text, args
 }

@@ -1,0 +1,206 @@
+package analysis
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+const (
+	// maxFaults is how many faults are answered.
+	maxFaults = 100
+	// minAside and maxAside bound how long before and after are, nanoseconds.
+	minAside = int64(time.Minute)
+	maxAside = int64(time.Hour)
+)
+
+// AskFaultImpact answers what the faults did that overlap the interval of q.
+//
+// A request belongs to the phase that it starts in. Figures come from whole
+// buckets, the widest that fit; of buckets that a phase cuts, and of those with
+// requests that were in flight when a fault began, from the single requests, if
+// every one is kept: else these buckets are left out. A phase without a whole
+// bucket is estimated from the requests that are kept.
+//
+// In a file of a schema without fault windows it returns storage.ErrOlder.
+func AskFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, error) {
+	answer, err := askFaultImpact(ctx, tx, q)
+	if err != nil {
+		return nil, fmt.Errorf("fault impact: %w", err)
+	}
+	return answer, nil
+}
+
+func askFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, error) {
+	r, err := newReading(ctx, tx, q, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.choose(ctx, tx, r.categories()); err != nil {
+		return nil, err
+	}
+	windows, err := AskFaultWindows(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := readRunExtents(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	answer := &FaultImpact{Scope: r.scope, Windows: []FaultWindow{}, Rows: []Fault{}}
+	groups := chooseFaults(groupFaults(windows.Rows, runs), r.query)
+	for i := range windows.Rows {
+		w := &windows.Rows[i]
+		if slices.ContainsFunc(groups, func(g *faultGroup) bool { return slices.Contains(g.windows, w) }) {
+			answer.Windows = append(answer.Windows, *w)
+		}
+	}
+	if n := len(groups); n > maxFaults {
+		answer.Left = int64(n - maxFaults)
+		slices.SortStableFunc(groups, func(a, b *faultGroup) int { return cmp.Compare(b.until()-b.start, a.until()-a.start) })
+		groups = groups[:maxFaults]
+		slices.SortFunc(groups, compareGroups)
+	}
+	if len(groups) == 0 {
+		return answer, nil
+	}
+	f, err := newImpactReading(ctx, tx, r)
+	if err != nil {
+		return nil, err
+	}
+	answer.WidthS = f.edgeWidth
+	for _, g := range groups {
+		fault, err := f.fault(ctx, g, runs[g.run])
+		if err != nil {
+			return nil, err
+		}
+		answer.Rows = append(answer.Rows, *fault)
+	}
+	return answer, nil
+}
+
+// chooseFaults sets the periods of all faults and returns those that q asks
+// for.
+func chooseFaults(all []*faultGroup, q Query) (chosen []*faultGroup) {
+	byRun := map[string][]*faultGroup{}
+	for _, g := range all {
+		byRun[g.run] = append(byRun[g.run], g)
+	}
+	for _, groups := range byRun {
+		setPeriods(groups)
+	}
+	for _, g := range all {
+		if q.Run != nil && g.run != *q.Run || !q.From.IsZero() && g.until() <= q.From.UnixNano() || !q.To.IsZero() && g.start >= q.To.UnixNano() {
+			continue
+		}
+		chosen = append(chosen, g)
+	}
+	return chosen
+}
+
+// fault computes everything about one fault.
+func (f *impactReading) fault(ctx context.Context, g *faultGroup, run runExtent) (*Fault, error) {
+	fault := newFault(g)
+	known := runExtent{run.first, min(addCapped(run.last, 1), f.settled)} // its end not included
+	fault.OpenEnd = g.until() > known.last
+	aside := min(max(g.until()-g.start, minAside), maxAside)
+	before := interval{max(g.beforeFrom, addCapped(g.beforeTo, -aside), known.first), min(g.beforeTo, known.last)}
+	during := interval{max(g.start, known.first), min(g.until(), known.last)}
+	after := interval{g.afterFrom, min(g.afterTo, addCapped(g.afterFrom, aside), known.last)}
+	f.run = g.run
+	f.cache = map[[2]int64]*rawBucket{}
+	sums := map[string]*tally{}
+	for _, p := range []struct {
+		name   string
+		during interval
+		endsBy int64
+		into   *ImpactPhase
+	}{
+		{"before", before, g.beforeTo, &fault.Before}, {"during", during, math.MaxInt64, &fault.During},
+		{"after", after, math.MaxInt64, &fault.After},
+	} {
+		t, err := f.sum(ctx, p.during.nonEmpty(), p.endsBy)
+		if err != nil {
+			return nil, err
+		}
+		*p.into = t.phase(p.during.from, max(p.during.from, p.during.to))
+		fault.Estimated = fault.Estimated || t.estimated
+		sums[p.name] = t
+	}
+	if err := f.straddling(ctx, g, known, fault); err != nil {
+		return nil, err
+	}
+	if err := f.edges(ctx, g, fault); err != nil {
+		return nil, err
+	}
+	fault.DuringBefore, fault.AfterBefore = compare(&fault.During, &fault.Before), compare(&fault.After, &fault.Before)
+	return fault, f.recovery(ctx, g, known, sums["before"], fault)
+}
+
+func addCapped(a, b int64) int64 {
+	switch {
+	case b > 0 && a > math.MaxInt64-b:
+		return math.MaxInt64
+	case b < 0 && a < math.MinInt64-b:
+		return math.MinInt64
+	}
+	return a + b
+}
+
+func newFault(g *faultGroup) *Fault {
+	f := &Fault{
+		RunID: g.run, Fault: g.fault, Target: g.target, ExperimentIDs: []string{}, Sources: []string{}, WindowIDs: []string{},
+		StartUTC: utcText(g.start), EndUTC: utcText(g.end), StartNS: g.start, EndNS: g.end, LengthS: float64(g.end-g.start) / 1e9,
+		Recovery: RecoveryUnknown,
+	}
+	for _, w := range g.windows {
+		f.Sources = append(f.Sources, w.Source)
+		f.WindowIDs = append(f.WindowIDs, w.WindowID)
+		if w.ExperimentID != nil {
+			f.ExperimentIDs = append(f.ExperimentIDs, *w.ExperimentID)
+		}
+		f.Marked = max(f.Marked, w.Requests)
+	}
+	for _, list := range []*[]string{&f.Sources, &f.WindowIDs, &f.ExperimentIDs} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	return f
+}
+
+// compare says how a phase differs from before.
+func compare(p, before *ImpactPhase) ImpactDelta {
+	ratio := func(a, b *float64) *float64 {
+		if a == nil || b == nil || *b == 0 {
+			return nil
+		}
+		v := *a / *b
+		return &v
+	}
+	d := ImpactDelta{
+		RequestsPerS: ratio(p.RequestsPerS, before.RequestsPerS),
+		P50:          ratio(p.Latency.P50MS, before.Latency.P50MS), P95: ratio(p.Latency.P95MS, before.Latency.P95MS),
+		P99:    ratio(p.Latency.P99MS, before.Latency.P99MS),
+		NetP50: ratio(p.NetLatency.P50MS, before.NetLatency.P50MS), NetP95: ratio(p.NetLatency.P95MS, before.NetLatency.P95MS),
+		NetP99: ratio(p.NetLatency.P99MS, before.NetLatency.P99MS), TTFTP95: ratio(p.TTFT.P95MS, before.TTFT.P95MS),
+	}
+	if p.ErrorShare != nil && before.ErrorShare != nil {
+		difference := *p.ErrorShare - *before.ErrorShare
+		d.ErrorShare = &difference
+	}
+	return d
+}
+
+// settledUntilNS is the Unix nanosecond from which on buckets are open.
+func settledUntilNS(q *Query, settle time.Duration, finest int64) int64 {
+	if q.IncludeOpen {
+		return math.MaxInt64
+	}
+	return aggregator.BucketStart(q.Now.Add(-settle).Unix(), finest) * int64(time.Second)
+}
