@@ -102,14 +102,21 @@ type queryFlags struct {
 }
 
 func (f *queryFlags) add(cmd *cobra.Command) {
+	f.addInterval(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
+	flags.BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
+	complete(cmd, "width", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+}
+
+// addInterval adds the flags that have nothing to do with buckets.
+func (f *queryFlags) addInterval(cmd *cobra.Command) {
 	f.fileFlags.add(cmd, "the file to ask (required)")
 	flags := cmd.Flags()
 	flags.StringVar(&f.from, "from", "", "only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200, or +40s since the run (or the file) began")
 	flags.StringVar(&f.to, "to", "", "only spans that start before this time")
 	flags.StringVar(&f.run, "run", "", `only this run; --run "" means spans outside any run (default: all)`)
 	flags.StringSliceVar(&f.categories, "category", nil, "only these categories, separated by commas (default: what the file calls requests)")
-	flags.StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
-	flags.BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
 	f.runSet = func() bool { return flags.Changed("run") }
 	complete(cmd, "category", func() (names []string, _ cobra.ShellCompDirective) {
 		for c := range aggregator.NumCategories {
@@ -117,7 +124,7 @@ func (f *queryFlags) add(cmd *cobra.Command) {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	})
-	for _, flag := range []string{"from", "to", "run", "width"} {
+	for _, flag := range []string{"from", "to", "run"} {
 		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
 	}
 }

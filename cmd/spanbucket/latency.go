@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,23 +14,21 @@ import (
 func (p *program) latencyCommand() *cobra.Command {
 	var flags queryFlags
 	var by, percentiles []string
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "latency --db FILE",
 		Short: "Print how long requests took, by model or any other dimension",
 		Long: `Print how long requests took, by model or any other dimension. Percentiles come
 from merged histograms: within 0.79 % of the true value, never outside the range
-of the values.`,
+of the values. Slow are requests that took more than twice the p95 of their row.`,
 		Example: `  spanbucket latency --db spanbucket.db --by provider,model --percentiles p50,p99.9
   spanbucket latency --db spanbucket.db --by fault,outcome --from +10s --to +20s`,
 		Args: noArguments,
 	}
 	flags.add(cmd)
-	cmd.Flags().StringSliceVar(&by, "by", []string{"model"},
-		"dimensions to split by: "+strings.Join(analysis.Dimensions, ", ")+`, or a configured one; "" for none`)
+	addBy(cmd, &by)
 	cmd.Flags().StringSliceVar(&percentiles, "percentiles", []string{"p50", "p95", "p99"}, "percentiles to print")
-	complete(cmd, "by", func() ([]string, cobra.ShellCompDirective) {
-		return analysis.Dimensions, cobra.ShellCompDirectiveNoFileComp
-	})
+	cmd.Flags().IntVar(&limit, "limit", 0, "how many rows to print, the others as one; 0 prints all")
 	complete(cmd, "percentiles", func() ([]string, cobra.ShellCompDirective) {
 		return []string{"p50", "p90", "p95", "p99", "p99.9"}, cobra.ShellCompDirectiveNoFileComp
 	})
@@ -40,6 +37,9 @@ of the values.`,
 		if err != nil {
 			return err
 		}
+		if limit < 0 {
+			return usageError{fmt.Errorf("--limit %d: must not be negative", limit)}
+		}
 		by = slices.DeleteFunc(by, func(name string) bool { return name == "" })
 		var answer *analysis.Latency
 		err = flags.view(cmd.Context(), func(tx *sql.Tx) error {
@@ -47,7 +47,7 @@ of the values.`,
 			if err != nil {
 				return err
 			}
-			answer, err = analysis.AskLatency(cmd.Context(), tx, analysis.LatencyQuery{Query: q, By: by, Percentiles: asked, Correlate: true})
+			answer, err = analysis.AskLatency(cmd.Context(), tx, analysis.LatencyQuery{Query: q, By: by, Percentiles: asked, Limit: limit, Correlate: true})
 			return err
 		})
 		if err != nil {
@@ -99,13 +99,31 @@ func latencyNames(answer *analysis.Latency) []string {
 		names = append(names, "max_"+measure+"_ms")
 	}
 	return append(names, "usage_count", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
-		"reasoning_tokens", "priced_count", "cost_usd")
+		"reasoning_tokens", "priced_count", "cost_usd", "slow_threshold_ms", "slow_count", "slow_share", "groups")
+}
+
+// otherName stands for the dimensions of what --limit left out.
+const otherName = "(other)"
+
+// latencyRows are the rows, and the one of what the limit left out.
+func latencyRows(answer *analysis.Latency) []analysis.LatencyRow {
+	rows := slices.Clone(answer.Rows)
+	if answer.Other != nil {
+		other := *answer.Other
+		other.Values = slices.Repeat([]string{otherName}, len(answer.By))
+		rows = append(rows, other)
+	}
+	return rows
 }
 
 func latencyRecords(answer *analysis.Latency) [][]any {
 	var records [][]any
-	for i := range answer.Rows {
-		r := &answer.Rows[i]
+	rows := latencyRows(answer)
+	for i := range rows {
+		r, groups := &rows[i], int64(1)
+		if i == len(answer.Rows) {
+			groups = int64(answer.OtherGroups)
+		}
 		var record []any
 		for _, value := range r.Values {
 			record = append(record, value)
@@ -119,7 +137,8 @@ func latencyRecords(answer *analysis.Latency) [][]any {
 			record = append(record, d.MaxMS)
 		}
 		records = append(records, append(record, r.UsageCount, r.InputTokens, r.OutputTokens, r.CacheReadTokens,
-			r.CacheWriteTokens, r.ReasoningTokens, r.PricedCount, r.CostUSD))
+			r.CacheWriteTokens, r.ReasoningTokens, r.PricedCount, r.CostUSD,
+			r.SlowThresholdMS, r.SlowCount, r.SlowShare, groups))
 	}
 	return records
 }
@@ -128,7 +147,7 @@ func (p *program) printLatency(answer *analysis.Latency) error {
 	if _, err := fmt.Fprintf(p.stdout, "%s\n\n", tables.Caption(&answer.Scope)); err != nil {
 		return err
 	}
-	t := tables.New(answer.Rows)
+	t := tables.New(latencyRows(answer))
 	for i, name := range answer.By {
 		t.Text(name, func(r *analysis.LatencyRow) string { return r.Values[i] })
 	}
@@ -149,5 +168,43 @@ func (p *program) printLatency(answer *analysis.Latency) error {
 	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
+	if _, err := fmt.Fprintf(p.stdout, "\n%s", latencyText(answer)); err != nil {
+		return err
+	}
 	return tables.WriteOpen(p.stdout, &answer.Open)
+}
+
+// latencyText says in lines what the table does not show.
+func latencyText(answer *analysis.Latency) (text string) {
+	if answer.OtherGroups > 0 {
+		text = fmt.Sprintf("%s sums up %s rows that --limit left out.\n", otherName, tables.Count(int64(answer.OtherGroups)))
+	}
+	var slow, timed int64
+	for _, r := range latencyRows(answer) {
+		slow, timed = slow+r.SlowCount, timed+r.Latency.Count
+	}
+	if timed > 0 {
+		part := float64(slow) / float64(timed)
+		text += fmt.Sprintf("%s of %s (%s %%) took more than twice the p95 of their row.\n", tables.Count(slow), tables.Count(timed), tables.Percent(&part))
+	}
+	c := answer.Errors
+	if c == nil || c.Ratio == nil {
+		return text
+	}
+	return text + fmt.Sprintf("In the %s of %s buckets of %s with more than 10 %% rejected: %s ms on average, else %s ms:\n%s.\n",
+		tables.Count(c.RejectingBuckets), tables.Count(c.RejectingBuckets+c.CleanBuckets), tables.WidthName(c.WidthS),
+		tables.MS(c.RejectingAvgMS), tables.MS(c.CleanAvgMS), correlationText(c))
+}
+
+// correlationText puts the verdict in words.
+func correlationText(c *analysis.Correlation) string {
+	switch c.Verdict {
+	case "HIGH":
+		return "latency goes with rejections (HIGH)"
+	case "MODERATE":
+		return "latency goes with rejections to some degree (MODERATE)"
+	case "LOW":
+		return "latency does not go with rejections (LOW)"
+	}
+	return "too few buckets to tell (" + c.Verdict + ")"
 }

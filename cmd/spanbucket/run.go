@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
-	"github.com/spanbucket/spanbucketexporter/storage"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // The exit codes.
@@ -119,7 +119,8 @@ written. Answers go to stdout, everything else to stderr.`,
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.faultsCommand(), p.reportCommand(), p.runsCommand(),
+	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.errorsCommand(), p.windowCommand(),
+		p.requestsCommand(), p.slowCommand(), p.usageCommand(), p.faultsCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	return root
