@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -114,9 +115,9 @@ func (r *reading) cut(maxBuckets int64) (int64, error) {
 		}
 		return forced, nil
 	}
-	for _, w := range r.widths {
+	for i, w := range r.widths {
 		if r.from >= w.completeFrom && buckets(w.seconds) <= maxBuckets {
-			r.widths = []planWidth{w}
+			r.widths, r.wider = r.widths[i:i+1], r.widths[i+1:]
 			return w.seconds, nil
 		}
 	}
@@ -127,6 +128,17 @@ func (r *reading) cut(maxBuckets int64) (int64, error) {
 		several++
 	}
 	return several * widest.seconds, nil
+}
+
+// sources returns the widths that the buckets of an axis can be read from.
+func (r *reading) sources(a *axis) []planWidth {
+	all := slices.Clone(r.widths)
+	for _, w := range r.wider {
+		if a.widthS%w.seconds == 0 {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // markPartial finds out whether the first and the last bucket are whole. A run

@@ -100,13 +100,14 @@ func (r *reading) eachCell(ctx context.Context, tx *sql.Tx, a *axis, do func(i i
 	for from := 0; from < a.n; from += cellsAtOnce {
 		to := min(a.n, from+cellsAtOnce)
 		cells := make([]aggregator.Cell, to-from)
-		part := Segment{a.segment.WidthS, max(a.at(from), a.segment.From), min(a.at(to), a.segment.To)}
-		for row, err := range storage.HeadlineRows(ctx, tx, r.filter(part)) {
-			if err == nil {
-				err = add(&cells[a.index(row.BucketStart)-from], &row.Cell)
-			}
-			if err != nil {
-				return err
+		for _, part := range plan(r.sources(a), max(a.at(from), a.segment.From), min(a.at(to), a.segment.To)) {
+			for row, err := range storage.HeadlineRows(ctx, tx, r.filter(part)) {
+				if err == nil {
+					err = add(&cells[a.index(row.BucketStart)-from], &row.Cell)
+				}
+				if err != nil {
+					return err
+				}
 			}
 		}
 		for i := range cells {

@@ -19,6 +19,7 @@ type reading struct {
 	meta     *storage.Meta
 	bySeries bool        // series_bucket is read, not headline_bucket
 	widths   []planWidth // that may be read, ascending
+	wider    []planWidth // than the one that was chosen for an axis
 	extents  map[int64]extent
 	// from and to are what was asked for, or the edges of the data, in Unix
 	// seconds.

@@ -1,0 +1,250 @@
+package analysis_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/internal/filetest"
+)
+
+func bursts(q analysis.BurstsQuery) func(context.Context, *sql.Tx) (*analysis.Bursts, error) {
+	return func(ctx context.Context, tx *sql.Tx) (*analysis.Bursts, error) {
+		return analysis.AskBursts(ctx, tx, q)
+	}
+}
+
+// stretch is steady traffic, some of it refused, to describe files with.
+type stretch struct {
+	seconds   int // how long
+	perSecond int // requests
+	refused   int // of every ten
+	outcome   aggregator.Outcome
+	ms        int64 // duration of each; 0 means 50
+	fault     string
+}
+
+// build returns the requests of stretches, one after the other.
+func build(stretches ...stretch) (all []aggregator.Observation) {
+	at := int64(0) // milliseconds
+	for _, s := range stretches {
+		n := 0
+		for range s.seconds {
+			for i := range s.perSecond {
+				one := requestsAt([]int64{at + int64(i*1000/s.perSecond)}, func(_ int, o *aggregator.Observation) {
+					if s.ms != 0 {
+						o.EndUnixNano = o.StartUnixNano + s.ms*1e6
+					}
+					if n%10 < s.refused {
+						o.Series.Outcome = s.outcome
+						o.Series.ErrorType = "error " + s.outcome.String()
+					}
+					o.Series.Fault = s.fault
+				})
+				all = append(all, one...)
+				n++
+			}
+			at += 1000
+		}
+	}
+	return all
+}
+
+const refusedOutcome = aggregator.OutcomeRateLimited
+
+// oracleBursts finds bursts in spans, second by second, in the plainest way:
+// pairs of start and recovery (-1: still active), in seconds since Begin.
+func oracleBursts(observations []aggregator.Observation, start, end float64) (found [][2]int64) {
+	type second struct{ refused, all float64 }
+	seen := map[int64]*second{}
+	last := int64(0)
+	for i := range observations {
+		at := seconds(&observations[i])
+		last = max(last, at)
+		if seen[at] == nil {
+			seen[at] = &second{}
+		}
+		seen[at].all++
+		if o := observations[i].Series.Outcome; o == aggregator.OutcomeRateLimited || o == aggregator.OutcomeCapacityError {
+			seen[at].refused++
+		}
+	}
+	open := int64(-1)
+	for at := int64(0); at <= last; at++ {
+		s := seen[at]
+		switch {
+		case s == nil:
+		case open < 0 && s.refused/s.all > start:
+			open = at
+		case open >= 0 && s.refused/s.all < end:
+			found = append(found, [2]int64{open, at})
+			open = -1
+		}
+	}
+	if open >= 0 {
+		found = append(found, [2]int64{open, -1})
+	}
+	return found
+}
+
+func TestBursts(t *testing.T) {
+	ok := stretch{seconds: 20, perSecond: 20}
+	refused := stretch{seconds: 7, perSecond: 20, refused: 8, outcome: refusedOutcome}
+	tail := stretch{seconds: 3, perSecond: 20, refused: 2, outcome: aggregator.OutcomeCapacityError}
+	silence := stretch{seconds: 30}
+	now := filetest.Begin.Add(time.Hour)
+	for _, c := range []struct {
+		name      string
+		traffic   []stretch
+		durations []int64
+		recovery  []int64 // -1: still active
+	}{
+		{"none", []stretch{ok}, nil, nil},
+		{"nothing", nil, nil, nil},
+		{"one", []stretch{ok, refused, ok}, []int64{7}, []int64{0}},
+		{"dying away", []stretch{ok, refused, tail, ok}, []int64{10}, []int64{3}},
+		{"at the end of the data", []stretch{ok, refused}, []int64{7}, []int64{-1}},
+		{"dying away at the end of the data", []stretch{ok, refused, tail}, []int64{10}, []int64{-1}},
+		{"from the start", []stretch{refused, ok}, []int64{7}, []int64{0}},
+		{"all of it", []stretch{refused}, []int64{7}, []int64{-1}},
+		{"then silence, which is no recovery", []stretch{ok, refused, silence, ok}, []int64{7}, []int64{30}},
+		{"silence inside", []stretch{ok, refused, silence, refused, ok}, []int64{44}, []int64{0}},
+		{"silence alone is no burst", []stretch{ok, silence, ok}, nil, nil},
+		{"two", []stretch{ok, refused, ok, refused, ok}, []int64{7, 7}, []int64{0, 0}},
+		{"a share between the thresholds starts nothing", []stretch{ok, tail, ok}, nil, nil},
+		{"server errors are not refused", []stretch{ok, {seconds: 5, perSecond: 20, refused: 10, outcome: aggregator.OutcomeServerError}, ok}, nil, nil},
+		{"too few", []stretch{ok, {seconds: 1, perSecond: 2, refused: 10, outcome: refusedOutcome}, ok}, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			observations := build(c.traffic...)
+			path := makeFile(t, observations, now)
+			answer := ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now, Width: 1}}))
+			require.Len(t, answer.Rows, len(c.durations))
+			require.Equal(t, len(answer.Rows), answer.Count)
+			want := oracleBursts(observations, 0.3, 0.1)
+			if c.durations != nil {
+				require.Len(t, want, len(answer.Rows), "the oracle agrees with the table")
+			}
+			for i, b := range answer.Rows {
+				require.Equal(t, want[i][0], b.Start-filetest.Begin.Unix(), "start")
+				require.Equal(t, c.durations[i], b.DurationS, "duration")
+				require.Equal(t, b.End-b.Start, b.DurationS)
+				require.Equal(t, c.recovery[i] < 0, b.StillActive, "still active")
+				require.Equal(t, want[i][1] < 0, b.StillActive, "still active")
+				if b.StillActive {
+					require.Nil(t, b.RecoveryS)
+					require.Nil(t, b.After)
+					continue
+				}
+				require.Equal(t, c.recovery[i], *b.RecoveryS, "recovery")
+			}
+		})
+	}
+}
+
+// phaseOracle sums up the spans of some seconds.
+func checkPhase(t *testing.T, what string, p *analysis.BurstPhase, observations []aggregator.Observation, from, to int64) {
+	t.Helper()
+	require.NotNil(t, p, what)
+	require.Equal(t, filetest.Begin.Add(time.Duration(from)*time.Second).Format("2006-01-02T15:04:05Z"), p.FromUTC, what)
+	require.Equal(t, to-from, p.DurationS, what)
+	var values []int64
+	counts := analysis.Outcomes{}
+	for i := range observations {
+		if at := seconds(&observations[i]); at >= from && at < to {
+			v, _ := observations[i].Measure(aggregator.MeasureDuration)
+			values = append(values, v)
+			counts[observations[i].Series.Outcome]++
+		}
+	}
+	require.Equal(t, counts.Requests(), p.Requests, what)
+	require.Equal(t, counts.Success(), p.Success, what)
+	require.InDelta(t, float64(counts.Success())/float64(to-from), p.SuccessPerS, 1e-9, what)
+	require.Equal(t, counts[aggregator.OutcomeRateLimited], p.RateLimited, what)
+	require.Equal(t, counts[aggregator.OutcomeCapacityError], p.CapacityErrors, what)
+	d := analysis.Distribution{Count: int64(len(values)), AvgMS: p.AvgMS, Percentiles: analysis.Values{{Name: "p95", MS: *p.P95MS}}}
+	var sum int64
+	low, high := values[0], values[0]
+	for _, v := range values {
+		sum, low, high = sum+v, min(low, v), max(high, v)
+	}
+	lowMS, highMS := float64(low)/1e6, float64(high)/1e6
+	d.SumNS, d.MinMS, d.MaxMS = &sum, &lowMS, &highMS
+	checkDistribution(t, what, &d, values, map[string][2]int{"p95": {95, 100}})
+}
+
+func TestBurstPhasesAndBehaviour(t *testing.T) {
+	observations := build(
+		stretch{seconds: 30, perSecond: 20, ms: 40},
+		stretch{seconds: 10, perSecond: 20, refused: 5, outcome: refusedOutcome, ms: 90},
+		stretch{seconds: 30, perSecond: 20, ms: 60},
+	)
+	now := filetest.Begin.Add(time.Hour)
+	path := makeFile(t, observations, now)
+	answer := ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}}))
+	require.EqualValues(t, 1, answer.WidthS, "20 requests a second are enough to look at seconds")
+	require.Len(t, answer.Rows, 1)
+	b := answer.Rows[0]
+	checkPhase(t, "before", b.Before, observations, 20, 30)
+	checkPhase(t, "during", b.During, observations, 30, 40)
+	checkPhase(t, "after", b.After, observations, 40, 50)
+	require.InDelta(t, 0.5, *b.RefusedShare, 1e-9)
+	a := answer.AIMD
+	require.InDelta(t, 20, *a.NormalSuccessPerS, 1e-9)
+	require.InDelta(t, 10, *a.BurstSuccessPerS, 1e-9)
+	require.InDelta(t, 0.5, *a.DegradationShare, 1e-9)
+	require.InDelta(t, 100.0/1400, *a.BackoffRatio, 1e-9)
+	require.Equal(t, analysis.BackoffEffective, a.Backoff)
+	require.Equal(t, 1, a.Recovered)
+	require.Empty(t, a.Trend, "one burst has no trend")
+}
+
+func TestBackoffAndTrend(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	series := func(refused ...int) (all []stretch) {
+		for _, r := range refused {
+			all = append(all, stretch{seconds: 10, perSecond: 20}, stretch{seconds: 5, perSecond: 20, refused: r, outcome: refusedOutcome})
+		}
+		return append(all, stretch{seconds: 10, perSecond: 20})
+	}
+	for _, c := range []struct {
+		refused []int
+		trend   string
+		backoff string
+	}{
+		{[]int{9, 6, 4}, analysis.TrendImproving, analysis.BackoffModerate},
+		{[]int{4, 6, 9}, analysis.TrendWorsening, analysis.BackoffModerate},
+		{[]int{8, 8, 8, 8}, analysis.TrendSteady, analysis.BackoffModerate},
+		{[]int{4}, "", analysis.BackoffEffective},
+	} {
+		t.Run(fmt.Sprint(c.refused), func(t *testing.T) {
+			path := makeFile(t, build(series(c.refused...)...), now)
+			answer := ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}}))
+			require.Len(t, answer.Rows, len(c.refused))
+			require.Equal(t, c.trend, answer.AIMD.Trend)
+			require.Equal(t, c.backoff, answer.AIMD.Backoff)
+		})
+	}
+	path := makeFile(t, build(stretch{seconds: 10, perSecond: 20, refused: 9, outcome: refusedOutcome}), now)
+	require.Equal(t, analysis.BackoffIneffective, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD.Backoff)
+}
+
+func TestBurstsThatCannotBeAsked(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	path := makeFile(t, nil, now)
+	for _, q := range []analysis.BurstsQuery{
+		{StartShare: 0.1, EndShare: 0.3}, {StartShare: 0.3}, {EndShare: 0.1}, {StartShare: 1, EndShare: 0.5},
+		{StartShare: -1, EndShare: -2}, {MinRefused: -1},
+	} {
+		q.Now = now
+		_, err := try(t, path, bursts(q))
+		require.ErrorIs(t, err, analysis.ErrQuery, "%+v", q)
+	}
+	require.Nil(t, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD)
+}

@@ -1,0 +1,200 @@
+package analysis
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+)
+
+// The states of a diagnosis.
+const (
+	StatusOK       = "OK"
+	StatusWarning  = "WARNING"
+	StatusCritical = "CRITICAL"
+	StatusNoData   = "NO_DATA"
+)
+
+// The shares of successes below which a diagnosis is CRITICAL or a WARNING.
+const (
+	criticalBelow = 0.5
+	warningBelow  = 0.8
+)
+
+// Words for the share of requests over a rate limit.
+const (
+	PressureClean    = "CLEAN"    // none
+	PressureLight    = "LIGHT"    // up to 0.1
+	PressureModerate = "MODERATE" // up to 0.3
+	PressureStressed = "STRESSED" // above
+)
+
+// Diagnosis says in one paragraph how it went.
+type Diagnosis struct {
+	Scope
+	// Status is CRITICAL when less than half of the requests succeeded; WARNING
+	// when less than 0.8 did, when a burst is still active, or when an anomaly
+	// of high severity is not explained by a known fault; NO_DATA without
+	// requests; else OK.
+	Status string `json:"status"`
+	// Reasons tell why the status is not OK; empty where it is.
+	Reasons          []string `json:"reasons"`
+	Text             string   `json:"text"` // at most 600 characters
+	Requests         int64    `json:"requests_total"`
+	Errors           int64    `json:"errors"`
+	SuccessShare     *float64 `json:"success_share"`
+	RateLimitedShare *float64 `json:"rate_limited_share"`
+	RefusedShare     *float64 `json:"refused_share"`
+	// RateLimitPressure is a word for RateLimitedShare; empty without requests.
+	RateLimitPressure string        `json:"rate_limit_pressure"`
+	P95MS             *float64      `json:"p95_latency_ms"`
+	TopErrors         []ErrorAmount `json:"top_errors"` // most requests first, at most three
+	// Patterns are names with a number, such as burst_periods(3).
+	Patterns []string      `json:"patterns"`
+	AIMD     *AIMD         `json:"aimd"`   // nil without requests
+	Faults   *FaultSummary `json:"faults"` // nil where no fault window touches the data
+}
+
+// ErrorAmount counts the failed requests of one type.
+type ErrorAmount struct {
+	Outcome   string  `json:"outcome"`
+	ErrorType string  `json:"error_type"` // empty: none was given
+	Count     int64   `json:"count"`
+	Share     float64 `json:"share"` // of all requests
+}
+
+// FaultSummary compares the time inside the windows of faults with the rest. A
+// bucket that a window touches counts as inside.
+type FaultSummary struct {
+	Windows        int      `json:"windows"`
+	Names          []string `json:"names"`
+	SuccessInside  *float64 `json:"success_share_inside"`  // nil without requests there
+	SuccessOutside *float64 `json:"success_share_outside"` // nil without requests there
+	// RecoveryS is how long after the end of the last window it took until a
+	// bucket with requests had nearly the success share of the time outside, at
+	// most 0.05 below; nil where that was not seen.
+	RecoveryS *int64 `json:"recovery_s"`
+}
+
+// AskDiagnosis answers from the other questions: bursts, anomalies, errors and
+// fault windows, all of the same transaction.
+func AskDiagnosis(ctx context.Context, tx *sql.Tx, q Query) (*Diagnosis, error) {
+	o, err := observe(ctx, tx, q)
+	if err != nil {
+		return nil, fmt.Errorf("diagnosis: %w", err)
+	}
+	d := &diagnosing{observed: o, Diagnosis: &Diagnosis{
+		Scope: o.fine.reading.scope, Status: StatusNoData, Reasons: []string{}, TopErrors: []ErrorAmount{}, Patterns: []string{},
+	}}
+	total := o.fine.sum(0, o.fine.n)
+	if total.requests > 0 {
+		err = d.read(ctx, tx, &total)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("diagnosis: %w", err)
+	}
+	d.judge()
+	d.Text = d.paragraph()
+	return d.Diagnosis, nil
+}
+
+// diagnosing is a diagnosis in the making.
+type diagnosing struct {
+	*observed
+	*Diagnosis
+	bursts    *Bursts
+	anomalies *Anomalies
+	errors    []*errorTotal // most requests first
+}
+
+func (d *diagnosing) read(ctx context.Context, tx *sql.Tx, total *tick) error {
+	d.Requests = total.requests
+	d.Errors = total.requests - total.outcomes.Success()
+	d.SuccessShare = share(total.outcomes.Success(), total.requests)
+	d.RateLimitedShare = share(total.outcomes[aggregator.OutcomeRateLimited], total.requests)
+	d.RefusedShare = total.refusedShare()
+	d.RateLimitPressure = pressure(*d.RateLimitedShare)
+	cell, err := d.fine.cell(ctx, tx, 0, d.fine.n)
+	if err != nil {
+		return err
+	}
+	latency := newDistribution(&cell.Measures[aggregator.MeasureDuration], overviewPercentiles)
+	d.P95MS = latency.Percentiles.Get("p95")
+	burstsQuery := BurstsQuery{Query: d.query}
+	if err := burstsQuery.check(); err != nil {
+		return err
+	}
+	if d.bursts, err = d.observed.bursts(ctx, tx, &burstsQuery); err != nil {
+		return err
+	}
+	d.AIMD = d.bursts.AIMD
+	if d.anomalies, err = d.observed.anomalies(ctx, tx, AnomaliesQuery{Query: d.query, SilenceS: defaultSilenceS}); err != nil {
+		return err
+	}
+	if err := d.readErrors(ctx, tx); err != nil {
+		return err
+	}
+	d.Faults = d.faultSummary()
+	d.Patterns = d.patterns()
+	return nil
+}
+
+func pressure(rateLimited float64) string {
+	switch {
+	case rateLimited > 0.3:
+		return PressureStressed
+	case rateLimited > 0.1:
+		return PressureModerate
+	case rateLimited > 0:
+		return PressureLight
+	}
+	return PressureClean
+}
+
+const maxTopErrors = 3
+
+// readErrors counts the errors by type.
+func (d *diagnosing) readErrors(ctx context.Context, tx *sql.Tx) (err error) {
+	if d.errors, err = errorTotals(ctx, tx, d.query); err != nil {
+		return err
+	}
+	for _, e := range d.errors[:min(len(d.errors), maxTopErrors)] {
+		d.TopErrors = append(d.TopErrors, ErrorAmount{
+			Outcome: e.kind.outcome, ErrorType: e.kind.errorType, Count: e.requests, Share: float64(e.requests) / float64(d.Requests),
+		})
+	}
+	return nil
+}
+
+// judge decides the status.
+func (d *diagnosing) judge() {
+	if d.Requests == 0 {
+		return
+	}
+	d.Status = StatusOK
+	because := func(status, reason string) {
+		if d.Status != StatusCritical {
+			d.Status = status
+		}
+		d.Reasons = append(d.Reasons, reason)
+	}
+	switch {
+	case *d.SuccessShare < criticalBelow:
+		because(StatusCritical, "less than half of the requests succeeded")
+	case *d.SuccessShare < warningBelow:
+		because(StatusWarning, "less than 80 % of the requests succeeded")
+	}
+	if d.bursts.StillOpen > 0 {
+		because(StatusWarning, "requests were still refused when the data ended")
+	}
+	severe := 0
+	for i := range d.anomalies.Rows {
+		if a := &d.anomalies.Rows[i]; !a.Expected && a.Severity == SeverityHigh {
+			severe++
+		}
+	}
+	if severe > 0 {
+		because(StatusWarning, counted(int64(severe), "severe anomaly", "severe anomalies")+" outside the known faults")
+	}
+}
