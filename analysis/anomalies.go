@@ -117,7 +117,7 @@ type anomalySearch struct {
 	*observed
 	silenceS int64
 	wide     *ticks // with enough requests per bucket to compare
-	runs     []runExtent
+	runs     []runPresence
 	found    []Anomaly
 }
 

@@ -59,7 +59,7 @@ func (s *anomalySearch) cliffs(context.Context, *sql.Tx) error {
 func (s *anomalySearch) reportCliff(from, to int, level float64, open bool) {
 	t := s.wide
 	start := t.at(from)
-	ended := func(r runExtent) bool { return r.last >= start-t.widthS && r.last < start+t.widthS }
+	ended := func(r runPresence) bool { return r.last >= start-t.widthS && r.last < start+t.widthS }
 	same := func(a Anomaly) bool {
 		return a.Kind == AnomalyZeroSuccess && a.Start < t.at(to) && a.End > start
 	}

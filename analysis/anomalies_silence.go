@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// runExtent is where the requests of a run lie: the starts of its first and of
+// runPresence is where the requests of a run lie: the starts of its first and of
 // its last bucket, Unix seconds.
-type runExtent struct{ first, last int64 }
+type runPresence struct{ first, last int64 }
 
 // readRuns returns the extents of the runs on the axis.
-func (t *ticks) readRuns(ctx context.Context, tx *sql.Tx) ([]runExtent, error) {
+func (t *ticks) readRuns(ctx context.Context, tx *sql.Tx) ([]runPresence, error) {
 	if t.n == 0 {
 		return nil, nil
 	}
@@ -25,9 +25,9 @@ func (t *ticks) readRuns(ctx context.Context, tx *sql.Tx) ([]runExtent, error) {
 		return nil, fmt.Errorf("look up runs: %w", err)
 	}
 	defer rows.Close()
-	var all []runExtent
+	var all []runPresence
 	for rows.Next() {
-		var e runExtent
+		var e runPresence
 		if err := rows.Scan(&e.first, &e.last); err != nil {
 			return nil, fmt.Errorf("look up runs: %w", err)
 		}
@@ -79,7 +79,7 @@ func (s *anomalySearch) silences(context.Context, *sql.Tx) error {
 // from or earlier and in the bucket at to or later: between runs, silence is
 // what one expects.
 func (s *anomalySearch) running(from, to int64) bool {
-	return slices.ContainsFunc(s.runs, func(r runExtent) bool { return r.first <= from && r.last >= to })
+	return slices.ContainsFunc(s.runs, func(r runPresence) bool { return r.first <= from && r.last >= to })
 }
 
 // requestsPerSecond is the rate over the buckets [from, to).
