@@ -5,7 +5,7 @@ export GOFLAGS := -trimpath -buildvcs=false $(GOFLAGS)
 SHELL := bash
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Modules besides the root one. A new folder with a go.mod belongs here.
-MODULES := cmd/otelcol-spanbucket $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
+MODULES := cmd/otelcol-spanbucket internal/browsertest $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
 GO_FILES = $(shell find . -name '*.go' -not -path './.tmp/*' -not -path '*/_build/*')
 
 .PHONY: help
@@ -25,6 +25,7 @@ demo: build ## send half a minute of LLM and chaos traffic through the collector
 .PHONY: test
 test: ## run all tests of all modules
 	@tools/need.sh sqlite3 sqlite3
+	@tools/need.sh chromium chromium
 	@tools/progress.sh "the exporter's packages" go build -v ./...
 	go test ./...
 	@for module in $(MODULES); do \

@@ -116,6 +116,10 @@ var floors = []floor{
 		why: "answers as text, JSON, CSV and HTML, to a writer it is given",
 	},
 	{
+		room: "report/page", why: "draws JSON: what is in it is a contract of names, not of types",
+		banned: map[string]string{"database/sql": "no SQL", "os": "no files", "net/http": "no network"},
+	},
+	{
 		room: "internal/metadata", why: "generated from metadata.yaml",
 		modules: map[string]string{collectorPath: "component types", "go.opentelemetry.io/otel/": "instruments"},
 	},
@@ -147,7 +151,7 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "report", "report/tables"},
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "report", "report/tables", "report/page"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",

@@ -1,0 +1,127 @@
+package browsertest
+
+// answers adds to a pick what is said of it besides charts and latency.
+func (f fixture) answers(p object, total, failed int) {
+	status, text := "WARNING", "2,131 of 50,412 requests failed (4.2 %). Two faults were injected: during latency on openai p95 rose from 1,420 to 3,610 ms and was back 20 s after it ended; "+
+		"during http_429 a third of the requests was rate limited. Without the faults 0.9 % failed."
+	if p["category"] == "embedding" {
+		status, text = "OK", "10,088 requests, 0.6 % failed, p95 1,380 ms: nothing remarkable."
+	}
+	if p["run_id"] == nil {
+		status = "CRITICAL"
+	}
+	p["diagnosis"] = object{"status": status, "text": text}
+	p["errors"] = f.errors(total, failed)
+	p["faults"] = object{"windows": f.windows(), "rows": f.faults()}
+	p["circuits"] = f.circuits()
+	p["bursts"] = object{"rows": []object{
+		{"start_utc": utc(960), "end_utc": utc(1060), "duration_s": 100, "requests": 4100, "error_share": 0.34, "peak_error_share": 0.41, "recovery_s": 10.0, "still_active": false},
+		{"start_utc": utc(1470), "end_utc": nil, "duration_s": 30, "requests": 900, "error_share": 0.31, "peak_error_share": 0.36, "recovery_s": nil, "still_active": true},
+	}}
+	p["anomalies"] = object{"rows": []object{
+		{"start_utc": utc(1230), "end_utc": utc(1260), "duration_s": 30, "kind": "silence", "text": "no request for 30 s; 38 per second before"},
+		{"start_utc": utc(560), "end_utc": utc(570), "duration_s": 10, "kind": "latency_spike", "text": "p95 6,212 ms, 4.1 times that of the 10 buckets before"},
+	}}
+	p["slos"] = object{"rows": []object{{"name": f.name("chat under 2 s"), "objective": 0.99, "good": total - failed, "total": total, "good_share": 1 - float64(failed)/float64(total)}}}
+	p["slow"] = f.slow()
+	p["tools"] = f.tools()
+	p["sessions"] = f.sessions()
+	p["chaos_results"] = object{"rows": []object{
+		{"run_id": f.name("chaos-2026-01-30"), "name": f.name("recovers within 30 s"), "passed": true, "expected": "≤ 30 s", "actual": "20 s", "duration_ms": 21034.2, "error": nil},
+		{"run_id": f.name("chaos-2026-01-30"), "name": f.name("no failure without a fault"), "passed": false, "expected": "0", "actual": "412", "duration_ms": 1500321.0, "error": f.name("assertion failed")},
+	}}
+}
+
+func (f fixture) errors(total, failed int) object {
+	row := func(name string, n, i int) object {
+		return object{
+			"name": name, "errors": n, "share_of_errors": float64(n) / float64(failed), "share_of_requests": float64(n) / float64(total), "errors_injected": n / 2,
+			"first_seen_utc": utc(10 * i), "last_seen_utc": utc(1400 - 50*i), "seen_within_s": 10,
+			"samples": []object{{"trace_id": trace(i), "span_id": "00f067aa0ba902b7", "source": "request"}, {"trace_id": trace(i + 9), "span_id": "00f067aa0ba902b8", "source": "request"}},
+		}
+	}
+	return object{
+		"requests": total, "errors": failed, "error_share": float64(failed) / float64(total), "errors_injected": failed / 2,
+		"by_outcome": []object{row("rate_limited", failed/2, 1), row("server_error", failed/4, 2), row("circuit_open", failed/8, 3), row("connection_error", failed/8, 4)},
+		"by_type":    []object{row(f.name("RateLimitError"), failed/2, 5), row(f.name("503"), failed/4, 6), row("", failed/8, 7), row(f.name("ConnectTimeout"), failed/8, 8)},
+		"status_codes": object{"complete": false, "estimable": true, "rows": 800, "estimated": float64(failed), "codes": []object{
+			{"status_code": 429, "rows": 400, "requests": float64(failed) / 2, "share_of_errors": 0.5}, {"status_code": nil, "rows": 400, "requests": float64(failed) / 2, "share_of_errors": 0.5}}},
+	}
+}
+
+func (f fixture) faults() (rows []object) {
+	phase := func(n int, share, median float64) object {
+		measure := func(k float64) object {
+			return object{"count": n, "avg_ms": median * k * 1.1, "p50_ms": median * k, "p95_ms": median * k * 2.2, "p99_ms": median * k * 3.4}
+		}
+		return object{
+			"covered_s": 180, "requests": n, "errors": float64(n) * share, "requests_injected": 0, "requests_per_s": float64(n) / 180, "success_share": 1 - share,
+			"error_share": share, "latency": measure(1), "net_latency": measure(0.8), "ttft": measure(0.3), "input_tokens": n * 812, "output_tokens": n * 214, "cost_usd": float64(n) * 0.004,
+		}
+	}
+	for i, w := range f.windows() {
+		before, during, after := phase(6120, 0.009, 640), phase(5230, 0.212, 1690), phase(6044, 0.011, 655)
+		row := object{
+			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "sources": []string{"injector"}, "window_ids": []string{"a"},
+			"start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"], "length_s": 180 - 90*i, "open_end": false,
+			"requests_marked": w["requests"], "before": before, "during": during, "after": after, "straddling": 41, "edge_share": 0.04, "estimated": i == 1,
+			"during_against_before": object{"error_share_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6},
+			"after_against_before":  object{"p95_latency_ratio": 1.02}, "recovery": "recovered", "recovery_s": 20.0, "watched_s": 300, "watch_ends": "fault",
+		}
+		if i == 1 {
+			row["recovery"], row["recovery_s"], row["watch_ends"] = "not_recovered", nil, "data"
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (f fixture) circuits() object {
+	state := func(at int, from, to string) object {
+		return object{"run_id": f.name("chaos-2026-01-30"), "service": f.name("gateway"), "instance": "", "circuit": f.name("openai"), "at_utc": utc(at), "at_ns": ns(at), "from_state": from, "to_state": to}
+	}
+	return object{
+		"trips": 2, "rejected": 812, "still_open": 0, "transitions_left_out": 0,
+		"rows": []object{{"run_id": f.name("chaos-2026-01-30"), "service": f.name("gateway"), "instance": "", "circuit": f.name("openai"), "trips": 2, "reopened": 3, "probes": 5, "closed": 2,
+			"open_s": 141.5, "recovery_s": 70.7, "max_recovery_s": 122.0, "rejected": 812, "state": "closed", "still_open": false, "since_utc": utc(690), "since_ns": ns(690)}},
+		"transitions": []object{state(530, "closed", "open"), state(652, "open", "half_open"), state(660, "half_open", "closed"), state(980, "closed", "open"), state(1000, "half_open", "closed")},
+	}
+}
+
+func (f fixture) slow() object {
+	var rows []object
+	outcomes := []string{"success", "server_error", "success", "connection_error"}
+	for i := range 20 {
+		rows = append(rows, object{
+			"trace_id": trace(i), "span_id": "00f067aa0ba902b7", "run_id": f.name("chaos-2026-01-30"), "category": "llm", "start_utc": utc(490 + 7*i), "start_ns": ns(490 + 7*i),
+			"latency_ms": 9211.4 - 210*float64(i), "request": object{
+				"service": f.name("gateway"), "operation": "chat", "model": f.name("gpt-4o"), "outcome": outcomes[i%4], "error_type": map[bool]string{true: f.name("503"), false: ""}[i%4 == 1],
+				"fault": f.name("latency"), "ttft_ms": 2000.5, "injected_delay_ms": 1500.0, "output_tokens": 400 + i,
+			},
+		})
+	}
+	return object{"source": "requests", "kept": object{"complete": true, "estimable": true}, "rows": rows}
+}
+
+func (f fixture) tools() object {
+	var rows []object
+	for i, tool := range []string{"search_web", "read_file", "run_tests", "send_mail"} {
+		rows = append(rows, object{
+			"tool": f.name(tool), "calls": 900 - 200*i, "errors": 9 * i, "error_share": float64(9*i) / float64(900-200*i), "share": float64(900-200*i) / 2400, "latency_count": 900,
+			"avg_latency_ms": 80.5 + 30*float64(i), "p50_latency_ms": 70.0, "p95_latency_ms": 210.0 + 90*float64(i), "p99_latency_ms": 412.0, "wait_ms_avg": nil, "acceptance_rate": 0.9,
+		})
+	}
+	return object{"rows": rows, "total": object{"calls": 2400, "error_share": 0.0225}}
+}
+
+func (f fixture) sessions() object {
+	var rows []object
+	for i := range 30 {
+		rows = append(rows, object{
+			"run_id": f.name("load-7"), "service": f.name("assistant"), "session_id": f.name("session-") + trace(i)[:6], "first_utc": utc(20 * i), "last_utc": utc(20*i + 300), "duration_s": 300.5 - float64(i),
+			"requests": 40 - i, "errors": i % 3, "tool_calls": 12, "tool_errors": 0, "tools_per_minute": 2.4, "prompts": 5, "think_time_s": 12.5, "response_time_s": 3.25,
+			"acceptance_rate": nil, "output_tokens": 8000, "cost_usd": 0.0312,
+		})
+	}
+	return object{"rows": rows, "total": object{"sessions": 112, "requests": 2100, "tool_calls": 1300}}
+}

@@ -1,0 +1,88 @@
+// What happened when: faults, bursts, anomalies and open circuits as bars above
+// the charts, on the same axis.
+
+function lanesOf(data) {
+  const pick = page.pick;
+  const end = edge(data, data.buckets);
+  const at = (utc) => { const s = unixSeconds(utc); return s === null ? null : s * 1000; };
+  const lanes = [
+    {
+      name: "faults", ink: "fault-bar",
+      bars: faultWindows().map((w) => ({ from: w.from, to: w.to, name: w.fault, facts: [["fault", w.fault], w.target && ["target", w.target], ["said by", w.source], ["requests", count(w.requests)]] })),
+    },
+    {
+      name: "bursts", ink: "burst-bar",
+      bars: list(pick.bursts?.rows).map((b) => ({
+        from: at(b.start_utc), to: b.still_active ? end : at(b.end_utc) ?? end, name: b.still_active ? "still active" : "",
+        facts: [["errors at the peak", percent(b.peak_error_share)], ["requests", count(b.requests)], ["recovered after", b.still_active ? "not yet" : seconds(b.recovery_s)]],
+      })),
+    },
+    {
+      name: "anomalies", ink: "anomaly-bar",
+      bars: list(pick.anomalies?.rows).map((a) => ({
+        from: at(a.start_utc), to: at(a.end_utc) ?? at(a.start_utc) + data.width_s * 1000, name: words(a.kind), facts: [["kind", words(a.kind)], ["what", shorten(a.text ?? a.detail ?? "", 60)]],
+      })),
+    },
+    { name: "circuits", ink: "circuit-bar", bars: openCircuits(end) },
+  ];
+  return lanes.map((lane) => ({ ...lane, bars: lane.bars.filter((b) => b.from !== null && b.to >= edge(data, 0) && b.from <= end) }))
+    .filter((lane) => lane.bars.length > 0);
+}
+
+// openCircuits are the times between opening and closing of each circuit.
+function openCircuits(end) {
+  const bars = [], since = new Map();
+  const name = (t) => [t.service, t.instance, t.circuit].filter(Boolean).join(" / ");
+  const add = (from, to, what) => bars.push({ from, to, name: what, facts: [["circuit", what], ["open for", seconds((to - from) / 1000)]] });
+  for (const t of list(page.pick.circuits?.transitions)) {
+    const key = JSON.stringify([t.run_id, t.service, t.instance, t.circuit]);
+    if (t.to_state === "open" && !since.has(key)) since.set(key, { at: t.at_ns / 1e6, name: name(t) });
+    if (t.to_state === "closed" && since.has(key)) {
+      add(since.get(key).at, t.at_ns / 1e6, since.get(key).name);
+      since.delete(key);
+    }
+  }
+  for (const open of since.values()) add(open.at, end, open.name);
+  return bars;
+}
+
+const LANE = 26;
+
+function happenings(data) {
+  const lanes = lanesOf(data);
+  if (lanes.length === 0) return null;
+  return {
+    id: "happenings", title: "What happened when", hint: "faults, bursts of errors, anomalies and open circuits, on the time axis of the charts below",
+    height: lanes.length * LANE + GRID.top + GRID.bottom, unshaded: true,
+    axisLabel: (v) => Number.isInteger(v - 0.5) ? "" : "",
+    option: () => ({
+      yAxis: {
+        type: "category", inverse: true, data: lanes.map((l) => l.name), min: undefined, axisLabel: { color: color("ink-soft"), fontSize: 11.5, interval: 0 },
+        splitLine: { show: true, lineStyle: { color: color("rule") } },
+      },
+      series: lanes.map((lane, k) => ({
+        id: "lane-" + lane.name, name: lane.name, type: "custom", clip: true, encode: { x: [0, 1], y: 2 }, emphasis: { disabled: true },
+        data: lane.bars.map((b) => [b.from, b.to, k]), renderItem: (params, api) => laneBar(params, api, lane),
+      })),
+    }),
+    hoverItem: (d, item) => {
+      const bar = lanes.find((l) => "lane-" + l.name === item.seriesId)?.bars[item.dataIndex];
+      if (!bar) return null;
+      return floating([interval(bar.from / 1000, bar.to / 1000), seconds((bar.to - bar.from) / 1000)], bar.facts.filter(Boolean).map(([name, value]) => [name, shorten(value, 60)]));
+    },
+  };
+}
+
+function laneBar(params, api, lane) {
+  const bar = lane.bars[params.dataIndex], box = params.coordSys;
+  const [x0, y] = api.coord([api.value(0), api.value(2)]);
+  const [x1] = api.coord([api.value(1), api.value(2)]);
+  const left = Math.max(x0, box.x), right = Math.min(Math.max(x1, x0 + 3), box.x + box.width);
+  if (right <= left) return null;
+  const height = LANE * 0.62, ink = color(lane.ink);
+  return {
+    type: "rect", shape: { x: left, y: y - height / 2, width: right - left, height, r: 3 }, style: { fill: ink },
+    textContent: right - left > 44 ? { type: "text", style: { text: shorten(bar.name, 60), fill: color("on-bar"), fontSize: 11, overflow: "truncate", width: right - left - 10, lineHeight: 14 } } : undefined,
+    textConfig: { position: "insideLeft", distance: 5 },
+  };
+}

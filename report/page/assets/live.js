@@ -1,0 +1,66 @@
+// The live page asks for the same JSON again and again, and keeps what the
+// reader has chosen, zoomed, sorted out and scrolled to.
+
+const live = { timer: 0, request: null, failures: 0, paused: false, body: "" };
+
+function liveAddress() {
+  const query = new URLSearchParams();
+  if (page.run !== EVERY_RUN && page.run !== undefined) query.set("run", page.run);
+  if (page.category) query.set("category", page.category);
+  if (page.widthS) query.set("width", String(page.widthS));
+  return page.live.source + "?" + query;
+}
+
+async function fetchModel() {
+  clearTimeout(live.timer);
+  live.request?.abort();
+  const request = live.request = new AbortController();
+  const timeout = setTimeout(() => request.abort(), 30_000);
+  try {
+    const answer = await fetch(liveAddress(), { cache: "no-store", credentials: "same-origin", signal: request.signal });
+    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+    const body = await answer.text();
+    if (request !== live.request) return;
+    live.failures = 0;
+    if (body !== live.body) {
+      const model = JSON.parse(body);
+      live.body = body;
+      page.model = model;
+      showModel();
+    }
+    liveState("ok", `live, every ${page.live.refreshS} s`);
+  } catch (error) {
+    if (request !== live.request) return;
+    live.failures++;
+    liveState("critical", error.name === "AbortError" ? "no answer" : error.message === "Failed to fetch" ? "not reachable" : error.message);
+  } finally {
+    clearTimeout(timeout);
+    if (request === live.request) scheduleFetch();
+  }
+}
+
+// scheduleFetch waits longer after failures, and sleeps while nobody looks.
+function scheduleFetch() {
+  clearTimeout(live.timer);
+  if (live.paused || document.hidden) return;
+  live.timer = setTimeout(fetchModel, page.live.refreshS * 1000 * Math.min(2 ** live.failures, 16));
+}
+
+function liveState(kind, text) {
+  const state = document.getElementById("live-state");
+  if (!state) return;
+  state.className = "badge " + kind;
+  state.textContent = live.paused ? "paused" : text;
+}
+
+function liveControls() {
+  const button = el("button", { type: "button", class: "more", "aria-pressed": "false", onclick: () => {
+    live.paused = !live.paused;
+    button.setAttribute("aria-pressed", String(live.paused));
+    button.textContent = live.paused ? "Go on" : "Pause";
+    liveState(live.paused ? "none" : "ok", "live");
+    if (!live.paused) fetchModel();
+  } }, "Pause");
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !live.paused) fetchModel(); });
+  return el("span", { class: "live" }, el("span", { id: "live-state", class: "badge none" }, "connecting"), button);
+}
