@@ -34,6 +34,9 @@ type Options struct {
 	// Only asks for a single pick; nil means all of them. Runs and categories
 	// are listed all the same.
 	Only *Key
+	// MaxPicks is how many picks there are at most, from the first on; 0 leaves
+	// it to the other bounds.
+	MaxPicks int
 }
 
 // Key names a pick.
@@ -90,12 +93,10 @@ func (a *assembly) readFile(ctx context.Context, tx *sql.Tx) error {
 		row := &overview.Rows[i]
 		headline := slices.Contains(r.Headline, row.Category)
 		r.Categories = append(r.Categories, Category{
-			Category: row.Category, Headline: headline, Requests: row.Requests, Picked: a.options.Only != nil || i < MaxCategories,
+			CategoryRow: *row, Headline: headline, Picked: a.options.Only != nil || i < MaxCategories,
 		})
 	}
-	if a.options.Only == nil {
-		a.leaveOut(len(r.Categories)-MaxCategories, "category with the fewest spans", "categories with the fewest spans", "--category")
-	}
+	a.leaveOut(len(r.Categories)-MaxCategories, "category with the fewest spans", "categories with the fewest spans", "--category")
 	for _, w := range overview.Widths {
 		a.widest = max(a.widest, w.WidthS)
 	}
@@ -134,6 +135,7 @@ func sameRun(a, b *string) bool { return a == nil && b == nil || a != nil && b !
 // leaveOut notes that n of something have no picks.
 func (a *assembly) leaveOut(n int, one, many, flag string) {
 	switch {
+	case a.options.Only != nil || a.options.MaxPicks > 0: // as asked for
 	case n == 1:
 		a.report.LeftOut = append(a.report.LeftOut, fmt.Sprintf("1 %s has no view of its own: %s shows it", one, flag))
 	case n > 1:
@@ -169,7 +171,7 @@ func (a *assembly) readRuns(ctx context.Context, tx *sql.Tx) error {
 			a.report.Runs = append(a.report.Runs, Run{row.Run, row.Pinned, row.Open, pick || a.options.Run != nil})
 		}
 	}
-	if picked > 0 && a.options.Only == nil {
+	if picked > 0 {
 		a.leaveOut(withSpans-picked, "older run", "older runs", "--run")
 	}
 	return nil

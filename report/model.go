@@ -49,11 +49,10 @@ type Run struct {
 	Picked bool `json:"picked"`
 }
 
-// Category is a category of the file.
+// Category is a category of the file and what its spans add up to.
 type Category struct {
-	Category string `json:"category"`
-	Headline bool   `json:"headline"` // the file calls its spans requests
-	Requests int64  `json:"requests_total"`
+	analysis.CategoryRow
+	Headline bool `json:"headline"` // the file calls its spans requests
 	// Picked tells whether the report has picks of it.
 	Picked bool `json:"picked"`
 }

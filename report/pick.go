@@ -29,6 +29,9 @@ func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	picks = append(picks, later...)
+	if most := a.options.MaxPicks; most > 0 {
+		picks = picks[:min(most, len(picks))]
+	}
 	bytes := 0
 	for i := range picks {
 		p := &picks[i]
@@ -99,7 +102,7 @@ func (k *Key) names(p *Pick) bool {
 func (a *assembly) category(name string) Category {
 	i := slices.IndexFunc(a.report.Categories, func(c Category) bool { return c.Category == name })
 	if i < 0 {
-		return Category{Category: name}
+		return Category{}
 	}
 	return a.report.Categories[i]
 }

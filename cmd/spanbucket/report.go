@@ -16,7 +16,7 @@ import (
 )
 
 // reportFormats are those of a report, the default first.
-var reportFormats = []string{"json"}
+var reportFormats = []string{"text", "md", "json"}
 
 func (p *program) reportCommand() *cobra.Command {
 	var flags queryFlags
@@ -34,7 +34,7 @@ the same, byte for byte.
 
 A file that is written is for its owner only and appears when all of it is on the
 disk. A regular file of that name is replaced, unless it is a database.`,
-		Example: `  spanbucket report --db spanbucket.db -o report.json
+		Example: `  spanbucket report --db spanbucket.db -o report.md
   spanbucket report --db spanbucket.db --run nightly-17 --format json`,
 		Args: noArguments,
 	}
@@ -76,7 +76,9 @@ func (p *program) report(ctx context.Context, flags *queryFlags, output string) 
 	if err != nil {
 		return err
 	}
-	write := func(w io.Writer) error { return made.WriteJSON(w) }
+	write := map[string]func(io.Writer) error{
+		"text": made.WriteText, "md": made.WriteMarkdown, "json": made.WriteJSON,
+	}[flags.format]
 	if output == "" || output == "-" {
 		return write(p.stdout)
 	}
@@ -96,7 +98,11 @@ func (p *program) assemble(ctx context.Context, flags *queryFlags) (made *report
 		if err != nil {
 			return err
 		}
-		made, err = report.Assemble(ctx, tx, report.Options{Query: q})
+		o := report.Options{Query: q}
+		if flags.format == "text" || flags.format == "md" {
+			o.MaxPicks = 1 // they show the first
+		}
+		made, err = report.Assemble(ctx, tx, o)
 		return err
 	})
 	if err == nil && len(made.Picks) == 0 {

@@ -1,0 +1,67 @@
+package report
+
+import (
+	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
+)
+
+func (p *Pick) addCircuits(d *document) {
+	if p.Circuits == nil {
+		return
+	}
+	var l layout[analysis.Circuit]
+	l.add(name, "circuit", func(c *analysis.Circuit) string { return c.Circuit })
+	l.most(24)
+	l.add(name, "service", func(c *analysis.Circuit) string { return c.Service })
+	l.most(20)
+	l.add(number, "trips", func(c *analysis.Circuit) string { return tables.Count(c.Trips) })
+	l.add(number, "reopened", func(c *analysis.Circuit) string { return tables.CountOrMissing(c.Reopened) })
+	l.add(number, "rejected", func(c *analysis.Circuit) string { return tables.CountOrMissing(c.Rejected) })
+	l.add(number, "open s", func(c *analysis.Circuit) string { return secondsText(c.OpenS) })
+	l.add(number, "to close s", func(c *analysis.Circuit) string { return secondsText(c.RecoveryS) })
+	l.add(word, "state", func(c *analysis.Circuit) string { return c.State })
+	shown := p.Circuits.Rows[:min(maxTextRows, len(p.Circuits.Rows))]
+	addTable(d, "Circuit breakers", shown, &l, moreText(p.CircuitsTotal-len(shown), "circuit"))
+}
+
+func (p *Pick) addTools(d *document) {
+	if p.Tools == nil {
+		return
+	}
+	var l layout[analysis.Tool]
+	l.add(name, "tool", func(t *analysis.Tool) string { return t.Tool })
+	l.add(number, "calls", func(t *analysis.Tool) string { return tables.Count(t.Calls) })
+	l.add(number, "err %", func(t *analysis.Tool) string { return tables.Percent(t.ErrorShare) })
+	l.group = "latency ms"
+	l.add(number, "p50", func(t *analysis.Tool) string { return tables.MS(t.P50MS) })
+	l.add(number, "p95", func(t *analysis.Tool) string { return tables.MS(t.P95MS) })
+	l.add(number, "max", func(t *analysis.Tool) string { return tables.MS(t.MaxMS) })
+	l.group = ""
+	l.add(number, "accepted %", func(t *analysis.Tool) string { return percentOrEmpty(t.AcceptanceRate) })
+	shown := p.Tools.Rows[:min(maxTextRows, len(p.Tools.Rows))]
+	addTable(d, "Tools", shown, &l, moreText(p.ToolsTotal-len(shown), "tool"))
+}
+
+func percentOrEmpty(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return tables.Percent(v)
+}
+
+func (p *Pick) addSessions(d *document) {
+	if p.Sessions == nil {
+		return
+	}
+	var l layout[analysis.Session]
+	l.add(name, "session", func(s *analysis.Session) string { return s.SessionID })
+	l.add(number, "length s", func(s *analysis.Session) string { return secondsText(&s.DurationS) })
+	l.add(number, "requests", func(s *analysis.Session) string { return tables.Count(s.Requests) })
+	l.add(number, "errors", func(s *analysis.Session) string { return tables.CountOrMissing(s.Errors) })
+	l.add(number, "tools", func(s *analysis.Session) string { return tables.CountOrMissing(s.ToolCalls) })
+	l.add(number, "tools/min", func(s *analysis.Session) string { return secondsText(s.ToolsPerMinute) })
+	l.add(number, "accepted %", func(s *analysis.Session) string { return percentOrEmpty(s.AcceptanceRate) })
+	l.add(number, "cost USD", func(s *analysis.Session) string { return tables.USD(s.CostUSD) })
+	shown := p.Sessions.Rows[:min(10, len(p.Sessions.Rows))]
+	addTable(d, "Sessions", shown, &l, moreText(int(p.Sessions.Total.Sessions)-len(shown), "session"))
+}
