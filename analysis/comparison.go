@@ -37,7 +37,7 @@ const (
 const comparisonReplicates = 1000
 
 // MinComparedBuckets is how many buckets a side must have for a verdict.
-const MinComparedBuckets = 20
+const MinComparedBuckets = 30
 
 // Verdict says what a comparison has shown of a figure.
 type Verdict string

@@ -95,81 +95,85 @@ func (c *Comparison) compare(grids [2]*comparedGrid, values [][]string) error {
 		}
 	}
 	c.estimate(tables)
+	c.note()
 	return nil
 }
 
 // estimate fills in the metrics.
 func (c *Comparison) estimate(tables [2]*comparedTable) {
-	var values [2]figures
+	var sides [2]*comparedFigures
 	for i, t := range tables {
-		values[i] = t.totalFigures()
+		sides[i] = t.estimate(rand.New(rand.NewPCG(c.Seed, uint64(i))), c.Replicates)
 	}
-	replicates, stretch := c.resample(tables)
+	c.Baseline.BlockS, c.Candidate.BlockS = sides[0].block*c.WidthS, sides[1].block*c.WidthS
 	for m := range numMetrics {
-		c.Metrics = append(c.Metrics, c.metric(m, tables, values, replicates[m], stretch))
+		c.Metrics = append(c.Metrics, c.metric(m, tables, sides))
 	}
 }
 
-func (t *comparedTable) totalFigures() figures {
+// comparedFigures are the figures of one side.
+type comparedFigures struct {
+	figures
+	block int64 // length in buckets; 0: nothing was resampled
+	// replicates are logarithms of the figures, as are logs.
+	replicates [numMetrics][]float64
+	logs       figures
+}
+
+// estimate computes the figures of a side and, where it has enough buckets,
+// replicates of their logarithms, already widened.
+func (t *comparedTable) estimate(random *rand.Rand, replicates int) *comparedFigures {
 	counts := make([]int64, t.stride*len(t.weights))
 	sums := make([]float64, numSumColumns*len(t.weights))
 	t.counts.Total(counts)
 	t.sums.Total(sums)
-	return t.figures(counts, sums)
-}
-
-// resample returns the replicates of the logarithm of candidate/baseline of
-// every metric.
-func (c *Comparison) resample(tables [2]*comparedTable) (replicates [numMetrics][]float64, stretch float64) {
-	if tables[0].buckets < MinComparedBuckets {
-		return replicates, 1
+	out := &comparedFigures{figures: t.figures(counts, sums)}
+	out.logs = t.logarithms(out.figures)
+	if t.buckets < MinComparedBuckets {
+		return out
 	}
-	var draws [2][]figures
-	for i, t := range tables {
-		length := t.blockLength()
-		[]*ComparedSide{&c.Baseline, &c.Candidate}[i].BlockS = int64(length) * c.WidthS
-		stretch = max(stretch, resampling.Stretch(length, t.buckets))
-		random := rand.New(rand.NewPCG(c.Seed, uint64(i)))
-		r := resampling.NewResample(t.buckets, length)
-		counts := make([]int64, t.stride*len(t.weights))
-		sums := make([]float64, numSumColumns*len(t.weights))
-		for range c.Replicates {
-			r.Draw(random, t.buckets)
-			t.counts.Sum(r, counts)
-			t.sums.Sum(r, sums)
-			draws[i] = append(draws[i], t.figures(counts, sums))
+	series := t.influences(counts, sums, out.figures)
+	length := blockLength(series, t.buckets)
+	out.block = int64(length)
+	var widening figures
+	for m, s := range series {
+		if s != nil {
+			widening[m] = resampling.Widening(s, length)
 		}
 	}
-	for m := range numMetrics {
-		for k := range draws[0] {
-			if v := c.logRatio(m, draws[0][k][m], draws[1][k][m]); !math.IsNaN(v) {
-				replicates[m] = append(replicates[m], v)
-			}
+	r := resampling.NewResample(t.buckets, length)
+	for range replicates {
+		r.Draw(random, t.buckets)
+		t.counts.Sum(r, counts)
+		t.sums.Sum(r, sums)
+		for m, v := range t.logarithms(t.figures(counts, sums)) {
+			out.replicates[m] = append(out.replicates[m], out.logs[m]+float64(widening[m]*(v-out.logs[m])))
 		}
 	}
-	return replicates, stretch
+	return out
 }
 
-// logRatio returns the logarithm of candidate/baseline; NaN where there is none.
-// To shares of failed requests, which may be 0, half a request is added (Haldane
+// logarithms returns the logarithm of every figure; NaN where there is none. To
+// the share of failed requests, which may be 0, half a request is added (Haldane
 // 1956).
-func (c *Comparison) logRatio(metric int, baseline, candidate float64) float64 {
-	if metric == metricErrors {
-		baseline += 0.5 / float64(c.Baseline.Requests)
-		candidate += 0.5 / float64(c.Candidate.Requests)
+func (t *comparedTable) logarithms(f figures) (logs figures) {
+	f[metricErrors] += 0.5 / max(1, float64(t.count(metricErrors)))
+	for m, v := range f {
+		logs[m] = math.NaN()
+		if v > 0 {
+			logs[m] = math.Log(v)
+		}
 	}
-	if !(baseline > 0 && candidate > 0) {
-		return math.NaN()
-	}
-	return math.Log(candidate / baseline)
+	return logs
 }
 
-// blockLength returns the length of block for the side, in buckets.
-func (t *comparedTable) blockLength() int {
-	shortest, longest := resampling.Bounds(t.buckets)
+// blockLength returns the length of block for a side, in buckets: the longest
+// that suits one of the figures of latency.
+func blockLength(series [numMetrics][]float64, buckets int) int {
+	shortest, longest := resampling.Bounds(buckets)
 	best := 0.0
-	for _, series := range t.influences() {
-		best = max(best, resampling.BlockLength(series))
+	for _, m := range []int{metricP50, metricP95, metricAvg} {
+		best = max(best, resampling.BlockLength(series[m]))
 	}
 	return min(max(int(math.Ceil(best)), shortest), longest)
 }
@@ -178,10 +182,10 @@ func (t *comparedTable) blockLength() int {
 // 1/128.
 const binError = 2.0 / 128
 
-func (c *Comparison) metric(m int, tables [2]*comparedTable, values [2]figures, replicates []float64, stretch float64) ComparedMetric {
+func (c *Comparison) metric(m int, tables [2]*comparedTable, sides [2]*comparedFigures) ComparedMetric {
 	out := ComparedMetric{Name: MetricNames[m], LowerIsBetter: m != metricRPS && m != metricTokens, Verdict: VerdictNoEvidence}
 	for i, into := range []**float64{&out.Baseline, &out.Candidate} {
-		if v := values[i][m]; !math.IsNaN(v) {
+		if v := sides[i].figures[m]; !math.IsNaN(v) {
 			*into = &v
 		}
 	}
@@ -196,20 +200,26 @@ func (c *Comparison) metric(m int, tables [2]*comparedTable, values [2]figures, 
 	} else if *out.Candidate == 0 {
 		out.Change = new(float64)
 	}
+	var replicates []float64
+	for k := range min(len(sides[0].replicates[m]), len(sides[1].replicates[m])) {
+		if v := sides[1].replicates[m][k] - sides[0].replicates[m][k]; !math.IsNaN(v) {
+			replicates = append(replicates, v)
+		}
+	}
 	if len(replicates) < c.Replicates*9/10 || len(replicates) == 0 {
 		out.Verdict = VerdictTooLittle
 		out.Why = fmt.Sprintf("%d buckets; %d are needed", tables[0].buckets, MinComparedBuckets)
 		return out
 	}
-	c.judge(m, &out, replicates, stretch)
+	c.judge(m, &out, replicates)
 	return out
 }
 
-func (c *Comparison) judge(m int, out *ComparedMetric, replicates []float64, stretch float64) {
-	estimate := c.logRatio(m, *out.Baseline, *out.Candidate)
-	low, high := resampling.Interval(estimate, replicates, stretch)
+func (c *Comparison) judge(m int, out *ComparedMetric, replicates []float64) {
+	low, high := resampling.Interval(replicates)
 	if minValues[m] > 0 {
-		low, high = low-binError, high+binError
+		estimate := math.Log(*out.Candidate / *out.Baseline)
+		low, high = min(low, estimate-binError), max(high, estimate+binError)
 	}
 	if out.Change != nil {
 		l, h := math.Expm1(low), math.Expm1(high)

@@ -11,8 +11,8 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// maxComparedBuckets bounds how finely a side is cut: four hours of 10 s.
-const maxComparedBuckets = 1440
+// maxComparedBuckets bounds how finely a side is cut: two hours of 10 s.
+const maxComparedBuckets = 720
 
 // comparedReading is one side while it is read.
 type comparedReading struct {

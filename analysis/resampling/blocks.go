@@ -31,11 +31,11 @@ func (r *Resample) Draw(random *rand.Rand, buckets int) {
 const MinBlocks = 8
 
 // Bounds returns the shortest and the longest block for so many buckets:
-// n^(1/3), the order of the best length for a variance (Künsch 1989), and the
-// length that leaves MinBlocks blocks.
+// 1.3 √n, the bandwidth that Lazarus, Lewis, Stock and Watson (2018) advise for
+// intervals, and the length that leaves MinBlocks blocks, which wins.
 func Bounds(buckets int) (shortest, longest int) {
 	longest = max(1, buckets/MinBlocks)
-	return min(int(math.Ceil(math.Cbrt(float64(buckets)))), longest), longest
+	return min(int(math.Ceil(1.3*math.Sqrt(float64(buckets)))), longest), longest
 }
 
 // BlockLength returns the length of block that suits the mean of a series best,

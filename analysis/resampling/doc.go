@@ -10,12 +10,8 @@
 // Politis and White 2009).
 //
 // A block must be long for the correlation and short for the number of blocks;
-// with few hundred buckets no length is enough, and the plain interval still
-// covers too little. Stretch widens it by the ratio of the critical values of
-// Kiefer and Vogelsang (2005) to that of the normal distribution: the variance
-// of the block bootstrap is the Bartlett estimate with the block as its
-// bandwidth, and their values take into account that the bandwidth is a share
-// of the sample (Shao and Politis 2013).
+// with few hundred buckets no length is enough, and the plain interval covers
+// too little. Widening says by how much to widen it.
 //
 // Everything is a function of its arguments: the generator comes in seeded.
 package resampling
