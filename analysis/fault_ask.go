@@ -85,6 +85,25 @@ func askFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, err
 	return answer, nil
 }
 
+// KeepLongest leaves the n longest faults, in the order of their start; 0 leaves
+// all.
+func (answer *FaultImpact) KeepLongest(n int) {
+	if n <= 0 || n >= len(answer.Rows) {
+		return
+	}
+	answer.Left += int64(len(answer.Rows) - n)
+	order := make([]int, len(answer.Rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(answer.Rows[b].LengthS, answer.Rows[a].LengthS) })
+	rows := make([]Fault, 0, n)
+	for _, i := range slices.Sorted(slices.Values(order[:n])) {
+		rows = append(rows, answer.Rows[i])
+	}
+	answer.Rows = rows
+}
+
 // chooseFaults sets the periods of all faults and returns those that q asks
 // for.
 func chooseFaults(all []*faultGroup, q Query) (chosen []*faultGroup) {

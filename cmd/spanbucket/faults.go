@@ -1,9 +1,7 @@
 package main
 
 import (
-	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,71 +12,83 @@ import (
 // faultsCommand is the group of verbs about injected faults, and by itself one
 // of them.
 func (p *program) faultsCommand() *cobra.Command {
-	var flags fileFlags
+	var flags queryFlags
+	var onlyImpact bool
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "faults --db FILE",
-		Short: "Print when faults were injected; take in windows from elsewhere",
+		Short: "Print when faults were injected and what they did; take in windows from elsewhere",
 		Long: `Print when faults were injected: the windows that an injector's spans, the
 configuration or an import state, and those that follow from requests which were
-marked as touched by a fault.`,
+marked as touched by a fault. Windows of one fault and target that overlap are one
+fault. Of each it prints requests, errors and latency before, during and after, net
+of the injected delay as well, and how long it took until they were as before.
+
+Before and after are as long as the fault, at least a minute and at most an hour, and
+keep clear of other faults. Requests in flight when a fault began are in neither.`,
 		Example: `  spanbucket faults --db spanbucket.db
+  spanbucket faults --db spanbucket.db --run load-7 --impact --format csv
   spanbucket faults import windows.csv --db spanbucket.db`,
 		Args: noArguments,
 	}
-	flags.add(cmd, "the file to ask (required)")
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&onlyImpact, "impact", false, "as text and CSV only what the faults did, one fault after the other")
+	cmd.Flags().IntVar(&limit, "limit", 20, "how many faults to print as text, the longest; 0: all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var answer *analysis.FaultWindows
-		err := flags.view(cmd.Context(), func(tx *sql.Tx) (err error) {
-			answer, err = analysis.AskFaultWindows(cmd.Context(), tx)
+		if err := checkMost(limit); err != nil {
 			return err
-		})
+		}
+		answer, err := askFile(cmd, p, &flags, analysis.AskFaultImpact)
 		if err != nil {
 			return err
 		}
-		if err := p.writeFaultWindows(flags.format, answer); err != nil {
-			return err
-		}
-		if len(answer.Rows) == 0 {
-			return fmt.Errorf("%w: no fault was injected, as far as the file knows", errNoData)
-		}
-		return nil
+		return p.writeFaults(flags.format, onlyImpact, limit, answer)
 	}
 	cmd.AddCommand(p.importFaultsCommand())
 	return cmd
 }
 
-func (p *program) writeFaultWindows(format string, answer *analysis.FaultWindows) error {
-	switch format {
-	case "json":
-		return writeJSON(p.stdout, answer)
-	case "csv":
-		var records [][]any
-		for i := range answer.Rows {
-			w := &answer.Rows[i]
-			records = append(records, []any{
-				w.WindowID, w.RunID, w.Fault, w.Target, w.StartUTC, w.EndUTC, w.StartNS, w.EndNS, w.Source, w.ExperimentID, w.Requests,
-			})
-		}
-		return writeCSV(p.stdout, []string{
-			"window_id", "run_id", "fault", "target", "start_utc", "end_utc", "start_ns", "end_ns", "source", "experiment_id", "requests",
-		}, records)
+// faultsAnswer is the answer of faults as JSON: rows are the windows.
+type faultsAnswer struct {
+	analysis.Scope
+	Rows   []analysis.FaultWindow `json:"rows"`
+	Faults []analysis.Fault       `json:"faults"`
+	Left   int64                  `json:"faults_left_out"`
+	WidthS int64                  `json:"width_s"`
+}
+
+func (p *program) writeFaults(format string, onlyImpact bool, limit int, answer *analysis.FaultImpact) (err error) {
+	if len(answer.Rows) > 0 {
+		p.talk(&answer.Scope, format == "text")
 	}
-	if len(answer.Rows) == 0 {
-		return nil
+	switch {
+	case format == "json":
+		err = writeJSON(p.stdout, &faultsAnswer{answer.Scope, answer.Windows, answer.Rows, answer.Left, answer.WidthS})
+	case format == "csv" && onlyImpact:
+		err = writeCSV(p.stdout, impactNames(), impactRecords(answer))
+	case format == "csv":
+		err = p.writeWindowRecords(answer.Windows)
+	case len(answer.Rows) > 0:
+		answer.KeepLongest(limit)
+		err = p.printFaults(onlyImpact, answer)
 	}
-	t := tables.New(answer.Rows)
-	t.Text("fault", func(w *analysis.FaultWindow) string { return w.Fault })
-	t.Text("target", func(w *analysis.FaultWindow) string { return textOrMissing(w.Target) })
-	t.Text("run", func(w *analysis.FaultWindow) string { return w.RunID })
-	t.Text("start", func(w *analysis.FaultWindow) string { return w.StartUTC })
-	t.Text("end", func(w *analysis.FaultWindow) string { return w.EndUTC })
-	t.Number("length", func(w *analysis.FaultWindow) string {
-		return time.Duration(w.EndNS - w.StartNS).Round(time.Millisecond).String()
-	})
-	t.Text("said by", func(w *analysis.FaultWindow) string { return w.Source })
-	t.Text("experiment", func(w *analysis.FaultWindow) string { return textOrMissing(w.ExperimentID) })
-	t.Number("requests", func(w *analysis.FaultWindow) string { return tables.Count(w.Requests) })
-	return t.Write(p.stdout)
+	if err == nil && len(answer.Rows) == 0 {
+		return fmt.Errorf("%w: no fault was injected, as far as the file knows", errNoData)
+	}
+	return err
+}
+
+func (p *program) writeWindowRecords(windows []analysis.FaultWindow) error {
+	var records [][]any
+	for i := range windows {
+		w := &windows[i]
+		records = append(records, []any{
+			w.WindowID, w.RunID, w.Fault, w.Target, w.StartUTC, w.EndUTC, w.StartNS, w.EndNS, w.Source, w.ExperimentID, w.Requests,
+		})
+	}
+	return writeCSV(p.stdout, []string{
+		"window_id", "run_id", "fault", "target", "start_utc", "end_utc", "start_ns", "end_ns", "source", "experiment_id", "requests",
+	}, records)
 }
 
 func textOrMissing(text *string) string {

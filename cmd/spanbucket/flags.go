@@ -111,19 +111,24 @@ func (f *queryFlags) add(cmd *cobra.Command) {
 
 // addInterval adds the flags that have nothing to do with buckets.
 func (f *queryFlags) addInterval(cmd *cobra.Command) {
-	f.fileFlags.add(cmd, "the file to ask (required)")
-	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from", "", "only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200, or +40s since the run (or the file) began")
-	flags.StringVar(&f.to, "to", "", "only spans that start before this time")
-	flags.StringVar(&f.run, "run", "", `only this run; --run "" means spans outside any run (default: all)`)
-	flags.StringSliceVar(&f.categories, "category", nil, "only these categories, separated by commas (default: what the file calls requests)")
-	f.runSet = func() bool { return flags.Changed("run") }
+	f.addTimes(cmd)
+	cmd.Flags().StringSliceVar(&f.categories, "category", nil, "only these categories, separated by commas (default: what the file calls requests)")
 	complete(cmd, "category", func() (names []string, _ cobra.ShellCompDirective) {
 		for c := range aggregator.NumCategories {
 			names = append(names, c.String())
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	})
+}
+
+// addTimes adds the flags of questions that are not about requests.
+func (f *queryFlags) addTimes(cmd *cobra.Command) {
+	f.fileFlags.add(cmd, "the file to ask (required)")
+	flags := cmd.Flags()
+	flags.StringVar(&f.from, "from", "", "only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200, or +40s since the run (or the file) began")
+	flags.StringVar(&f.to, "to", "", "only spans that start before this time")
+	flags.StringVar(&f.run, "run", "", `only this run; --run "" means spans outside any run (default: all)`)
+	f.runSet = func() bool { return flags.Changed("run") }
 	for _, flag := range []string{"from", "to", "run"} {
 		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
 	}

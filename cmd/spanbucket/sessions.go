@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
+)
+
+func (p *program) sessionsCommand() *cobra.Command {
+	var flags queryFlags
+	var limit int
+	var sort string
+	cmd := &cobra.Command{
+		Use:   "sessions --db FILE",
+		Short: "Print sessions: requests, tool calls, turns, what was accepted, tokens, cost",
+		Long: `Print what happened in sessions: requests and how many failed, tool calls, turns and
+the time to think and to answer, what was accepted, tokens and cost. The totals are
+those of all sessions, however many are printed. Of an interval, only the spans that
+start in it count.`,
+		Example: `  spanbucket sessions --db spanbucket.db --sort cost --limit 5
+  spanbucket sessions --db spanbucket.db --run load-7 --limit 0 --format csv`,
+		Args: noArguments,
+	}
+	flags.addInterval(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 20, "how many sessions to print; 0: all")
+	cmd.Flags().StringVar(&sort, "sort", analysis.SessionSorts[0], "most of what first: "+strings.Join(analysis.SessionSorts, ", "))
+	complete(cmd, "sort", func() ([]string, cobra.ShellCompDirective) {
+		return analysis.SessionSorts, cobra.ShellCompDirectiveNoFileComp
+	})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkMost(limit); err != nil {
+			return err
+		}
+		if !slices.Contains(analysis.SessionSorts, sort) {
+			return usageError{fmt.Errorf("--sort %q: must be one of %s", sort, strings.Join(analysis.SessionSorts, ", "))}
+		}
+		answer, err := askFile(cmd, p, &flags, func(ctx context.Context, tx *sql.Tx, q analysis.Query) (*analysis.Sessions, error) {
+			return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{Query: q, Sort: sort, Limit: limit})
+		})
+		if err != nil {
+			return err
+		}
+		return p.writeSessions(flags.format, answer)
+	}
+	return cmd
+}
+
+// checkMost checks how many rows are asked for; 0 means all.
+func checkMost(limit int) error {
+	if limit < 0 {
+		return usageError{fmt.Errorf("--limit %d: must not be negative; 0 means all", limit)}
+	}
+	return nil
+}
+
+func (p *program) writeSessions(format string, answer *analysis.Sessions) (err error) {
+	switch {
+	case format == "json":
+		err = writeJSON(p.stdout, answer)
+	case format == "csv":
+		err = p.writeSessionRecords(answer)
+	case len(answer.Rows) > 0:
+		err = p.printSessions(answer)
+	}
+	if err == nil && len(answer.Rows) == 0 {
+		return fmt.Errorf("%w: no span of this interval belongs to a session", errNoData)
+	}
+	return err
+}
+
+func (p *program) writeSessionRecords(answer *analysis.Sessions) error {
+	var records [][]any
+	for i := range answer.Rows {
+		s := &answer.Rows[i]
+		records = append(records, []any{
+			s.RunID, s.Service, s.SessionID, s.FirstUTC, s.LastUTC, s.DurationS, s.Requests, s.Errors, s.ToolCalls, s.ToolErrors,
+			s.ToolsPerMinute, s.Prompts, s.ThinkTimeS, s.ResponseTimeS, s.Accepted, s.Rejected, s.AutoAccepted, s.AcceptanceRate,
+			s.Productivity, s.InputTokens, s.OutputTokens, s.CostUSD,
+		})
+	}
+	return writeCSV(p.stdout, []string{
+		"run_id", "service", "session_id", "first_utc", "last_utc", "duration_s", "requests", "errors", "tool_calls", "tool_errors",
+		"tools_per_minute", "prompts", "think_time_s", "response_time_s", "accepted", "rejected", "auto_accepted", "acceptance_rate",
+		"productivity_score", "input_tokens", "output_tokens", "cost_usd",
+	}, records)
+}
+
+func (p *program) printSessions(answer *analysis.Sessions) error {
+	if _, err := fmt.Fprintf(p.stdout, "%s\n\n%s\n%s\n", tables.Caption(&answer.Scope), sessionsText(answer), prunedText(answer.CompleteFromUTC)); err != nil {
+		return err
+	}
+	t := tables.New(answer.Rows)
+	t.Text("session", func(s *analysis.Session) string { return s.SessionID })
+	t.Number("length", func(s *analysis.Session) string { return lengthText(s.LastNS - s.FirstNS) })
+	t.Number("requests", func(s *analysis.Session) string { return tables.Count(s.Requests) })
+	t.Number("errors", func(s *analysis.Session) string { return tables.CountOrMissing(s.Errors) })
+	t.Number("tools", func(s *analysis.Session) string { return tables.CountOrMissing(s.ToolCalls) })
+	t.Number("turns", func(s *analysis.Session) string { return countPointer(s.Prompts) })
+	t.Number("think s", func(s *analysis.Session) string { return seconds(s.ThinkTimeS) })
+	t.Number("answer s", func(s *analysis.Session) string { return seconds(s.ResponseTimeS) })
+	t.Number("accepted %", func(s *analysis.Session) string { return tables.Percent(s.AcceptanceRate) })
+	t.Number("score", func(s *analysis.Session) string { return tables.MS(s.Productivity) })
+	t.Number("tokens", func(s *analysis.Session) string { return tokensText(s) })
+	t.Number("cost USD", func(s *analysis.Session) string { return tables.USD(s.CostUSD) })
+	t.Text("service", func(s *analysis.Session) string { return s.Service })
+	t.Text("run", func(s *analysis.Session) string { return s.RunID })
+	if err := t.Write(p.stdout); err != nil {
+		return err
+	}
+	if left := answer.Total.Sessions - int64(len(answer.Rows)); left > 0 {
+		_, err := fmt.Fprintf(p.stdout, "\n%s more %s; --limit 0 prints all\n", tables.Count(left), tables.Plural(left, "session"))
+		return err
+	}
+	return nil
+}
+
+// sessionsText is the answer in words.
+func sessionsText(answer *analysis.Sessions) string {
+	t := &answer.Total
+	text := fmt.Sprintf("%s %s with %s %s", tables.Count(t.Sessions), tables.Plural(t.Sessions, "session"),
+		tables.Count(t.Requests), tables.Plural(t.Requests, "request"))
+	if t.Errors > 0 {
+		text += fmt.Sprintf(" (%s %% failed)", tables.Percent(t.ErrorShare))
+	}
+	if t.ToolCalls > 0 {
+		text += fmt.Sprintf(" and %s tool %s", tables.Count(t.ToolCalls), tables.Plural(t.ToolCalls, "call"))
+		if t.ToolErrors > 0 {
+			text += fmt.Sprintf(" (%s failed)", tables.Count(t.ToolErrors))
+		}
+	}
+	if t.AcceptanceRate != nil {
+		text += fmt.Sprintf("; %s %% accepted", tables.Percent(t.AcceptanceRate))
+	}
+	if t.CostUSD != nil {
+		text += fmt.Sprintf("; %s USD", tables.USD(t.CostUSD))
+	}
+	return text + "."
+}
+
+// lengthText shows a time span in nanoseconds.
+func lengthText(nanoseconds int64) string {
+	length := time.Duration(nanoseconds)
+	switch {
+	case length >= time.Minute:
+		return length.Round(time.Second).String()
+	case length >= time.Second:
+		return length.Round(10 * time.Millisecond).String()
+	}
+	return length.Round(time.Millisecond).String()
+}
+
+func countPointer(n *int64) string {
+	if n == nil {
+		return tables.Missing
+	}
+	return tables.Count(*n)
+}
+
+func tokensText(s *analysis.Session) string {
+	if s.InputTokens == nil && s.OutputTokens == nil {
+		return tables.Missing
+	}
+	var sum int64
+	for _, n := range []*int64{s.InputTokens, s.OutputTokens} {
+		if n != nil {
+			sum += *n
+		}
+	}
+	return tables.Compact(&sum)
+}
