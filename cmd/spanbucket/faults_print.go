@@ -64,7 +64,36 @@ func faultsText(answer *analysis.FaultImpact) string {
 			parts = append(parts, fmt.Sprintf(r.text, tables.Count(counts[r.recovery])))
 		}
 	}
-	return text + ": " + strings.Join(parts, ", ") + "."
+	if counts[analysis.RecoveryUnknown] == int64(len(answer.Rows)) {
+		parts = []string{"whether the figures recovered is not known"}
+	}
+	return text + ": " + strings.Join(parts, ", ") + "." + worstText(answer.Rows)
+}
+
+// worstText tells of the fault under which most more requests failed, else of
+// the one that slowed them down most; empty where none did either.
+func worstText(faults []analysis.Fault) string {
+	worst, errors, slower := -1, 0.01, 1.1
+	for i := range faults {
+		if d := faults[i].DuringBefore.ErrorShare; d != nil && *d >= errors {
+			worst, errors = i, *d
+		}
+	}
+	for i := range faults {
+		if d := faults[i].DuringBefore.P95; d != nil && *d >= slower && errors == 0.01 {
+			worst, slower = i, *d
+		}
+	}
+	if worst < 0 {
+		return ""
+	}
+	f := &faults[worst]
+	text := fmt.Sprintf("\nUnder %d %s, %s %% of requests failed (before: %s %%)", worst+1, tables.Clean(f.Fault),
+		tables.Percent(f.During.ErrorShare), tables.Percent(f.Before.ErrorShare))
+	if f.DuringBefore.P95 != nil {
+		text += fmt.Sprintf(" and p95 was %s ms (%s)", tables.MS(f.During.Latency.P95MS), tables.MS(f.Before.Latency.P95MS))
+	}
+	return text + "."
 }
 
 func faultTable(faults []numberedFault) *tables.Table[numberedFault] {
