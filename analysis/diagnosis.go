@@ -80,23 +80,48 @@ type FaultSummary struct {
 // AskDiagnosis answers from the other questions: bursts, anomalies, errors and
 // fault windows, all of the same transaction.
 func AskDiagnosis(ctx context.Context, tx *sql.Tx, q Query) (*Diagnosis, error) {
-	o, err := observe(ctx, tx, q)
+	d, err := diagnose(ctx, tx, q)
 	if err != nil {
 		return nil, fmt.Errorf("diagnosis: %w", err)
+	}
+	return d.Diagnosis, nil
+}
+
+// Behaviour is a diagnosis and what it is made of.
+type Behaviour struct {
+	Diagnosis *Diagnosis
+	Bursts    *Bursts    // as AskBursts answers
+	Anomalies *Anomalies // as AskAnomalies answers
+}
+
+// AskBehaviour answers three questions and reads the buckets once.
+func AskBehaviour(ctx context.Context, tx *sql.Tx, q Query) (*Behaviour, error) {
+	d, err := diagnose(ctx, tx, q)
+	if err != nil {
+		return nil, fmt.Errorf("behaviour: %w", err)
+	}
+	return &Behaviour{d.Diagnosis, d.bursts, d.anomalies}, nil
+}
+
+func diagnose(ctx context.Context, tx *sql.Tx, q Query) (*diagnosing, error) {
+	o, err := observe(ctx, tx, q)
+	if err != nil {
+		return nil, err
 	}
 	d := &diagnosing{observed: o, Diagnosis: &Diagnosis{
 		Scope: o.fine.reading.scope, Status: StatusNoData, Reasons: []string{}, TopErrors: []ErrorAmount{}, Patterns: []string{},
 	}}
-	total := o.fine.sum(0, o.fine.n)
-	if total.requests > 0 {
-		err = d.read(ctx, tx, &total)
+	if err := d.readBehaviour(ctx, tx); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("diagnosis: %w", err)
+	if total := o.fine.sum(0, o.fine.n); total.requests > 0 {
+		if err := d.read(ctx, tx, &total); err != nil {
+			return nil, err
+		}
 	}
 	d.judge()
 	d.Text = d.paragraph()
-	return d.Diagnosis, nil
+	return d, nil
 }
 
 // diagnosing is a diagnosis in the making.
@@ -106,6 +131,19 @@ type diagnosing struct {
 	bursts    *Bursts
 	anomalies *Anomalies
 	errors    []*errorTotal // most requests first
+}
+
+// readBehaviour answers the questions that the diagnosis is made of.
+func (d *diagnosing) readBehaviour(ctx context.Context, tx *sql.Tx) (err error) {
+	query := BurstsQuery{Query: d.query}
+	if err := query.check(); err != nil {
+		return err
+	}
+	if d.bursts, err = d.observed.bursts(ctx, tx, &query); err != nil {
+		return err
+	}
+	d.anomalies, err = d.observed.anomalies(ctx, tx, AnomaliesQuery{Query: d.query, SilenceS: defaultSilenceS})
+	return err
 }
 
 func (d *diagnosing) read(ctx context.Context, tx *sql.Tx, total *tick) error {
@@ -121,17 +159,7 @@ func (d *diagnosing) read(ctx context.Context, tx *sql.Tx, total *tick) error {
 	}
 	latency := newDistribution(&cell.Measures[aggregator.MeasureDuration], overviewPercentiles)
 	d.P95MS = latency.Percentiles.Get("p95")
-	burstsQuery := BurstsQuery{Query: d.query}
-	if err := burstsQuery.check(); err != nil {
-		return err
-	}
-	if d.bursts, err = d.observed.bursts(ctx, tx, &burstsQuery); err != nil {
-		return err
-	}
 	d.AIMD = d.bursts.AIMD
-	if d.anomalies, err = d.observed.anomalies(ctx, tx, AnomaliesQuery{Query: d.query, SilenceS: defaultSilenceS}); err != nil {
-		return err
-	}
 	if err := d.readErrors(ctx, tx); err != nil {
 		return err
 	}

@@ -13,6 +13,10 @@ import (
 // of a schema that has no such thing, or, of those about a run as a whole, in
 // the picks of one category: there it is that of the headline pick of the run.
 type Answers struct {
+	Diagnosis   *analysis.Diagnosis   `json:"diagnosis"`
+	Bursts      *analysis.Bursts      `json:"bursts"`
+	Anomalies   *analysis.Anomalies   `json:"anomalies"`
+	FaultImpact *analysis.FaultImpact `json:"fault_impact"` // its windows are those of the report
 	// Errors has at most MaxTableRows rows by type, ErrorTypes counts all.
 	Errors     *analysis.Errors `json:"errors"`
 	ErrorTypes int              `json:"error_types_total"`
@@ -51,25 +55,40 @@ func cut[R any](rows *[]R) int {
 // readAnswers asks every question about a pick.
 func (p *Pick) readAnswers(ctx context.Context, tx *sql.Tx, q analysis.Query) error {
 	a := &p.Answers
-	err := answer(&a.Errors, func() (*analysis.Errors, error) { return analysis.AskErrors(ctx, tx, q) })
-	if err != nil {
-		return err
-	}
-	err = answer(&a.Slow, func() (*analysis.Slow, error) {
-		return analysis.AskSlow(ctx, tx, analysis.SlowQuery{Query: q, Limit: slowRows})
-	})
-	if err != nil {
-		return err
-	}
-	err = answer(&a.Usage, func() (*analysis.UsageAnswer, error) {
-		return analysis.AskUsage(ctx, tx, analysis.UsageQuery{Query: q, By: []string{"model"}})
-	})
-	if err != nil {
-		return err
-	}
-	if p.Category == "" {
-		q.Categories = nil
-		if err := a.readWhole(ctx, tx, q); err != nil {
+	whole := q // of the run, whatever the category
+	whole.Categories = nil
+	for _, ask := range []func() error{
+		func() error {
+			b, err := analysis.AskBehaviour(ctx, tx, q)
+			if err == nil {
+				a.Diagnosis, a.Bursts, a.Anomalies = b.Diagnosis, b.Bursts, b.Anomalies
+			}
+			return err
+		},
+		func() error {
+			return answer(&a.FaultImpact, func() (*analysis.FaultImpact, error) { return analysis.AskFaultImpact(ctx, tx, q) })
+		},
+		func() error {
+			return answer(&a.Errors, func() (*analysis.Errors, error) { return analysis.AskErrors(ctx, tx, q) })
+		},
+		func() error {
+			return answer(&a.Slow, func() (*analysis.Slow, error) {
+				return analysis.AskSlow(ctx, tx, analysis.SlowQuery{Query: q, Limit: slowRows})
+			})
+		},
+		func() error {
+			return answer(&a.Usage, func() (*analysis.UsageAnswer, error) {
+				return analysis.AskUsage(ctx, tx, analysis.UsageQuery{Query: q, By: []string{"model"}})
+			})
+		},
+		func() error {
+			if p.Category != "" {
+				return nil
+			}
+			return a.readWhole(ctx, tx, whole)
+		},
+	} {
+		if err := ask(); err != nil {
 			return err
 		}
 	}
@@ -100,6 +119,9 @@ func (a *Answers) readWhole(ctx context.Context, tx *sql.Tx, q analysis.Query) e
 func (a *Answers) bound() {
 	if a.Errors != nil {
 		a.ErrorTypes = cut(&a.Errors.ByType)
+	}
+	if a.FaultImpact != nil {
+		a.FaultImpact.Windows = []analysis.FaultWindow{}
 	}
 	if a.Usage != nil {
 		a.UsageModels = cut(&a.Usage.Rows)

@@ -12,7 +12,7 @@ import (
 // document says what the first pick of the report has to tell.
 func (r *Report) document() *document {
 	d := &document{}
-	d.heading(1, "Spanbucket report")
+	d.heading(1, Title)
 	if len(r.Picks) == 0 {
 		d.paragraph("There are no spans in this interval.")
 		d.paragraph(tables.Open(&r.Open))
@@ -20,9 +20,15 @@ func (r *Report) document() *document {
 	}
 	p := &r.Picks[0]
 	d.paragraph(r.caption(p))
+	if p.Diagnosis != nil {
+		d.paragraph(p.Diagnosis.Status + ": " + p.Diagnosis.Text)
+	}
 	d.facts(p.headline())
 	r.addCategories(d)
 	r.addRuns(d)
+	p.addImpact(d)
+	p.addAnomalies(d)
+	p.addBursts(d)
 	p.addTables(d)
 	p.addErrors(d)
 	p.addUsage(d)

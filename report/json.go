@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/report/page"
 )
 
 // JSON returns the report as one line of JSON. Equal reports have equal JSON.
@@ -27,6 +28,19 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	}
 	return err
 }
+
+// WriteHTML writes the page of the report: one file that asks nothing of any
+// network.
+func (r *Report) WriteHTML(w io.Writer) error {
+	model, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	return page.Write(w, Title, model)
+}
+
+// Title is that of every report.
+const Title = "Spanbucket report"
 
 // Scope says what the report covers.
 func (r *Report) Scope() *analysis.Scope {

@@ -38,7 +38,10 @@ func (p *Pick) readTables(ctx context.Context, tx *sql.Tx, q analysis.Query) err
 		if !named || by == "run_id" && p.RunID != nil {
 			continue
 		}
-		p.Tables = append(p.Tables, Table{By: by, Rows: answer.Rows, Other: answer.Other, OtherGroups: answer.OtherGroups})
+		p.Tables = append(p.Tables, Table{
+			By: by, Rows: answer.Rows, Other: answer.Other, OtherGroups: answer.OtherGroups,
+			RowsTotal: len(answer.Rows) + answer.OtherGroups,
+		})
 	}
 	return nil
 }

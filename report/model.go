@@ -130,4 +130,5 @@ type Table struct {
 	// there is none.
 	Other       *analysis.LatencyRow `json:"other"`
 	OtherGroups int                  `json:"other_groups"`
+	RowsTotal   int                  `json:"rows_total"`
 }

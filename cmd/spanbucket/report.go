@@ -16,7 +16,7 @@ import (
 )
 
 // reportFormats are those of a report, the default first.
-var reportFormats = []string{"text", "md", "json"}
+var reportFormats = []string{"text", "html", "md", "json"}
 
 func (p *program) reportCommand() *cobra.Command {
 	var flags queryFlags
@@ -25,7 +25,8 @@ func (p *program) reportCommand() *cobra.Command {
 		Use:   "report --db FILE [-o FILE]",
 		Short: "Put every answer about a file into one report",
 		Long: `Put every answer about a file into one report, all of one instant; a collector may
-be writing meanwhile.
+be writing meanwhile. As HTML it is a single file that needs no network; as text or
+Markdown it has the first view only.
 
 The report has a view of every run together and of each of the newest ones, by what
 the file calls requests and by each category. It holds neither the time at which it
@@ -34,8 +35,8 @@ the same, byte for byte.
 
 A file that is written is for its owner only and appears when all of it is on the
 disk. A regular file of that name is replaced, unless it is a database.`,
-		Example: `  spanbucket report --db spanbucket.db -o report.md
-  spanbucket report --db spanbucket.db --run nightly-17 --format json`,
+		Example: `  spanbucket report --db spanbucket.db -o report.html
+  spanbucket report --db spanbucket.db --run nightly-17 --format md >> "$GITHUB_STEP_SUMMARY"`,
 		Args: noArguments,
 	}
 	flags.add(cmd)
@@ -77,7 +78,7 @@ func (p *program) report(ctx context.Context, flags *queryFlags, output string) 
 		return err
 	}
 	write := map[string]func(io.Writer) error{
-		"text": made.WriteText, "md": made.WriteMarkdown, "json": made.WriteJSON,
+		"text": made.WriteText, "html": made.WriteHTML, "md": made.WriteMarkdown, "json": made.WriteJSON,
 	}[flags.format]
 	if output == "" || output == "-" {
 		return write(p.stdout)
