@@ -112,6 +112,20 @@ var floors = []floor{
 		banned:  map[string]string{"database/sql": "no SQL", "os": "no files", "net/http": "no network"},
 	},
 	{
+		room: "query/engine",
+		why:  "the engine without the driver for database/sql, which has neither an authorizer nor a bound on memory; what is unsafe stays here",
+		modules: map[string]string{
+			"modernc.org/sqlite/lib": "the engine", "modernc.org/libc": "what it is built on",
+		},
+		banned: map[string]string{"database/sql": "the driver's", "os": "no files", "net/http": "no network"},
+	},
+	{
+		room: "query", rooms: []string{"aggregator/histogram", "storage", "query/engine"},
+		why:     "SQL of somebody else, with its guards in one place",
+		modules: map[string]string{"modernc.org/sqlite/lib": "the numbers of the engine's limits and actions"},
+		banned:  map[string]string{"database/sql": "the driver's connections have no guards", "flag": "no command line", "net/http": "no network"},
+	},
+	{
 		room: "report/page", why: "draws JSON: what is in it is a contract of names, not of types",
 		banned: map[string]string{"database/sql": "no SQL", "os": "no files", "net/http": "no network"},
 	},
@@ -151,7 +165,7 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "report", "report/tables", "report/page"},
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "report", "report/tables", "report/page"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",

@@ -384,6 +384,7 @@ func TestCommandsOfThePages(t *testing.T) {
 		"snapshot": {"--force", "-o", filepath.Join(t.TempDir(), "copy.db")},
 		"merge":    {"--force", "-o", filepath.Join(t.TempDir(), "all.db")},
 		"import":   {recorded},
+		"query":    {"SELECT * FROM ledger"},
 	}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {

@@ -169,6 +169,21 @@ func (r *Reader) View(ctx context.Context, read func(*sql.Tx) error) error {
 	return err
 }
 
+// URI returns a file: URI that names the file for other libraries that speak
+// SQLite's, to be opened for reading only, in the way this reader has it open.
+// These must be closed before the reader, and their answers count only if
+// CheckUnchanged returns nil afterwards.
+func (r *Reader) URI() string {
+	if r.atRest != nil {
+		return restingDSN(r.path)
+	}
+	return readerDSN(r.path)
+}
+
+// CheckUnchanged returns ErrChanged where the file is read as one at rest, and
+// was written since.
+func (r *Reader) CheckUnchanged() error { return r.checkAtRest() }
+
 func (r *Reader) checkAtRest() error {
 	if r.atRest == nil {
 		return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"compress/gzip"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/query"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -116,7 +116,7 @@ func (f *exportFlags) check(relation string, queried bool) error {
 
 // exportError tells whose mistake an error is.
 func exportError(err error) error {
-	if errors.Is(err, storage.ErrQuery) {
+	if errors.Is(err, query.ErrQuery) {
 		return usageError{err}
 	}
 	return outputError(err)
@@ -130,25 +130,23 @@ func (p *program) export(ctx context.Context, flags *exportFlags, relation strin
 	defer func() { err = errors.Join(err, r.Close()) }()
 	shown := p.newProgress(flags.talk.progress, flags.talk.quiet, "rows")
 	defer shown.end()
-	query, total := flags.query, int64(0)
+	text, total := flags.query, int64(0)
 	if relation != "" {
-		if query, err = relationQuery(ctx, r, relation); err != nil {
+		if text, err = relationQuery(ctx, r, relation); err != nil {
 			return err
 		}
 		if shown.to != nil {
-			if err := r.QueryRowContext(ctx, "SELECT count(*) FROM ("+query+")").Scan(&total); err != nil {
+			if err := r.QueryRowContext(ctx, "SELECT count(*) FROM ("+text+")").Scan(&total); err != nil {
 				return err
 			}
 		}
 	}
 	write := func(to io.Writer) error {
-		return r.Select(ctx, query, func(rows *sql.Rows) error {
-			n, err := writeRows(rows, to, flags.format, flags.raw, func(done int64) { shown.show(done, total) })
-			if err == nil {
-				shown.show(n, n)
-			}
-			return err
-		})
+		n, err := writeRows(ctx, r, text, to, flags.format, flags.raw, func(done int64) { shown.show(done, total) })
+		if err == nil {
+			shown.show(n, n)
+		}
+		return err
 	}
 	if flags.output.output == "" {
 		return write(p.stdout)

@@ -3,7 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"database/sql"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -11,6 +11,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/spanbucket/spanbucketexporter/query"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // rowWriter writes the rows of a query, one at a time.
@@ -36,7 +39,8 @@ func newRowWriter(format string, raw bool, w io.Writer) rowWriter {
 // jsonWriter writes rows as JSON objects, each on a line of its own.
 type jsonWriter struct {
 	to       io.Writer
-	document bool // one object around all rows
+	document bool   // one object around all rows
+	tail     string // of that object: more members, after a comma
 	names    [][]byte
 	some     bool
 	line     bytes.Buffer
@@ -119,7 +123,7 @@ func (j *jsonWriter) flush() error {
 	if !j.document {
 		return nil
 	}
-	_, err := io.WriteString(j.to, "\n]}\n")
+	_, err := io.WriteString(j.to, "\n]"+j.tail+"}\n")
 	return err
 }
 
@@ -135,36 +139,36 @@ func marshalText(text string) ([]byte, error) {
 // exportBufferBytes is what is written at once.
 const exportBufferBytes = 1 << 16
 
-// writeRows writes rows as they come, and tells after each how many there were.
-func writeRows(rows *sql.Rows, to io.Writer, format string, raw bool, each func(done int64)) (n int64, err error) {
-	names, err := rows.Columns()
-	if err != nil {
-		return 0, err
+// rowStream hands the rows of a query to a writer, and counts them.
+type rowStream struct {
+	rowWriter
+	n    int64
+	each func(done int64)
+}
+
+func (s *rowStream) Head(names []string) error { return s.head(names) }
+
+func (s *rowStream) Row(values []any) error {
+	if err := s.row(values); err != nil {
+		return err
 	}
+	s.n++
+	s.each(s.n)
+	return nil
+}
+
+// writeRows writes the rows of a query as they come, and tells after each how many
+// there were.
+func writeRows(
+	ctx context.Context, r *storage.Reader, text string, to io.Writer, format string, raw bool, each func(done int64),
+) (n int64, err error) {
 	buffered := bufio.NewWriterSize(to, exportBufferBytes)
-	out := newRowWriter(format, raw, buffered)
-	if err := out.head(names); err != nil {
-		return 0, err
-	}
-	values, into := make([]any, len(names)), make([]any, len(names))
-	for i := range values {
-		into[i] = &values[i]
-	}
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return n, err
-		}
-		if err := out.row(values); err != nil {
-			return n, err
-		}
-		n++
-		each(n)
-	}
-	if err := rows.Err(); err != nil {
-		return n, err
+	out := &rowStream{rowWriter: newRowWriter(format, raw, buffered), each: each}
+	if _, err := query.Each(ctx, r, text, query.ForExport(), out); err != nil {
+		return out.n, err
 	}
 	if err := out.flush(); err != nil {
-		return n, err
+		return out.n, err
 	}
-	return n, buffered.Flush()
+	return out.n, buffered.Flush()
 }

@@ -122,7 +122,7 @@ written. Answers go to stdout, everything else to stderr.`,
 	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.errorsCommand(), p.windowCommand(),
 		p.requestsCommand(), p.slowCommand(), p.usageCommand(), p.faultsCommand(), p.circuitsCommand(),
 		p.sessionsCommand(), p.toolsCommand(), p.reportCommand(), p.runsCommand(),
-		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(),
+		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(), p.queryCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	return root
 }
