@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
 // StatusCodes counts failed requests by status code. Only rows of single
@@ -14,6 +17,10 @@ import (
 // Complete, else an estimate from those that are kept.
 type StatusCodes struct {
 	Kept
+	// FromUTC is when the counted errors begin, later than the interval where
+	// there are more than 100,000 that failed, carry a fault or were slow: then
+	// only the newest of them are counted. nil where none is kept.
+	FromUTC *string `json:"from_utc"`
 	// Rows is how many failed requests are kept, Estimated how many they stand
 	// for. The exact number is Errors.Errors.
 	Rows      int64       `json:"rows"`
@@ -32,15 +39,18 @@ type StatusRow struct {
 	Injected      float64 `json:"requests_injected"` // likewise weighted
 }
 
-// readStatusCodes reads the failed requests that are kept; errors is how many
+// readStatusCodes reads the failed requests that are kept; failed is how many
 // there were.
-func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, errors int64) (s StatusCodes, err error) {
+func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, failed int64) (s StatusCodes, err error) {
 	s.Codes = []StatusRow{}
 	from, to := r.scope.nanoseconds()
 	if from == to || r.meta.SchemaVersion < firstWithRequests {
 		return s, nil
 	}
 	if s.Kept, err = r.readKept(ctx, tx, from); err != nil {
+		return s, err
+	}
+	if from, err = r.newestForCause(ctx, tx, from, to); err != nil {
 		return s, err
 	}
 	query, args := r.requestCondition(from, to)
@@ -61,12 +71,37 @@ func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, errors int64)
 		s.Rows += c.Rows
 		s.Codes = append(s.Codes, c)
 	}
-	s.finish(errors)
+	if len(s.Codes) > 0 {
+		s.FromUTC = utc(aggregator.UnixSeconds(from))
+	}
+	s.finish(failed)
 	return s, rows.Err()
 }
 
+// maxRowsForStatus bounds how many rows are counted.
+const maxRowsForStatus = 100_000
+
+// newestForCause returns the instant from which on there are at most so many
+// rows that are kept for cause; the index alone tells.
+func (r *reading) newestForCause(ctx context.Context, tx *sql.Tx, from, to int64) (int64, error) {
+	if r.meta.SchemaVersion < firstWithWeights {
+		return from, nil
+	}
+	var last int64
+	const query = `SELECT start_ns FROM request WHERE start_ns >= ? AND start_ns < ? AND kept & 9 = 9
+		ORDER BY start_ns DESC LIMIT 1 OFFSET ?`
+	err := tx.QueryRowContext(ctx, query, from, to, maxRowsForStatus).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return from, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read status codes: %w", err)
+	}
+	return last + 1, nil
+}
+
 // finish sorts the rows and computes what depends on all of them.
-func (s *StatusCodes) finish(errors int64) {
+func (s *StatusCodes) finish(failed int64) {
 	slices.SortFunc(s.Codes, func(a, b StatusRow) int {
 		known := func(c *int64) int64 {
 			if c == nil {
@@ -83,7 +118,7 @@ func (s *StatusCodes) finish(errors int64) {
 		s.Codes[i].ShareOfErrors = s.Codes[i].Requests / s.Estimated
 	}
 	// A file that others wrote may say nothing of what it lacks.
-	s.Complete = s.Complete && s.Rows == errors
+	s.Complete = s.Complete && s.Rows == failed
 }
 
 // requestCondition returns the condition, and its values, for rows of the view

@@ -42,7 +42,7 @@ type LatencyRow struct {
 	NetLatency         Distribution `json:"net_latency"`
 	TTFT               Distribution `json:"ttft"`
 	TimePerOutputToken Distribution `json:"time_per_output_token"`
-	SlowShare
+	SlowTail
 	Usage
 }
 
@@ -187,7 +187,7 @@ func (g *group) row(percentiles []Percentile) LatencyRow {
 		NetLatency:         newDistribution(&g.net, percentiles),
 		TTFT:               newDistribution(&g.sum.Measures[aggregator.MeasureTimeToFirstToken], percentiles),
 		TimePerOutputToken: newDistribution(&g.sum.Measures[aggregator.MeasureTimePerOutputToken], percentiles),
-		SlowShare:          newSlowShare(&g.sum.Measures[aggregator.MeasureDuration]),
+		SlowTail:           newSlowTail(&g.sum.Measures[aggregator.MeasureDuration]),
 		Usage:              newUsage(&g.sum),
 	}
 }

@@ -8,26 +8,26 @@ import (
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 )
 
-// SlowShare says how many requests took much longer than most: more than twice
+// SlowTail says how many requests took much longer than most: more than twice
 // the p95.
 //
 // A bin counts as a whole, and does where the value that stands for it, its
 // middle clamped to minimum and maximum, is above the threshold. As with
 // percentiles, a request within 0.79 % of the threshold may fall on either side.
-type SlowShare struct {
+type SlowTail struct {
 	// SlowThresholdMS is 2 * p95; nil, as the share, without latencies.
 	SlowThresholdMS *float64 `json:"slow_threshold_ms"`
 	SlowCount       int64    `json:"slow_count"`
 	SlowShare       *float64 `json:"slow_share"` // of the requests with a latency
 }
 
-func newSlowShare(h *histogram.Histogram) SlowShare {
+func newSlowTail(h *histogram.Histogram) SlowTail {
 	p95, ok := h.Percentile(histogram.P95)
 	if !ok {
-		return SlowShare{}
+		return SlowTail{}
 	}
 	ms := 2 * milliseconds(p95)
-	s := SlowShare{SlowThresholdMS: &ms}
+	s := SlowTail{SlowThresholdMS: &ms}
 	for _, b := range h.Bins() {
 		// In halves: twice the p95 might overflow.
 		if value := min(max(b.Bin.Mid(), h.Min()), h.Max()); value-p95 > p95 {

@@ -79,77 +79,41 @@ func askSlow(ctx context.Context, tx *sql.Tx, q SlowQuery) (*Slow, error) {
 		threshold := float64(q.Threshold) / 1e6
 		answer.ThresholdMS = &threshold
 	}
+	return answer, r.findSlow(ctx, tx, &q, answer)
+}
+
+// findSlow fills the rows.
+func (r *reading) findSlow(ctx context.Context, tx *sql.Tx, q *SlowQuery, answer *Slow) error {
 	from, to := r.scope.nanoseconds()
 	if from == to {
-		return answer, nil
+		return nil
 	}
-	kept, err := r.hasRequests(ctx, tx, from, to)
+	peaks, err := r.readPeaks(ctx, tx, int64(q.Threshold))
 	if err != nil {
-		return nil, err
-	}
-	if !kept {
-		answer.Source = "buckets"
-		return answer, r.slowBuckets(ctx, tx, &q, answer)
+		return err
 	}
 	if answer.Kept, err = r.readKept(ctx, tx, from); err != nil {
-		return nil, err
+		return err
 	}
-	return answer, r.slowRequests(ctx, tx, &q, from, to, answer)
-}
-
-// hasRequests tells whether a request of an interval is kept.
-func (r *reading) hasRequests(ctx context.Context, tx *sql.Tx, from, to int64) (kept bool, err error) {
-	if r.meta.SchemaVersion < firstWithRequests {
-		return false, nil
-	}
-	where, args := r.requestCondition(from, to)
-	err = tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM requests WHERE "+where+")", args...).Scan(&kept)
+	rows, err := r.slowestRequests(ctx, tx, q, &answer.Kept, peaks)
 	if err != nil {
-		return false, fmt.Errorf("look up requests: %w", err)
+		return err
 	}
-	return kept, nil
-}
-
-func (r *reading) slowRequests(ctx context.Context, tx *sql.Tx, q *SlowQuery, from, to int64, answer *Slow) error {
-	where, args := r.requestCondition(from, to)
-	where += " AND duration_ns >= ? ORDER BY duration_ns DESC, trace_id, span_id, start_ns, series_id LIMIT ?"
-	rows, err := readRequests(ctx, tx, where, append(args, int64(q.Threshold), q.Limit))
 	for i := range rows {
 		row := &rows[i]
 		answer.Rows = append(answer.Rows, SlowRow{
 			row.TraceID, row.SpanID, row.RunID, row.Category, row.StartUTC, row.StartNS, *row.LatencyMS, row,
 		})
 	}
-	return err
-}
-
-func (r *reading) slowBuckets(ctx context.Context, tx *sql.Tx, q *SlowQuery, answer *Slow) error {
-	for _, segment := range r.scope.Segments {
-		filter := r.filter(segment)
-		where, args := filter.Condition(false)
-		rows, err := tx.QueryContext(ctx, `SELECT b.slowest_trace_id, b.slowest_span_id, b.run_id, b.category, b.bucket_start, b.max_latency_ns
-			FROM headline_bucket AS b WHERE `+where+` AND b.max_latency_ns >= ? AND b.slowest_trace_id IS NOT NULL
-			ORDER BY b.max_latency_ns DESC, b.slowest_trace_id, b.slowest_span_id, b.bucket_start, b.run_id, b.category LIMIT ?`,
-			append(args, int64(q.Threshold), q.Limit)...)
-		if err != nil {
-			return fmt.Errorf("read slowest of buckets: %w", err)
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var row SlowRow
-			var trace, span []byte
-			var start, latency int64
-			if err := rows.Scan(&trace, &span, &row.RunID, &row.Category, &start, &latency); err != nil {
-				return fmt.Errorf("read slowest of buckets: %w", err)
-			}
-			traceID, spanID := hex.EncodeToString(trace), hex.EncodeToString(span)
-			row.TraceID, row.SpanID = &traceID, &spanID
-			row.StartUTC, row.StartNS, row.LatencyMS = *utc(start), saturated(start), milliseconds(latency)
-			answer.Rows = append(answer.Rows, row)
-		}
-		if err := rows.Err(); err != nil {
-			return fmt.Errorf("read slowest of buckets: %w", err)
-		}
+	if len(rows) > 0 || len(peaks) == 0 {
+		return nil
+	}
+	answer.Source, answer.Kept = "buckets", Kept{}
+	for _, p := range peaks[:min(int64(len(peaks)), q.Limit)] {
+		trace, span := hex.EncodeToString(p.trace), hex.EncodeToString(p.span)
+		answer.Rows = append(answer.Rows, SlowRow{
+			&trace, &span, p.run, p.category, *utc(p.start), saturated(p.start), milliseconds(p.longestNS), nil,
+		})
 	}
 	return nil
 }

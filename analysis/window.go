@@ -30,13 +30,13 @@ type Window struct {
 // WindowFigures sum up the requests of a part of the time.
 type WindowFigures struct {
 	// Seconds that the part covers: outside, from the first bucket to the last.
-	Seconds    int64    `json:"seconds"`
-	Requests   int64    `json:"requests_total"`
-	RPS        *float64 `json:"requests_per_s"` // nil where Seconds is 0
-	Errors     int64    `json:"errors"`         // every outcome but success
-	ErrorShare *float64 `json:"error_share"`
-	Injected   int64    `json:"requests_injected"`
-	Completed  int64    `json:"completed_total"` // by end time
+	Seconds    int64        `json:"seconds"`
+	Requests   int64        `json:"requests_total"`
+	RPS        *float64     `json:"requests_per_s"` // nil where Seconds is 0
+	Errors     int64        `json:"errors"`         // every outcome but success
+	ErrorShare *float64     `json:"error_share"`
+	Injected   int64        `json:"requests_injected"`
+	Completed  int64        `json:"completed_total"` // by end time
 	Outcomes   Outcomes     `json:"outcomes"`
 	Latency    Distribution `json:"latency"`
 	TTFT       Distribution `json:"ttft"`
@@ -94,31 +94,36 @@ func askWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
 
 // readParts plans the reading of an interval and the segments of the rest.
 func readParts(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (inside *reading, outside []Segment, err error) {
-	if inside, err = newReading(ctx, tx, q, bySeries); err != nil {
-		return nil, nil, err
-	}
-	if err := inside.choose(ctx, tx, inside.categories()); err != nil {
-		return nil, nil, err
-	}
-	q.From, q.To = time.Time{}, time.Time{}
-	all, err := newReading(ctx, tx, q, bySeries)
+	whole := q
+	whole.From, whole.To = time.Time{}, time.Time{}
+	all, err := newReading(ctx, tx, whole, bySeries)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := all.choose(ctx, tx, all.categories()); err != nil {
 		return nil, nil, err
 	}
-	return inside, rest(inside.widths, all.scope.Segments, inside.scope.Segments), nil
-}
-
-// rest returns segments of whole without those of part.
-func rest(widths []planWidth, whole, part []Segment) []Segment {
-	if len(whole) == 0 || len(part) == 0 {
-		return whole
+	if inside, err = newReading(ctx, tx, q, bySeries); err != nil {
+		return nil, nil, err
 	}
-	from, to := whole[0].From, whole[len(whole)-1].To
-	cutFrom, cutTo := part[0].From, part[len(part)-1].To
-	return append(plan(widths, from, min(to, cutFrom)), plan(widths, max(from, cutTo), to)...)
+	if len(all.scope.Segments) == 0 {
+		return inside, nil, inside.choose(ctx, tx, inside.categories())
+	}
+	first, last := all.scope.Segments[0].From, all.scope.Segments[len(all.scope.Segments)-1].To
+	before := plan(all.widths, first, min(last, startOf(inside.widths, inside.from)))
+	if n := len(before); n > 0 && before[n-1].To > inside.from {
+		// Only a wide bucket is left of what was just before: it is all inside.
+		inside.from = before[n-1].To - before[n-1].WidthS
+		before = plan(all.widths, first, inside.from)
+	}
+	if err := inside.choose(ctx, tx, inside.categories()); err != nil {
+		return nil, nil, err
+	}
+	if n := len(inside.scope.Segments); n > 0 {
+		first = max(first, inside.scope.Segments[n-1].To)
+		return inside, append(before, plan(all.widths, first, last)...), nil
+	}
+	return inside, all.scope.Segments, nil
 }
 
 // figures sums up segments.
@@ -137,7 +142,7 @@ func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (
 	}
 	n := &sum.Counters
 	f.Requests, f.Injected, f.Completed = n[aggregator.Requests], n[aggregator.Injected], n[aggregator.Completed]
-		for o := range aggregator.NumOutcomes {
+	for o := range aggregator.NumOutcomes {
 		f.Outcomes[o] = n[aggregator.OutcomeCounter(o)]
 	}
 	f.Errors = f.Requests - f.Outcomes.Success()

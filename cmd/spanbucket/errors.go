@@ -103,7 +103,7 @@ func (p *program) printErrors(answer *analysis.Errors) error {
 			return err
 		}
 	}
-	if err := p.printStatusCodes(&answer.StatusCodes); err != nil {
+	if err := p.printStatusCodes(answer); err != nil {
 		return err
 	}
 	return tables.WriteOpen(p.stdout, &answer.Open)
@@ -145,7 +145,8 @@ func (p *program) printErrorRows(answer *analysis.Errors, head string, rows []an
 	return t.Write(p.stdout)
 }
 
-func (p *program) printStatusCodes(s *analysis.StatusCodes) error {
+func (p *program) printStatusCodes(answer *analysis.Errors) error {
+	s := &answer.StatusCodes
 	if len(s.Codes) == 0 {
 		_, err := fmt.Fprintln(p.stdout, "\nStatus codes are not known: no failed request of the interval is kept.")
 		return err
@@ -166,6 +167,9 @@ func (p *program) printStatusCodes(s *analysis.StatusCodes) error {
 		text = "are estimates from %s kept %s, each with its weight"
 	}
 	text = fmt.Sprintf("Status codes "+text+".", tables.Count(s.Rows), tables.Plural(s.Rows, "request"))
+	if s.FromUTC != nil && answer.FromUTC != nil && *s.FromUTC > *answer.FromUTC {
+		text += " They begin at " + *s.FromUTC + "."
+	}
 	_, err := fmt.Fprintf(p.stdout, "%s\n", text)
 	return err
 }
