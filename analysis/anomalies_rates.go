@@ -125,8 +125,9 @@ func (s *anomalySearch) clusters(context.Context, *sql.Tx) error {
 func (s *anomalySearch) reportCluster(from, to int, errors, requests, all int64) {
 	t := s.wide
 	inside, overall := float64(errors)/float64(requests), float64(all)/float64(t.sum(0, t.n).requests)
+	// At most medium: the worst of them are periods without success as well.
 	s.report(t, from, to, Anomaly{
-		Kind: AnomalyErrorCluster, Severity: graded(inside, 0.2, 0.5), StillActive: to > t.last,
+		Kind: AnomalyErrorCluster, Severity: graded(inside, 0.5, math.Inf(1)), StillActive: to > t.last,
 		Figure: &inside, Reference: &overall, Unit: "error share",
 		Text: fmt.Sprintf("%d of all %d errors fall into %s: %s of the requests there failed.",
 			errors, all, lasting(t.at(to)-t.at(from)), percentText(inside)),

@@ -184,7 +184,11 @@ const maxTopErrors = 3
 
 // readErrors counts the errors by type.
 func (d *diagnosing) readErrors(ctx context.Context, tx *sql.Tx) (err error) {
-	if d.errors, err = errorTotals(ctx, tx, d.query); err != nil {
+	r, series, err := errorSeries(ctx, tx, d.query)
+	if err != nil {
+		return err
+	}
+	if d.errors, err = r.readErrors(ctx, tx, series, func(seriesValues) bool { return true }); err != nil {
 		return err
 	}
 	for _, e := range d.errors[:min(len(d.errors), maxTopErrors)] {

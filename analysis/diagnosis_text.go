@@ -65,6 +65,8 @@ func (d *diagnosing) refusedText() string {
 	switch a := d.AIMD; {
 	case d.bursts.StillOpen > 0:
 		text += ", the last one still active when the data ended"
+	case a.MaxRecoveryS != nil && *a.MaxRecoveryS == 0:
+		text += ", with recovery at once"
 	case a.MaxRecoveryS != nil:
 		text += ", recovery took " + lasting(*a.MaxRecoveryS) + " at most"
 	}
@@ -101,7 +103,7 @@ func (d *diagnosing) anomaliesText() string {
 	if worst == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s, the worst at %s: %s", counted(int64(d.anomalies.Unexpected), "anomaly", "anomalies"),
+	return fmt.Sprintf("%s at %s: %s", counted(int64(d.anomalies.Unexpected), "anomaly", "anomalies, the worst"),
 		worst.StartUTC, shortened(worst.Text, 160))
 }
 

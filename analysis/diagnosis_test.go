@@ -1,0 +1,112 @@
+package analysis_test
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/internal/filetest"
+)
+
+func diagnosis(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Diagnosis, error) {
+	return func(ctx context.Context, tx *sql.Tx) (*analysis.Diagnosis, error) {
+		return analysis.AskDiagnosis(ctx, tx, q)
+	}
+}
+
+func TestDiagnosis(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	steady := stretch{seconds: 60, perSecond: 50}
+	failing := func(seconds, share int, outcome aggregator.Outcome) stretch {
+		return stretch{seconds: seconds, perSecond: 50, refused: share, outcome: outcome}
+	}
+	for _, c := range []struct {
+		name    string
+		traffic []stretch
+		status  string
+		text    string
+	}{
+		{"nothing", nil, analysis.StatusNoData, "No requests in this interval."},
+		{"one span", []stretch{{seconds: 1, perSecond: 1}}, analysis.StatusOK,
+			"1 request in 1 s: 100 % succeeded, p95 50 ms."},
+		{"one span that failed", []stretch{{seconds: 1, perSecond: 1, refused: 10, outcome: aggregator.OutcomeServerError}}, analysis.StatusCritical,
+			"1 request in 1 s: 0 % succeeded, p95 50 ms. Most errors: 1 of server_error (error server_error)."},
+		{"steady", []stretch{steady}, analysis.StatusOK, "3,000 requests in 60 s: 100 % succeeded, p95 50 ms."},
+		{"a burst that is over", []stretch{steady, failing(5, 5, refusedOutcome), steady}, analysis.StatusOK,
+			"6,250 requests in 125 s: 98 % succeeded, p95 50 ms. Most errors: 125 of rate_limited (error rate_limited). " +
+				"2 % were refused, in 1 burst, with recovery at once; back-off looks EFFECTIVE. " +
+				"1 anomaly at 2026-01-30T10:01:00Z: 125 of all 125 errors fall into 5 s: 50 % of the requests there failed."},
+		{"a burst at the end", []stretch{steady, failing(5, 4, refusedOutcome)}, analysis.StatusWarning, ""},
+		{"four fifths", []stretch{failing(60, 2, aggregator.OutcomeServerError)}, analysis.StatusOK, ""},
+		{"less than four fifths", []stretch{failing(60, 3, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
+		{"half", []stretch{failing(60, 5, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
+		{"less than half", []stretch{failing(60, 6, aggregator.OutcomeServerError)}, analysis.StatusCritical, ""},
+		{"a severe anomaly", []stretch{steady, {seconds: 400}, steady}, analysis.StatusWarning, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := makeFile(t, build(c.traffic...), now)
+			answer := ask(t, path, diagnosis(analysis.Query{Now: now}))
+			require.Equal(t, c.status, answer.Status, answer.Text)
+			if c.text != "" {
+				require.Equal(t, c.text, answer.Text)
+			}
+			require.Equal(t, answer.Status == analysis.StatusOK || answer.Status == analysis.StatusNoData, len(answer.Reasons) == 0)
+		})
+	}
+}
+
+// The figures are those of the other answers.
+func TestDiagnosisAgreesWithTheOtherAnswers(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	observations := filetest.Traffic(9_000)
+	path := makeFile(t, observations, now)
+	answer := ask(t, path, diagnosis(analysis.Query{Now: now}))
+	want := expect(observations, isRequest, func(*aggregator.Observation) bool { return true })[true]
+	require.Equal(t, want.requests, answer.Requests)
+	require.Equal(t, want.errors, answer.Errors)
+	require.InDelta(t, 1-float64(want.errors)/float64(want.requests), *answer.SuccessShare, 1e-12)
+	types := map[[2]string]int64{}
+	for i := range observations {
+		if s := &observations[i].Series; isRequest(&observations[i]) && observations[i].Rejected == aggregator.NotRejected && s.Outcome != aggregator.OutcomeSuccess {
+			types[[2]string{s.Outcome.String(), s.ErrorType}]++
+		}
+	}
+	require.Len(t, answer.TopErrors, 3)
+	for i, e := range answer.TopErrors {
+		require.Equal(t, types[[2]string{e.Outcome, e.ErrorType}], e.Count)
+		higher := 0
+		for _, n := range types {
+			if n > e.Count {
+				higher++
+			}
+		}
+		require.LessOrEqual(t, higher, i)
+	}
+	require.Equal(t, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD, answer.AIMD)
+}
+
+// Whatever names a file holds, the paragraph keeps its length.
+func TestDiagnosisIsShort(t *testing.T) {
+	now := filetest.Begin.Add(2 * time.Hour)
+	long := strings.Repeat("ä", 120)
+	observations := build(stretch{seconds: 60, perSecond: 50}, stretch{seconds: 30, perSecond: 50, refused: 10, outcome: refusedOutcome},
+		stretch{seconds: 90}, stretch{seconds: 60, perSecond: 50, fault: long}, stretch{seconds: 20, perSecond: 50, refused: 9, outcome: refusedOutcome})
+	for i := range observations {
+		if o := &observations[i]; o.Series.Outcome != aggregator.OutcomeSuccess {
+			o.Series.ErrorType = long + string(rune('a'+i%7))
+		}
+	}
+	path := makeFile(t, observations, now)
+	answer := ask(t, path, diagnosis(analysis.Query{Now: now}))
+	require.LessOrEqual(t, utf8.RuneCountInString(answer.Text), 600)
+	require.Contains(t, answer.Text, "still active when the data ended")
+	require.Equal(t, analysis.StatusWarning, answer.Status)
+	require.Contains(t, strings.Join(answer.Patterns, " "), "burst_periods(2) diverse_errors(7)")
+}
