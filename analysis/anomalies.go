@@ -44,6 +44,7 @@ type Anomalies struct {
 	// RateWidthS is the width of the buckets in which rates and latencies are
 	// compared: wide enough to hold 50 requests on average.
 	RateWidthS int64 `json:"rate_width_s"`
+	Requests   int64 `json:"requests_total"`
 	// Unexpected and Expected count the rows, and what is left out of them.
 	Unexpected int       `json:"unexpected"`
 	Expected   int       `json:"expected"` // explained by a known fault
@@ -137,6 +138,8 @@ func (s *anomalySearch) add(a Anomaly, slackS int64) {
 
 func (s *anomalySearch) answer() *Anomalies {
 	answer := &Anomalies{Scope: s.fine.reading.scope, WidthS: s.fine.widthS, RateWidthS: s.wide.widthS, Rows: []Anomaly{}}
+	total := s.fine.sum(0, s.fine.n)
+	answer.Requests = total.requests
 	slices.SortFunc(s.found, func(a, b Anomaly) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), strings.Compare(a.Kind, b.Kind), cmp.Compare(a.End, b.End), strings.Compare(a.Text, b.Text))
 	})

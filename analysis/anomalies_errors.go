@@ -59,14 +59,10 @@ func (s *anomalySearch) reportError(e *errorTotal, known bool) {
 	if known {
 		why = "outside the known faults"
 	}
-	noun := "requests"
-	if e.requests == 1 {
-		noun = "request"
-	}
 	a := Anomaly{
 		Kind: AnomalyUnexpectedError, Severity: graded(part, 0.01, 0.05), Faults: []string{}, Start: from, End: to,
 		StartUTC: *utc(from), EndUTC: *utc(to), DurationS: to - from, Figure: &part, Unit: "share of requests",
-		Text: fmt.Sprintf("%d %s ended in %s, %s of all, %s.", e.requests, noun, e.kind, percentText(part), why),
+		Text: fmt.Sprintf("%s ended in %s, %s of all, %s.", counted(e.requests, "request", "requests"), e.kind, percentText(part), why),
 	}
 	s.found = append(s.found, a)
 }

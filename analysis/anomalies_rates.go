@@ -100,7 +100,7 @@ func (s *anomalySearch) clusters(context.Context, *sql.Tx) error {
 	for i := t.first; i <= t.last; i++ {
 		if row := &t.rows[i]; row.requests > 0 && !s.faults.touch(t.at(i), t.at(i+1)) {
 			busy = append(busy, i)
-			if n := row.requests - row.outcomes.Success(); n > 0 {
+			if n := row.errors(); n > 0 {
 				errors += n
 				failing++
 			}
@@ -112,24 +112,33 @@ func (s *anomalySearch) clusters(context.Context, *sql.Tx) error {
 	for k := 0; k < len(busy); k++ {
 		var sum tick
 		start := k
-		for ; k < len(busy) && t.rows[busy[k]].outcomes.Success() < t.rows[busy[k]].requests; k++ {
+		for ; k < len(busy) && t.rows[busy[k]].errors() > 0; k++ {
 			sum.add(&t.rows[busy[k]])
 		}
-		if n := sum.requests - sum.outcomes.Success(); n >= clusterErrors {
-			s.reportCluster(busy[start], busy[k-1]+1, n, sum.requests, errors)
+		if sum.errors() >= clusterErrors {
+			s.reportCluster(busy[start], busy[k-1]+1, errors)
 		}
 	}
 	return nil
 }
 
-func (s *anomalySearch) reportCluster(from, to int, errors, requests, all int64) {
-	t := s.wide
-	inside, overall := float64(errors)/float64(requests), float64(all)/float64(t.sum(0, t.n).requests)
-	// At most medium: the worst of them are periods without success as well.
+func (s *anomalySearch) reportCluster(from, to int, all int64) {
+	// As exactly as the narrow buckets know.
+	t := s.fine
+	from, to = max(0, t.index(s.wide.at(from))), min(t.n, t.index(s.wide.at(to)-1)+1)
+	for t.rows[from].errors() == 0 {
+		from++
+	}
+	for t.rows[to-1].errors() == 0 {
+		to--
+	}
+	sum := t.sum(from, to)
+	inside, overall := *share(sum.errors(), sum.requests), float64(all)/float64(t.sum(0, t.n).requests)
 	s.report(t, from, to, Anomaly{
+		// High are the worst of them as periods without success.
 		Kind: AnomalyErrorCluster, Severity: graded(inside, 0.5, math.Inf(1)), StillActive: to > t.last,
 		Figure: &inside, Reference: &overall, Unit: "error share",
-		Text: fmt.Sprintf("%d of all %d errors fall into %s: %s of the requests there failed.",
-			errors, all, lasting(t.at(to)-t.at(from)), percentText(inside)),
+		Text: fmt.Sprintf("%s of all %s errors fall into %s: %s of the requests there failed.",
+			thousands(sum.errors()), thousands(all), lasting(t.at(to)-t.at(from)), percentText(inside)),
 	})
 }

@@ -135,6 +135,6 @@ func (s *anomalySearch) reportZeroSuccess(from, to int, requests int64, success 
 	zero := 0.0
 	s.report(s.fine, from, to, Anomaly{
 		Kind: AnomalyZeroSuccess, Severity: SeverityHigh, StillActive: to > s.fine.last, Figure: &zero, Reference: &success, Unit: "success share",
-		Text: fmt.Sprintf("All %d requests failed for %s.", requests, lasting(s.fine.at(to)-s.fine.at(from))),
+		Text: fmt.Sprintf("All %s failed for %s.", counted(requests, "request", "requests"), lasting(s.fine.at(to)-s.fine.at(from))),
 	})
 }

@@ -41,38 +41,38 @@ func TestAnomalies(t *testing.T) {
 		unexpected           = analysis.AnomalyUnexpectedError
 	)
 	server, client := aggregator.OutcomeServerError, aggregator.OutcomeClientError
-	steady := func(seconds int) stretch { return stretch{seconds: seconds, perSecond: 50} }
+	steady := func(seconds int) filetest.Stretch { return filetest.Stretch{Seconds: seconds, PerSecond: 50} }
 	now := filetest.Begin.Add(time.Hour)
 	for _, c := range []struct {
 		name    string
-		traffic []stretch
+		traffic []filetest.Stretch
 		want    []anomaly
 	}{
 		{"nothing", nil, nil},
-		{"one span", []stretch{{seconds: 1, perSecond: 1}}, nil},
-		{"one span that failed", []stretch{{seconds: 1, perSecond: 1, refused: 10, outcome: server}}, nil},
-		{"steady, all equally long", []stretch{steady(120)}, nil},
-		{"ten seconds, a minute of silence, ten seconds", []stretch{steady(10), {seconds: 60}, steady(10)},
+		{"one span", []filetest.Stretch{{Seconds: 1, PerSecond: 1}}, nil},
+		{"one span that failed", []filetest.Stretch{{Seconds: 1, PerSecond: 1, Failed: 10, Outcome: server}}, nil},
+		{"steady, all equally long", []filetest.Stretch{steady(120)}, nil},
+		{"ten seconds, a minute of silence, ten seconds", []filetest.Stretch{steady(10), {Seconds: 60}, steady(10)},
 			[]anomaly{{silence, 10, 70, false}}},
-		{"a short pause", []stretch{steady(60), {seconds: 20}, steady(60)}, nil},
-		{"silence at the ends is none", []stretch{{seconds: 60}, steady(60), {seconds: 60}}, nil},
-		{"slow traffic is not silence", []stretch{{seconds: 1, perSecond: 1}, {seconds: 59}, {seconds: 1, perSecond: 1}, {seconds: 59}, {seconds: 1, perSecond: 1}}, nil},
-		{"everything fails for a while", []stretch{steady(60), {seconds: 5, perSecond: 50, refused: 10, outcome: server}, steady(60)},
+		{"a short pause", []filetest.Stretch{steady(60), {Seconds: 20}, steady(60)}, nil},
+		{"silence at the ends is none", []filetest.Stretch{{Seconds: 60}, steady(60), {Seconds: 60}}, nil},
+		{"slow traffic is not silence", []filetest.Stretch{{Seconds: 1, PerSecond: 1}, {Seconds: 59}, {Seconds: 1, PerSecond: 1}, {Seconds: 59}, {Seconds: 1, PerSecond: 1}}, nil},
+		{"everything fails for a while", []filetest.Stretch{steady(60), {Seconds: 5, PerSecond: 50, Failed: 10, Outcome: server}, steady(60)},
 			[]anomaly{{cluster, 60, 65, false}, {none, 60, 65, false}}},
-		{"a fall to a fifth", []stretch{steady(60), {seconds: 20, perSecond: 10}, steady(60)},
+		{"a fall to a fifth", []filetest.Stretch{steady(60), {Seconds: 20, PerSecond: 10}, steady(60)},
 			[]anomaly{{cliff, 60, 80, false}}},
-		{"a fall that lasts", []stretch{steady(60), {seconds: 60, perSecond: 10}}, []anomaly{{cliff, 60, 120, false}}},
-		{"the end is no cliff", []stretch{steady(60), {seconds: 1, perSecond: 5}}, nil},
-		{"the beginning is no cliff", []stretch{{seconds: 1, perSecond: 5}, steady(60)}, nil},
-		{"a fall of a third", []stretch{steady(60), {seconds: 20, perSecond: 34}, steady(60)}, nil},
-		{"slow for a while", []stretch{steady(60), {seconds: 4, perSecond: 50, ms: 400}, steady(60)},
+		{"a fall that lasts", []filetest.Stretch{steady(60), {Seconds: 60, PerSecond: 10}}, []anomaly{{cliff, 60, 120, false}}},
+		{"the end is no cliff", []filetest.Stretch{steady(60), {Seconds: 1, PerSecond: 5}}, nil},
+		{"the beginning is no cliff", []filetest.Stretch{{Seconds: 1, PerSecond: 5}, steady(60)}, nil},
+		{"a fall of a third", []filetest.Stretch{steady(60), {Seconds: 20, PerSecond: 34}, steady(60)}, nil},
+		{"slow for a while", []filetest.Stretch{steady(60), {Seconds: 4, PerSecond: 50, Duration: 400 * time.Millisecond}, steady(60)},
 			[]anomaly{{spike, 60, 64, false}}},
-		{"a little slow", []stretch{steady(60), {seconds: 4, perSecond: 50, ms: 70}, steady(60)}, nil},
-		{"a wrong request is not a matter of load", []stretch{steady(60), {seconds: 1, perSecond: 50, refused: 1, outcome: client}, steady(60)},
+		{"a little slow", []filetest.Stretch{steady(60), {Seconds: 4, PerSecond: 50, Duration: 70 * time.Millisecond}, steady(60)}, nil},
+		{"a wrong request is not a matter of load", []filetest.Stretch{steady(60), {Seconds: 1, PerSecond: 50, Failed: 1, Outcome: client}, steady(60)},
 			[]anomaly{{unexpected, 60, 70, false}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := makeFile(t, build(c.traffic...), now)
+			path := makeFile(t, filetest.Load(c.traffic...), now)
 			answer := ask(t, path, anomalies(analysis.AnomaliesQuery{Query: analysis.Query{Now: now}}))
 			require.Equal(t, c.want, seen(answer))
 			require.Equal(t, len(c.want), answer.Unexpected)

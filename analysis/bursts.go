@@ -35,6 +35,7 @@ type Bursts struct {
 	StartShare float64 `json:"start_share"`
 	EndShare   float64 `json:"end_share"`
 	MinRefused int64   `json:"min_refused"`
+	Requests   int64   `json:"requests_total"`
 	Count      int     `json:"bursts"`       // Rows and those that are left out of them
 	StillOpen  int     `json:"still_active"` // 0 or 1
 	Rows       []Burst `json:"rows"`         // the first 100, by time
@@ -122,7 +123,8 @@ func (o *observed) bursts(ctx context.Context, tx *sql.Tx, q *BurstsQuery) (*Bur
 	if err := t.readPhases(ctx, tx, all, len(answer.Rows)); err != nil {
 		return nil, fmt.Errorf("bursts: %w", err)
 	}
-	answer.AIMD = t.aimd(all)
+	total := t.sum(0, t.n)
+	answer.Requests, answer.AIMD = total.requests, t.aimd(&total, all)
 	return answer, nil
 }
 

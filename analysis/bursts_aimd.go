@@ -51,8 +51,7 @@ const (
 )
 
 // aimd sums up how clients behaved; nil without requests.
-func (t *ticks) aimd(all []Burst) *AIMD {
-	sum := t.sum(0, t.n)
+func (t *ticks) aimd(sum *tick, all []Burst) *AIMD {
 	if sum.requests == 0 {
 		return nil
 	}

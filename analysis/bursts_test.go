@@ -20,42 +20,6 @@ func bursts(q analysis.BurstsQuery) func(context.Context, *sql.Tx) (*analysis.Bu
 	}
 }
 
-// stretch is steady traffic, some of it refused, to describe files with.
-type stretch struct {
-	seconds   int // how long
-	perSecond int // requests
-	refused   int // of every ten
-	outcome   aggregator.Outcome
-	ms        int64 // duration of each; 0 means 50
-	fault     string
-}
-
-// build returns the requests of stretches, one after the other.
-func build(stretches ...stretch) (all []aggregator.Observation) {
-	at := int64(0) // milliseconds
-	for _, s := range stretches {
-		n := 0
-		for range s.seconds {
-			for i := range s.perSecond {
-				one := requestsAt([]int64{at + int64(i*1000/s.perSecond)}, func(_ int, o *aggregator.Observation) {
-					if s.ms != 0 {
-						o.EndUnixNano = o.StartUnixNano + s.ms*1e6
-					}
-					if n%10 < s.refused {
-						o.Series.Outcome = s.outcome
-						o.Series.ErrorType = "error " + s.outcome.String()
-					}
-					o.Series.Fault = s.fault
-				})
-				all = append(all, one...)
-				n++
-			}
-			at += 1000
-		}
-	}
-	return all
-}
-
 const refusedOutcome = aggregator.OutcomeRateLimited
 
 // oracleBursts finds bursts in spans, second by second, in the plainest way:
@@ -94,35 +58,35 @@ func oracleBursts(observations []aggregator.Observation, start, end float64) (fo
 }
 
 func TestBursts(t *testing.T) {
-	ok := stretch{seconds: 20, perSecond: 20}
-	refused := stretch{seconds: 7, perSecond: 20, refused: 8, outcome: refusedOutcome}
-	tail := stretch{seconds: 3, perSecond: 20, refused: 2, outcome: aggregator.OutcomeCapacityError}
-	silence := stretch{seconds: 30}
+	ok := filetest.Stretch{Seconds: 20, PerSecond: 20}
+	refused := filetest.Stretch{Seconds: 7, PerSecond: 20, Failed: 8, Outcome: refusedOutcome}
+	tail := filetest.Stretch{Seconds: 3, PerSecond: 20, Failed: 2, Outcome: aggregator.OutcomeCapacityError}
+	silence := filetest.Stretch{Seconds: 30}
 	now := filetest.Begin.Add(time.Hour)
 	for _, c := range []struct {
 		name      string
-		traffic   []stretch
+		traffic   []filetest.Stretch
 		durations []int64
 		recovery  []int64 // -1: still active
 	}{
-		{"none", []stretch{ok}, nil, nil},
+		{"none", []filetest.Stretch{ok}, nil, nil},
 		{"nothing", nil, nil, nil},
-		{"one", []stretch{ok, refused, ok}, []int64{7}, []int64{0}},
-		{"dying away", []stretch{ok, refused, tail, ok}, []int64{10}, []int64{3}},
-		{"at the end of the data", []stretch{ok, refused}, []int64{7}, []int64{-1}},
-		{"dying away at the end of the data", []stretch{ok, refused, tail}, []int64{10}, []int64{-1}},
-		{"from the start", []stretch{refused, ok}, []int64{7}, []int64{0}},
-		{"all of it", []stretch{refused}, []int64{7}, []int64{-1}},
-		{"then silence, which is no recovery", []stretch{ok, refused, silence, ok}, []int64{7}, []int64{30}},
-		{"silence inside", []stretch{ok, refused, silence, refused, ok}, []int64{44}, []int64{0}},
-		{"silence alone is no burst", []stretch{ok, silence, ok}, nil, nil},
-		{"two", []stretch{ok, refused, ok, refused, ok}, []int64{7, 7}, []int64{0, 0}},
-		{"a share between the thresholds starts nothing", []stretch{ok, tail, ok}, nil, nil},
-		{"server errors are not refused", []stretch{ok, {seconds: 5, perSecond: 20, refused: 10, outcome: aggregator.OutcomeServerError}, ok}, nil, nil},
-		{"too few", []stretch{ok, {seconds: 1, perSecond: 2, refused: 10, outcome: refusedOutcome}, ok}, nil, nil},
+		{"one", []filetest.Stretch{ok, refused, ok}, []int64{7}, []int64{0}},
+		{"dying away", []filetest.Stretch{ok, refused, tail, ok}, []int64{10}, []int64{3}},
+		{"at the end of the data", []filetest.Stretch{ok, refused}, []int64{7}, []int64{-1}},
+		{"dying away at the end of the data", []filetest.Stretch{ok, refused, tail}, []int64{10}, []int64{-1}},
+		{"from the start", []filetest.Stretch{refused, ok}, []int64{7}, []int64{0}},
+		{"all of it", []filetest.Stretch{refused}, []int64{7}, []int64{-1}},
+		{"then silence, which is no recovery", []filetest.Stretch{ok, refused, silence, ok}, []int64{7}, []int64{30}},
+		{"silence inside", []filetest.Stretch{ok, refused, silence, refused, ok}, []int64{44}, []int64{0}},
+		{"silence alone is no burst", []filetest.Stretch{ok, silence, ok}, nil, nil},
+		{"two", []filetest.Stretch{ok, refused, ok, refused, ok}, []int64{7, 7}, []int64{0, 0}},
+		{"a share between the thresholds starts nothing", []filetest.Stretch{ok, tail, ok}, nil, nil},
+		{"server errors are not refused", []filetest.Stretch{ok, {Seconds: 5, PerSecond: 20, Failed: 10, Outcome: aggregator.OutcomeServerError}, ok}, nil, nil},
+		{"too few", []filetest.Stretch{ok, {Seconds: 1, PerSecond: 2, Failed: 10, Outcome: refusedOutcome}, ok}, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			observations := build(c.traffic...)
+			observations := filetest.Load(c.traffic...)
 			path := makeFile(t, observations, now)
 			answer := ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now, Width: 1}}))
 			require.Len(t, answer.Rows, len(c.durations))
@@ -180,10 +144,10 @@ func checkPhase(t *testing.T, what string, p *analysis.BurstPhase, observations 
 }
 
 func TestBurstPhasesAndBehaviour(t *testing.T) {
-	observations := build(
-		stretch{seconds: 30, perSecond: 20, ms: 40},
-		stretch{seconds: 10, perSecond: 20, refused: 5, outcome: refusedOutcome, ms: 90},
-		stretch{seconds: 30, perSecond: 20, ms: 60},
+	observations := filetest.Load(
+		filetest.Stretch{Seconds: 30, PerSecond: 20, Duration: 40 * time.Millisecond},
+		filetest.Stretch{Seconds: 10, PerSecond: 20, Failed: 5, Outcome: refusedOutcome, Duration: 90 * time.Millisecond},
+		filetest.Stretch{Seconds: 30, PerSecond: 20, Duration: 60 * time.Millisecond},
 	)
 	now := filetest.Begin.Add(time.Hour)
 	path := makeFile(t, observations, now)
@@ -207,11 +171,11 @@ func TestBurstPhasesAndBehaviour(t *testing.T) {
 
 func TestBackoffAndTrend(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
-	series := func(refused ...int) (all []stretch) {
+	series := func(refused ...int) (all []filetest.Stretch) {
 		for _, r := range refused {
-			all = append(all, stretch{seconds: 10, perSecond: 20}, stretch{seconds: 5, perSecond: 20, refused: r, outcome: refusedOutcome})
+			all = append(all, filetest.Stretch{Seconds: 10, PerSecond: 20}, filetest.Stretch{Seconds: 5, PerSecond: 20, Failed: r, Outcome: refusedOutcome})
 		}
-		return append(all, stretch{seconds: 10, perSecond: 20})
+		return append(all, filetest.Stretch{Seconds: 10, PerSecond: 20})
 	}
 	for _, c := range []struct {
 		refused []int
@@ -224,14 +188,14 @@ func TestBackoffAndTrend(t *testing.T) {
 		{[]int{4}, "", analysis.BackoffEffective},
 	} {
 		t.Run(fmt.Sprint(c.refused), func(t *testing.T) {
-			path := makeFile(t, build(series(c.refused...)...), now)
+			path := makeFile(t, filetest.Load(series(c.refused...)...), now)
 			answer := ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}}))
 			require.Len(t, answer.Rows, len(c.refused))
 			require.Equal(t, c.trend, answer.AIMD.Trend)
 			require.Equal(t, c.backoff, answer.AIMD.Backoff)
 		})
 	}
-	path := makeFile(t, build(stretch{seconds: 10, perSecond: 20, refused: 9, outcome: refusedOutcome}), now)
+	path := makeFile(t, filetest.Load(filetest.Stretch{Seconds: 10, PerSecond: 20, Failed: 9, Outcome: refusedOutcome}), now)
 	require.Equal(t, analysis.BackoffIneffective, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD.Backoff)
 }
 

@@ -148,7 +148,7 @@ func (d *diagnosing) readBehaviour(ctx context.Context, tx *sql.Tx) (err error) 
 
 func (d *diagnosing) read(ctx context.Context, tx *sql.Tx, total *tick) error {
 	d.Requests = total.requests
-	d.Errors = total.requests - total.outcomes.Success()
+	d.Errors = total.errors()
 	d.SuccessShare = share(total.outcomes.Success(), total.requests)
 	d.RateLimitedShare = share(total.outcomes[aggregator.OutcomeRateLimited], total.requests)
 	d.RefusedShare = total.refusedShare()

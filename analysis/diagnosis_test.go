@@ -23,35 +23,34 @@ func diagnosis(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Diagn
 
 func TestDiagnosis(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
-	steady := stretch{seconds: 60, perSecond: 50}
-	failing := func(seconds, share int, outcome aggregator.Outcome) stretch {
-		return stretch{seconds: seconds, perSecond: 50, refused: share, outcome: outcome}
+	steady := filetest.Stretch{Seconds: 60, PerSecond: 50}
+	failing := func(seconds, share int, outcome aggregator.Outcome) filetest.Stretch {
+		return filetest.Stretch{Seconds: seconds, PerSecond: 50, Failed: share, Outcome: outcome}
 	}
 	for _, c := range []struct {
 		name    string
-		traffic []stretch
+		traffic []filetest.Stretch
 		status  string
 		text    string
 	}{
 		{"nothing", nil, analysis.StatusNoData, "No requests in this interval."},
-		{"one span", []stretch{{seconds: 1, perSecond: 1}}, analysis.StatusOK,
+		{"one span", []filetest.Stretch{{Seconds: 1, PerSecond: 1}}, analysis.StatusOK,
 			"1 request in 1 s: 100 % succeeded, p95 50 ms."},
-		{"one span that failed", []stretch{{seconds: 1, perSecond: 1, refused: 10, outcome: aggregator.OutcomeServerError}}, analysis.StatusCritical,
+		{"one span that failed", []filetest.Stretch{{Seconds: 1, PerSecond: 1, Failed: 10, Outcome: aggregator.OutcomeServerError}}, analysis.StatusCritical,
 			"1 request in 1 s: 0 % succeeded, p95 50 ms. Most errors: 1 of server_error (error server_error)."},
-		{"steady", []stretch{steady}, analysis.StatusOK, "3,000 requests in 60 s: 100 % succeeded, p95 50 ms."},
-		{"a burst that is over", []stretch{steady, failing(5, 5, refusedOutcome), steady}, analysis.StatusOK,
+		{"steady", []filetest.Stretch{steady}, analysis.StatusOK, "3,000 requests in 60 s: 100 % succeeded, p95 50 ms."},
+		{"a burst that is over", []filetest.Stretch{steady, failing(5, 5, refusedOutcome), steady}, analysis.StatusOK,
 			"6,250 requests in 125 s: 98 % succeeded, p95 50 ms. Most errors: 125 of rate_limited (error rate_limited). " +
-				"2 % were refused, in 1 burst, with recovery at once; back-off looks EFFECTIVE. " +
-				"1 anomaly at 2026-01-30T10:01:00Z: 125 of all 125 errors fall into 5 s: 50 % of the requests there failed."},
-		{"a burst at the end", []stretch{steady, failing(5, 4, refusedOutcome)}, analysis.StatusWarning, ""},
-		{"four fifths", []stretch{failing(60, 2, aggregator.OutcomeServerError)}, analysis.StatusOK, ""},
-		{"less than four fifths", []stretch{failing(60, 3, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
-		{"half", []stretch{failing(60, 5, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
-		{"less than half", []stretch{failing(60, 6, aggregator.OutcomeServerError)}, analysis.StatusCritical, ""},
-		{"a severe anomaly", []stretch{steady, {seconds: 400}, steady}, analysis.StatusWarning, ""},
+				"2 % were refused, in 1 burst, with recovery at once; back-off looks EFFECTIVE."},
+		{"a burst at the end", []filetest.Stretch{steady, failing(5, 4, refusedOutcome)}, analysis.StatusWarning, ""},
+		{"four fifths", []filetest.Stretch{failing(60, 2, aggregator.OutcomeServerError)}, analysis.StatusOK, ""},
+		{"less than four fifths", []filetest.Stretch{failing(60, 3, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
+		{"half", []filetest.Stretch{failing(60, 5, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
+		{"less than half", []filetest.Stretch{failing(60, 6, aggregator.OutcomeServerError)}, analysis.StatusCritical, ""},
+		{"a severe anomaly", []filetest.Stretch{steady, {Seconds: 400}, steady}, analysis.StatusWarning, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := makeFile(t, build(c.traffic...), now)
+			path := makeFile(t, filetest.Load(c.traffic...), now)
 			answer := ask(t, path, diagnosis(analysis.Query{Now: now}))
 			require.Equal(t, c.status, answer.Status, answer.Text)
 			if c.text != "" {
@@ -96,8 +95,8 @@ func TestDiagnosisAgreesWithTheOtherAnswers(t *testing.T) {
 func TestDiagnosisIsShort(t *testing.T) {
 	now := filetest.Begin.Add(2 * time.Hour)
 	long := strings.Repeat("ä", 120)
-	observations := build(stretch{seconds: 60, perSecond: 50}, stretch{seconds: 30, perSecond: 50, refused: 10, outcome: refusedOutcome},
-		stretch{seconds: 90}, stretch{seconds: 60, perSecond: 50, fault: long}, stretch{seconds: 20, perSecond: 50, refused: 9, outcome: refusedOutcome})
+	observations := filetest.Load(filetest.Stretch{Seconds: 60, PerSecond: 50}, filetest.Stretch{Seconds: 30, PerSecond: 50, Failed: 10, Outcome: refusedOutcome},
+		filetest.Stretch{Seconds: 90}, filetest.Stretch{Seconds: 60, PerSecond: 50, Fault: long}, filetest.Stretch{Seconds: 20, PerSecond: 50, Failed: 9, Outcome: refusedOutcome})
 	for i := range observations {
 		if o := &observations[i]; o.Series.Outcome != aggregator.OutcomeSuccess {
 			o.Series.ErrorType = long + string(rune('a'+i%7))

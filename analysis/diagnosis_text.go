@@ -2,7 +2,7 @@ package analysis
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -85,7 +85,9 @@ func (d *diagnosing) faultsText() string {
 	text := fmt.Sprintf("%s (%s)", counted(int64(s.Windows), "fault window", "fault windows"), shortened(strings.Join(s.Names, ", "), 60))
 	if s.SuccessInside != nil && s.SuccessOutside != nil {
 		text += fmt.Sprintf(": %s succeeded inside, %s outside", percentText(*s.SuccessInside), percentText(*s.SuccessOutside))
-		if s.RecoveryS != nil {
+		if s.RecoveryS != nil && *s.RecoveryS == 0 {
+			text += ", recovered at once"
+		} else if s.RecoveryS != nil {
 			text += ", recovered " + lasting(*s.RecoveryS) + " after the last"
 		}
 	}
@@ -94,44 +96,33 @@ func (d *diagnosing) faultsText() string {
 
 func (d *diagnosing) anomaliesText() string {
 	var worst *Anomaly
+	n := int64(0)
 	for i := range d.anomalies.Rows {
 		a := &d.anomalies.Rows[i]
-		if !a.Expected && (worst == nil || severityRank(a.Severity) > severityRank(worst.Severity)) {
+		if a.Expected || d.isBurst(a) {
+			continue
+		}
+		n++
+		if worst == nil || severityRank(a.Severity) > severityRank(worst.Severity) {
 			worst = a
 		}
 	}
 	if worst == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s at %s: %s", counted(int64(d.anomalies.Unexpected), "anomaly", "anomalies, the worst"),
-		worst.StartUTC, shortened(worst.Text, 160))
+	return fmt.Sprintf("%s at %s: %s", counted(n, "anomaly", "anomalies, the worst"), worst.StartUTC, shortened(worst.Text, 160))
+}
+
+// isBurst tells whether an anomaly is what a burst of refused requests, of which
+// the paragraph has told already, looks like from another side.
+func (d *diagnosing) isBurst(a *Anomaly) bool {
+	switch a.Kind {
+	case AnomalyErrorCluster, AnomalyThroughputCliff, AnomalyZeroSuccess:
+		return slices.ContainsFunc(d.bursts.Rows, func(b Burst) bool { return b.Start < a.End && b.End > a.Start })
+	}
+	return false
 }
 
 func severityRank(severity string) int {
 	return map[string]int{SeverityMedium: 1, SeverityHigh: 2}[severity]
-}
-
-// counted writes a number with its noun.
-func counted(n int64, one, several string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return thousands(n) + " " + several
-}
-
-// thousands writes a number as 12,345.
-func thousands(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// shortened cuts text to a number of characters.
-func shortened(text string, characters int) string {
-	if utf8.RuneCountInString(text) <= characters {
-		return text
-	}
-	return string([]rune(text)[:characters-1]) + "…"
 }

@@ -6,10 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // figure writes a number with three significant digits, as sentences have it.
 func figure(x float64) string {
+	if math.Abs(x) >= 1000 {
+		return thousands(int64(math.Round(x)))
+	}
 	if x == 0 {
 		return "0"
 	}
@@ -41,4 +45,29 @@ func median(values []float64) float64 {
 	slices.Sort(values)
 	n := len(values)
 	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+// counted writes a number with its noun.
+func counted(n int64, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + several
+}
+
+// thousands writes a number as 12,345.
+func thousands(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// shortened cuts text to a number of characters.
+func shortened(text string, characters int) string {
+	if utf8.RuneCountInString(text) <= characters {
+		return text
+	}
+	return string([]rune(text)[:characters-1]) + "…"
 }

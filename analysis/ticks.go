@@ -24,6 +24,9 @@ func (t *tick) add(other *tick) {
 	t.resends += other.resends
 }
 
+// errors counts every outcome but success.
+func (t *tick) errors() int64 { return t.requests - t.outcomes.Success() }
+
 // refusedShare returns the share of requests that were refused; nil where
 // there were none.
 func (t *tick) refusedShare() *float64 { return share(t.outcomes.Refused(), t.requests) }

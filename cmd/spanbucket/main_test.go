@@ -76,7 +76,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "makerequests": makeRequests, "damage": damage, "openfile": openFile,
 			"makeolder": makeOlder, "manywindows": manyWindows, "makeletters": makeLetters, "collect": collect,
-			"makestory": makeStory},
+			"makestory": makeStory, "makeload": makeLoad},
 	})
 }
 
@@ -100,6 +100,30 @@ func makeWith(ts *testscript.TestScript, args []string, name string, write func(
 	ts.Check(err)
 	now := filetest.Begin.Add(time.Duration(spans) * 100 * time.Millisecond)
 	ts.Check(write(filetest.Options(ts.MkAbs(args[0]), now), filetest.Traffic(spans)))
+}
+
+// makeLoad is the command "makeload FILE STRETCH…": it writes stretches of steady
+// requests, each given as SECONDSxRATE, or SECONDSxRATE:TENTHS:OUTCOME where so
+// many of ten fail.
+func makeLoad(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: makeload FILE STRETCH…")
+	}
+	var stretches []filetest.Stretch
+	for _, text := range args[1:] {
+		var s filetest.Stretch
+		rate, failing, some := strings.Cut(text, ":")
+		_, err := fmt.Sscanf(rate, "%dx%d", &s.Seconds, &s.PerSecond)
+		ts.Check(err)
+		if some {
+			var outcome string
+			_, err = fmt.Sscanf(failing, "%d:%s", &s.Failed, &outcome)
+			ts.Check(err)
+			s.Outcome, _ = aggregator.ParseOutcome(outcome)
+		}
+		stretches = append(stretches, s)
+	}
+	ts.Check(filetest.Make(filetest.Options(ts.MkAbs(args[0]), filetest.Begin.Add(time.Hour)), filetest.Load(stretches...)))
 }
 
 // openFile is the command "openfile FILE": until the script ends, a writer has

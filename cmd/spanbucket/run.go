@@ -120,7 +120,8 @@ written. Answers go to stdout, everything else to stderr.`,
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.errorsCommand(), p.windowCommand(),
-		p.requestsCommand(), p.slowCommand(), p.usageCommand(), p.faultsCommand(), p.circuitsCommand(),
+		p.burstsCommand(), p.anomaliesCommand(), p.diagnoseCommand(), p.requestsCommand(), p.slowCommand(),
+		p.usageCommand(), p.faultsCommand(), p.circuitsCommand(),
 		p.sessionsCommand(), p.toolsCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(), p.queryCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
