@@ -43,7 +43,7 @@ func writeTextBlock(w io.Writer, b block) (err error) {
 		}
 		_, err = fmt.Fprintln(w, text)
 	case paragraph:
-		_, err = fmt.Fprintln(w, wrap(tables.Clean(string(b)), textColumns))
+		_, err = fmt.Fprintln(w, tables.Wrap(tables.Clean(string(b)), textColumns))
 	case facts:
 		err = writeFacts(w, b)
 	case grid:
@@ -60,7 +60,7 @@ func writeFacts(w io.Writer, lines facts) error {
 		widest = max(widest, tables.DisplayWidth(line[0]))
 	}
 	for _, line := range lines {
-		value := wrap(tables.Clean(line[1]), textColumns-widest-2)
+		value := tables.Wrap(tables.Clean(line[1]), textColumns-widest-2)
 		value = strings.ReplaceAll(value, "\n", "\n"+strings.Repeat(" ", widest+2))
 		if _, err := fmt.Fprintf(w, "%-*s  %s\n", widest, line[0], value); err != nil {
 			return err
@@ -88,23 +88,6 @@ func writeTextGrid(w io.Writer, g *grid) error {
 	if err := t.Write(w); err != nil || g.more == "" {
 		return err
 	}
-	_, err := fmt.Fprintln(w, wrap(tables.Clean(g.more), textColumns))
+	_, err := fmt.Fprintln(w, tables.Wrap(tables.Clean(g.more), textColumns))
 	return err
-}
-
-// wrap breaks text at spaces into lines of so many columns at most; a longer
-// word has a line of its own.
-func wrap(text string, columns int) string {
-	var lines []string
-	line := ""
-	for word := range strings.FieldsSeq(text) {
-		if line != "" && tables.DisplayWidth(line)+1+tables.DisplayWidth(word) > columns {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return strings.Join(append(lines, line), "\n")
 }

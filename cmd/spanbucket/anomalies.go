@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,7 +85,7 @@ func (p *program) printAnomalies(answer *analysis.Anomalies) error {
 	oneDay := isOneDay(&answer.Scope)
 	for i := range answer.Rows {
 		a := &answer.Rows[i]
-		fmt.Fprintf(&out, "\n%s  for %s  %s  %s\n", timeText(a.StartUTC, oneDay), lengthText(a.DurationS), strings.ReplaceAll(a.Kind, "_", " "), a.Severity)
+		fmt.Fprintf(&out, "\n%s  for %s  %s  %s\n", timeText(a.StartUTC, oneDay), secondsText(a.DurationS), strings.ReplaceAll(a.Kind, "_", " "), a.Severity)
 		text := a.Text
 		if a.Expected {
 			text += " Expected: " + strings.Join(a.Faults, ", ") + "."
@@ -115,39 +114,8 @@ func anomaliesText(answer *analysis.Anomalies) string {
 	return text + "."
 }
 
-// lengthText shows a length in seconds as 45s, 1m30s or 2h.
-func lengthText(seconds int64) string {
-	text := (time.Duration(seconds) * time.Second).String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
-}
-
-// foldedColumns is how wide text in sentences is at most.
-const foldedColumns = 100
-
 // folded makes text safe for a terminal and breaks it into lines.
 func folded(text string) string {
-	var out strings.Builder
-	width := 0
-	for word := range strings.FieldsSeq(tables.Clean(text)) {
-		// No name in a file is longer than a few lines.
-		word = tables.Cut(word, foldedColumns)
-		n := tables.DisplayWidth(word)
-		switch {
-		case width == 0:
-		case width+1+n > foldedColumns:
-			out.WriteByte('\n')
-			width = 0
-		default:
-			out.WriteByte(' ')
-			width++
-		}
-		out.WriteString(word)
-		width += n
-	}
-	return out.String()
+	const columns = 100
+	return tables.Wrap(tables.Clean(text), columns)
 }

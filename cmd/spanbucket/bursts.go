@@ -115,8 +115,8 @@ func (p *program) printBursts(answer *analysis.Bursts) error {
 	oneDay := isOneDay(&answer.Scope)
 	t := tables.New(answer.Rows)
 	t.Text("start", func(b *analysis.Burst) string { return timeText(b.StartUTC, oneDay) })
-	t.Number("lasted", func(b *analysis.Burst) string { return lengthText(b.DurationS) })
-	t.Number("recovery", recoveryText)
+	t.Number("lasted", func(b *analysis.Burst) string { return secondsText(b.DurationS) })
+	t.Number("recovery", burstRecovery)
 	t.Number("requests", func(b *analysis.Burst) string { return tables.Count(b.Requests) })
 	t.Number("refused %", func(b *analysis.Burst) string { return tables.Percent(b.RefusedShare) })
 	phases := []struct {
@@ -151,11 +151,11 @@ func (p *program) printBursts(answer *analysis.Bursts) error {
 	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
-func recoveryText(b *analysis.Burst) string {
+func burstRecovery(b *analysis.Burst) string {
 	if b.RecoveryS == nil {
 		return "active"
 	}
-	return lengthText(*b.RecoveryS)
+	return secondsText(*b.RecoveryS)
 }
 
 // burstsText says in words how often requests were refused.
