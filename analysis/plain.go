@@ -31,7 +31,7 @@ func percentText(share float64) string { return figure(100*share) + " %" }
 // lasting writes a length in seconds.
 func lasting(seconds int64) string {
 	switch {
-	case seconds < 600:
+	case seconds < 120 || seconds < 600 && seconds%60 != 0:
 		return fmt.Sprintf("%d s", seconds)
 	case seconds < 7200:
 		return figure(float64(seconds)/60) + " min"
