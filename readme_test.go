@@ -385,6 +385,8 @@ func TestCommandsOfThePages(t *testing.T) {
 		"merge":    {"--force", "-o", filepath.Join(t.TempDir(), "all.db")},
 		"import":   {recorded},
 		"query":    {"SELECT * FROM ledger"},
+		"compare":  {"--baseline", "", "--candidate", ""},
+		"window":   {"--from", "+0s"},
 	}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {
 		for _, format := range []string{"text", "json", "csv"} {

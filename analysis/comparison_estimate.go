@@ -2,11 +2,10 @@ package analysis
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
+	"time"
 
-	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis/resampling"
 )
 
@@ -31,15 +30,6 @@ var MetricNames = []string{
 	"requests_per_s", "cost_usd_per_request", "output_tokens_per_s",
 }
 
-// minValues is how many values a percentile takes for an interval: of fewer than
-// 3/(1-p) it is likely (5 %) that all are below the true percentile, so that
-// nothing says how high it is.
-var minValues = map[int]int64{metricP50: 6, metricP95: 60, metricP99: 300, metricTTFT: 60}
-
-// minErrors is how many requests must have failed on both sides together: of
-// fewer, one side having all of them is still likely (2^-5 · 2 > 5 %).
-const minErrors = 6
-
 // compare reads both sides and compares them.
 func (q *ComparisonQuery) compare(ctx context.Context, sides [2]*comparedReading) (*Comparison, error) {
 	strata := &strataIndex{numbers: map[string]int{}}
@@ -53,13 +43,13 @@ func (q *ComparisonQuery) compare(ctx context.Context, sides [2]*comparedReading
 	b, c := sides[0], sides[1]
 	answer := &Comparison{
 		Baseline: ComparedSide{Scope: b.scope}, Candidate: ComparedSide{Scope: c.scope},
-		WidthS: b.width, Buckets: (b.end - b.first) / b.width, LengthS: b.end - b.first,
+		WidthS: b.width * b.merged, Buckets: (b.end - b.first) / (b.width * b.merged), LengthS: b.end - b.first,
 		By: q.By, Strata: []ComparedStratum{}, MinChange: q.MinChange, Seed: q.Seed, Replicates: comparisonReplicates, Notes: []string{},
 	}
 	if q.By == nil {
 		answer.By = []string{}
 	}
-	answer.WarmupS = ceilTo(int64(q.Warmup.Seconds()), b.width)
+	answer.WarmupS = ceilTo(int64((q.Warmup+time.Second-1)/time.Second), b.width)
 	if err := answer.compare(grids, strata.values); err != nil {
 		return nil, err
 	}
@@ -176,95 +166,4 @@ func blockLength(series [numMetrics][]float64, buckets int) int {
 		best = max(best, resampling.BlockLength(series[m]))
 	}
 	return min(max(int(math.Ceil(best)), shortest), longest)
-}
-
-// binError is how far a percentile may be off, as a logarithm: both sides by
-// 1/128.
-const binError = 2.0 / 128
-
-func (c *Comparison) metric(m int, tables [2]*comparedTable, sides [2]*comparedFigures) ComparedMetric {
-	out := ComparedMetric{Name: MetricNames[m], LowerIsBetter: m != metricRPS && m != metricTokens, Verdict: VerdictNoEvidence}
-	for i, into := range []**float64{&out.Baseline, &out.Candidate} {
-		if v := sides[i].figures[m]; !math.IsNaN(v) {
-			*into = &v
-		}
-	}
-	out.BaselineCount, out.CandidateCount = tables[0].count(m), tables[1].count(m)
-	if out.Baseline == nil || out.Candidate == nil {
-		out.Verdict, out.Why = VerdictTooLittle, "no values"
-		return out
-	}
-	if *out.Baseline > 0 {
-		change := *out.Candidate / *out.Baseline - 1
-		out.Change = &change
-	} else if *out.Candidate == 0 {
-		out.Change = new(float64)
-	}
-	var replicates []float64
-	for k := range min(len(sides[0].replicates[m]), len(sides[1].replicates[m])) {
-		if v := sides[1].replicates[m][k] - sides[0].replicates[m][k]; !math.IsNaN(v) {
-			replicates = append(replicates, v)
-		}
-	}
-	if len(replicates) < c.Replicates*9/10 || len(replicates) == 0 {
-		out.Verdict = VerdictTooLittle
-		out.Why = fmt.Sprintf("%d buckets; %d are needed", tables[0].buckets, MinComparedBuckets)
-		return out
-	}
-	c.judge(m, &out, replicates)
-	return out
-}
-
-func (c *Comparison) judge(m int, out *ComparedMetric, replicates []float64) {
-	low, high := resampling.Interval(replicates)
-	if minValues[m] > 0 {
-		estimate := math.Log(*out.Candidate / *out.Baseline)
-		low, high = min(low, estimate-binError), max(high, estimate+binError)
-	}
-	if out.Change != nil {
-		l, h := math.Expm1(low), math.Expm1(high)
-		out.Low, out.High = &l, &h
-	}
-	if need := minValues[m]; min(out.BaselineCount, out.CandidateCount) < need {
-		if out.BaselineCount < need {
-			out.Low = nil
-		}
-		if out.CandidateCount < need {
-			out.High = nil
-		}
-		out.Verdict = VerdictTooLittle
-		out.Why = fmt.Sprintf("of fewer than %d values it has no upper bound", need)
-		return
-	}
-	large := out.Change == nil || math.Abs(*out.Change) >= c.MinChange
-	switch {
-	case !large, low <= 0 && high >= 0:
-	case (high < 0) == out.LowerIsBetter:
-		out.Verdict = VerdictBetter
-	default:
-		out.Verdict = VerdictWorse
-	}
-}
-
-// count returns how many values a metric comes from.
-func (t *comparedTable) count(metric int) (n int64) {
-	for stratum := range t.totals {
-		total := &t.totals[stratum]
-		if t.weights[stratum] == 0 && metric != metricRPS {
-			continue
-		}
-		switch metric {
-		case metricTTFT:
-			n += total.Measures[aggregator.MeasureTimeToFirstToken].Count()
-		case metricErrors, metricRPS:
-			n += total.Counters[aggregator.Requests]
-		case metricCost:
-			n += total.Counters[aggregator.PricedCount]
-		case metricTokens:
-			n += total.Counters[aggregator.UsageCount]
-		default:
-			n += total.Measures[aggregator.MeasureDuration].Count()
-		}
-	}
-	return n
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,15 +12,23 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// maxComparedBuckets bounds how finely a side is cut: two hours of 10 s.
-const maxComparedBuckets = 720
+// maxComparedBuckets bounds how finely a side is cut, and maxReadBuckets how
+// finely it is read: six hours of 10 s, merged by threes.
+const (
+	maxComparedBuckets = 720
+	maxReadBuckets     = 3 * maxComparedBuckets
+)
+
+// maxWarmup is a day.
+const maxWarmup = 24 * time.Hour
 
 // comparedReading is one side while it is read.
 type comparedReading struct {
 	*reading
 	tx *sql.Tx
-	// from and to are the buckets that are compared, of width seconds.
-	width, first, end int64
+	// What is compared is [first, end), read in buckets of width seconds and
+	// compared in buckets of merged times as many.
+	width, merged, first, end int64
 }
 
 func askComparison(ctx context.Context, baseline, candidate *sql.Tx, q ComparisonQuery) (*Comparison, error) {
@@ -47,8 +56,8 @@ func (q *ComparisonQuery) complete() error {
 	if !(q.MinChange > 0 && q.MinChange <= 10) {
 		return fmt.Errorf("smallest change %g: must be above 0 and at most 10: %w", q.MinChange, ErrQuery)
 	}
-	if q.Warmup < 0 {
-		return fmt.Errorf("warm-up %s: must not be negative: %w", q.Warmup, ErrQuery)
+	if q.Warmup < 0 || q.Warmup > maxWarmup {
+		return fmt.Errorf("warm-up %s: must be 0s to %s: %w", q.Warmup, maxWarmup, ErrQuery)
 	}
 	return nil
 }
@@ -74,12 +83,13 @@ func readComparedSides(ctx context.Context, baseline, candidate *sql.Tx, q *Comp
 		if err := s.settle(ctx, width); err != nil {
 			return sides, err
 		}
-		s.cut(q.Warmup)
+		s.cut(ceilTo(int64((q.Warmup+time.Second-1)/time.Second), width))
 	}
-	s, o := sides[0], sides[1]
-	length := max(0, min(s.end-s.first, o.end-o.first))
+	b, c := sides[0], sides[1]
+	length := max(0, min(b.end-b.first, c.end-c.first))
+	merged := max(1, (length/width+maxComparedBuckets-1)/maxComparedBuckets)
 	for _, s := range sides {
-		s.end = s.first + length
+		s.merged, s.end = merged, s.first+length-length%(merged*width)
 		s.state()
 	}
 	return sides, nil
@@ -101,7 +111,7 @@ func commonWidth(ctx context.Context, sides [2]*comparedReading) (width int64, e
 				return 0, err
 			}
 			at := slices.IndexFunc(s.widths, func(o planWidth) bool { return o.seconds == width })
-			fits = fits && first >= s.widths[at].completeFrom && (end-first)/width <= maxComparedBuckets
+			fits = fits && (end == first || first >= s.widths[at].completeFrom && (end-first)/width <= maxReadBuckets)
 		}
 		if fits {
 			break
@@ -113,9 +123,9 @@ func commonWidth(ctx context.Context, sides [2]*comparedReading) (width int64, e
 	return width, nil
 }
 
-// edges returns the buckets of a width that the side is made of: those between
-// the times that were asked for, else between the first and the last that have
-// requests.
+// edges returns the buckets of a width that the side is made of: those that lie
+// between the times that were asked for, else between the first and the last
+// that have requests; 0 and 0 where none has.
 func (s *comparedReading) edges(ctx context.Context, width int64) (first, end int64, err error) {
 	filter := s.filter(Segment{width, aggregator.BucketStart(s.from, width), s.to})
 	where, args := filter.Condition(false)
@@ -125,16 +135,16 @@ func (s *comparedReading) edges(ctx context.Context, width int64) (first, end in
 		return 0, 0, fmt.Errorf("look up buckets of %d s: %w", width, err)
 	}
 	if !low.Valid {
-		return s.from, s.from, nil
+		return 0, 0, nil
 	}
 	first, end = low.Int64, high.Int64+width
 	if !s.query.From.IsZero() {
-		first = aggregator.BucketStart(s.from, width)
+		first = ceilTo(s.from, width)
 	}
 	if !s.query.To.IsZero() {
-		end = ceilTo(s.to, width)
+		end = aggregator.BucketStart(s.to, width)
 	}
-	return first, end, nil
+	return first, max(first, end), nil
 }
 
 // settle decides the buckets of the side, those that have settled.
@@ -143,21 +153,26 @@ func (s *comparedReading) settle(ctx context.Context, width int64) error {
 	if err != nil {
 		return err
 	}
+	nothing := first == end
+	if nothing {
+		// What has not settled yet is still to be counted.
+		first, end = s.from, s.to
+	}
 	s.width, s.from, s.to = width, first, end
-	s.widths = []planWidth{{width, first}}
+	s.widths = []planWidth{{width, math.MinInt64}}
 	if err := s.choose(ctx, s.tx, s.query.Categories); err != nil {
 		return err
 	}
-	s.first, s.end = first, first
-	if n := len(s.scope.Segments); n > 0 {
+	s.first, s.end = 0, 0
+	if n := len(s.scope.Segments); n > 0 && !nothing {
 		s.first, s.end = s.scope.Segments[0].From, s.scope.Segments[n-1].To
 	}
 	return nil
 }
 
 // cut leaves out the first and the last bucket of a run, which it fills only in
-// part, and the warm-up.
-func (s *comparedReading) cut(warmup time.Duration) {
+// part, and warmup seconds after that.
+func (s *comparedReading) cut(warmup int64) {
 	if (s.end-s.first)/s.width > 2 {
 		if s.query.From.IsZero() {
 			s.first += s.width
@@ -166,7 +181,7 @@ func (s *comparedReading) cut(warmup time.Duration) {
 			s.end -= s.width
 		}
 	}
-	s.first = min(s.end, s.first+ceilTo(int64((warmup+time.Second-1)/time.Second), s.width))
+	s.first += min(warmup, s.end-s.first)
 }
 
 // state writes what is compared into the scope.
@@ -180,7 +195,7 @@ func (s *comparedReading) state() {
 
 // read merges the rows of the side into a grid of buckets and strata.
 func (s *comparedReading) read(ctx context.Context, by []string, strata *strataIndex) (*comparedGrid, error) {
-	grid := &comparedGrid{buckets: int((s.end - s.first) / s.width)}
+	grid := &comparedGrid{buckets: int((s.end - s.first) / (s.merged * s.width))}
 	series, err := readSeries(ctx, s.tx, s.query, by)
 	if err != nil {
 		return nil, err
@@ -191,7 +206,7 @@ func (s *comparedReading) read(ctx context.Context, by []string, strata *strataI
 				return nil, err
 			}
 			values := series[row.Series]
-			cell := grid.at(int((row.BucketStart-s.first)/s.width), strata.of(values))
+			cell := grid.at(int((row.BucketStart-s.first)/(s.merged*s.width)), strata.of(values))
 			if err := add(&cell.Cell, &row.Cell); err != nil {
 				return nil, err
 			}

@@ -103,6 +103,11 @@ type queryFlags struct {
 
 func (f *queryFlags) add(cmd *cobra.Command) {
 	f.addInterval(cmd)
+	f.addBuckets(cmd)
+}
+
+// addBuckets adds the flags that say which buckets to read.
+func (f *queryFlags) addBuckets(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
 	flags.BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
@@ -112,7 +117,13 @@ func (f *queryFlags) add(cmd *cobra.Command) {
 // addInterval adds the flags that have nothing to do with buckets.
 func (f *queryFlags) addInterval(cmd *cobra.Command) {
 	f.addTimes(cmd)
-	cmd.Flags().StringSliceVar(&f.categories, "category", nil, "only these categories, separated by commas (default: what the file calls requests)")
+	f.addCategory(cmd)
+}
+
+// addCategory adds the flag that restricts an answer to categories.
+func (f *queryFlags) addCategory(cmd *cobra.Command) {
+	const usage = "only these categories, separated by commas (default: what the file calls requests)"
+	cmd.Flags().StringSliceVar(&f.categories, "category", nil, usage)
 	complete(cmd, "category", func() (names []string, _ cobra.ShellCompDirective) {
 		for c := range aggregator.NumCategories {
 			names = append(names, c.String())
@@ -137,7 +148,7 @@ func (f *queryFlags) addTimes(cmd *cobra.Command) {
 // query turns the flags into a query of the file.
 func (f *queryFlags) query(ctx context.Context, p *program, tx *sql.Tx) (q analysis.Query, err error) {
 	q = analysis.Query{Now: p.now(), IncludeOpen: f.includeOpen}
-	if f.runSet() {
+	if f.runSet != nil && f.runSet() {
 		q.Run = &f.run
 	}
 	for _, name := range f.categories {

@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"makefile": makeFile, "makerequests": makeRequests, "damage": damage, "openfile": openFile,
-			"makeolder": makeOlder, "manywindows": manyWindows, "makeletters": makeLetters, "collect": collect,
+			"makeolder": makeOlder, "manywindows": manyWindows, "makeletters": makeLetters, "makeruns": makeRuns, "collect": collect,
 			"makestory": makeStory, "makeload": makeLoad},
 	})
 }

@@ -125,6 +125,7 @@ written. Answers go to stdout, everything else to stderr.`,
 		p.sessionsCommand(), p.toolsCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(), p.queryCommand(),
 		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
+	root.AddCommand(p.compareCommand())
 	return root
 }
 
