@@ -149,7 +149,6 @@ func (f *impactReading) fault(ctx context.Context, g *faultGroup, run runExtent)
 			return nil, err
 		}
 		*p.into = t.phase(p.during.from, max(p.during.from, p.during.to))
-		fault.Estimated = fault.Estimated || t.estimated
 		sums[p.name] = t
 	}
 	if err := f.straddling(ctx, g, known, fault); err != nil {

@@ -42,12 +42,11 @@ type Fault struct {
 	After  ImpactPhase `json:"after"`
 	// Straddling are the requests that were in flight when the fault began:
 	// they are in none of the phases. nil: not known.
-	Straddling *float64 `json:"straddling"`
+	Straddling          *float64 `json:"straddling"`
+	StraddlingEstimated bool     `json:"straddling_estimated"`
 	// EdgeShare is the share of the buckets that the fault touches which it
 	// cuts. nil: it touches none.
 	EdgeShare *float64 `json:"edge_share"`
-	// Estimated tells whether some figure comes from sampled requests.
-	Estimated bool `json:"estimated"`
 	// DuringBefore compares during with before, AfterBefore after with before.
 	DuringBefore ImpactDelta `json:"during_against_before"`
 	AfterBefore  ImpactDelta `json:"after_against_before"`
@@ -75,10 +74,12 @@ type ImpactPhase struct {
 	ToNS   int64 `json:"to_ns"`
 	// CoveredS is how much of it the figures cover: without the buckets it cuts
 	// of which not every request is kept. All else is missing where it is 0.
-	CoveredS float64  `json:"covered_s"`
-	Requests *float64 `json:"requests"` // no integer where estimated
-	Errors   *float64 `json:"errors"`
-	Injected *float64 `json:"requests_injected"`
+	CoveredS float64 `json:"covered_s"`
+	// Estimated tells whether some figure comes from requests that are a sample.
+	Estimated bool     `json:"estimated"`
+	Requests  *float64 `json:"requests"` // no integer where estimated
+	Errors    *float64 `json:"errors"`
+	Injected  *float64 `json:"requests_injected"`
 	// RequestsPerS counts all that started, straddling ones too.
 	RequestsPerS *float64      `json:"requests_per_s"`
 	SuccessShare *float64      `json:"success_share"`

@@ -176,7 +176,7 @@ func (f *impactReading) straddling(ctx context.Context, g *faultGroup, known run
 		for i := range b.rows {
 			if r := &b.rows[i]; r.start < g.start && r.end() > g.start {
 				weight += r.weight
-				fault.Estimated = fault.Estimated || !b.exact
+				fault.StraddlingEstimated = fault.StraddlingEstimated || !b.exact
 			}
 		}
 	}

@@ -181,7 +181,7 @@ func (t *tally) takeDelay(r *impactRow) {
 
 // phase turns the tally into figures.
 func (t *tally) phase(from, to int64) ImpactPhase {
-	p := ImpactPhase{FromNS: from, ToNS: to, CoveredS: float64(t.covered) / 1e9}
+	p := ImpactPhase{FromNS: from, ToNS: to, CoveredS: float64(t.covered) / 1e9, Estimated: t.estimated}
 	if t.covered <= 0 {
 		return p
 	}

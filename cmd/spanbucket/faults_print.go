@@ -37,7 +37,7 @@ func (p *program) printFaults(onlyImpact bool, answer *analysis.FaultImpact) err
 		return err
 	}
 	for i := range answer.Rows {
-		if answer.Rows[i].Estimated {
+		if f := &answer.Rows[i]; f.StraddlingEstimated || f.Before.Estimated || f.During.Estimated || f.After.Estimated {
 			_, err := fmt.Fprintln(p.stdout, "\n~ estimated from requests that are a sample")
 			return err
 		}
@@ -140,7 +140,7 @@ func impactTable(faults []numberedFault) *tables.Table[faultPhase] {
 	})
 	t.Text("phase", func(l *faultPhase) string { return l.name })
 	t.Keep = 2
-	t.Number("requests", func(l *faultPhase) string { return weighted(l.phase.Requests, l.Estimated) })
+	t.Number("requests", func(l *faultPhase) string { return weighted(l.phase.Requests, l.phase.Estimated) })
 	t.Number("req/s", func(l *faultPhase) string { return tables.MS(l.phase.RequestsPerS) })
 	t.Number("err %", func(l *faultPhase) string { return tables.Percent(l.phase.ErrorShare) })
 	t.Group = "latency ms"
@@ -172,7 +172,7 @@ func straddlingText(f *analysis.Fault) string {
 	if f.Straddling == nil || *f.Straddling == 0 {
 		return " "
 	}
-	return weighted(f.Straddling, f.Estimated) + " in flight, left out"
+	return weighted(f.Straddling, f.StraddlingEstimated) + " in flight, left out"
 }
 
 func edgeText(f *analysis.Fault) string {
@@ -199,7 +199,7 @@ func recoveryText(f *analysis.Fault) string {
 
 // impactColumns are the figures of one phase.
 var impactColumns = []string{
-	"covered_s", "requests", "errors", "requests_injected", "requests_per_s", "success_share", "error_share",
+	"covered_s", "estimated", "requests", "errors", "requests_injected", "requests_per_s", "success_share", "error_share",
 	"avg_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms",
 	"avg_net_latency_ms", "p50_net_latency_ms", "p95_net_latency_ms", "p99_net_latency_ms",
 	"p50_ttft_ms", "p95_ttft_ms", "p99_ttft_ms", "input_tokens", "output_tokens", "cost_usd",
@@ -208,7 +208,7 @@ var impactColumns = []string{
 func impactNames() []string {
 	names := []string{
 		"run_id", "fault", "target", "experiment_ids", "sources", "start_utc", "end_utc", "start_ns", "end_ns", "open_end", "requests_marked",
-		"straddling", "edge_share", "estimated", "recovery", "recovery_s", "watched_s", "watch_ends",
+		"straddling", "straddling_estimated", "edge_share", "recovery", "recovery_s", "watched_s", "watch_ends",
 	}
 	for _, phase := range []string{"before", "during", "after"} {
 		for _, column := range impactColumns {
@@ -224,11 +224,11 @@ func impactRecords(answer *analysis.FaultImpact) [][]any {
 		f := &answer.Rows[i]
 		record := []any{
 			f.RunID, f.Fault, f.Target, strings.Join(f.ExperimentIDs, " "), strings.Join(f.Sources, " "), f.StartUTC, f.EndUTC, f.StartNS, f.EndNS,
-			f.OpenEnd, f.Marked, f.Straddling, f.EdgeShare, f.Estimated, f.Recovery, f.RecoveryS, f.WatchedS, f.WatchEnds,
+			f.OpenEnd, f.Marked, f.Straddling, f.StraddlingEstimated, f.EdgeShare, f.Recovery, f.RecoveryS, f.WatchedS, f.WatchEnds,
 		}
 		for _, p := range []*analysis.ImpactPhase{&f.Before, &f.During, &f.After} {
 			l, n, t := &p.Latency, &p.NetLatency, &p.TTFT
-			record = append(record, p.CoveredS, p.Requests, p.Errors, p.Injected, p.RequestsPerS, p.SuccessShare, p.ErrorShare,
+			record = append(record, p.CoveredS, p.Estimated, p.Requests, p.Errors, p.Injected, p.RequestsPerS, p.SuccessShare, p.ErrorShare,
 				l.AvgMS, l.P50MS, l.P95MS, l.P99MS, n.AvgMS, n.P50MS, n.P95MS, n.P99MS, t.P50MS, t.P95MS, t.P99MS,
 				p.InputTokens, p.OutputTokens, p.CostUSD)
 		}

@@ -1,0 +1,258 @@
+package analysis_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/aggregator/sampling"
+	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/folding"
+	"github.com/spanbucket/spanbucketexporter/storage"
+)
+
+// steady tells of ten chats a second, of 50 ms each, for as long; while a fault
+// is injected they are held up by 400 ms.
+func steady(lasts float64, faults ...[2]float64) *story {
+	s := newStory()
+	for i := range int(lasts * 10) {
+		at, marked := float64(i)/10, false
+		for _, f := range faults {
+			marked = marked || at >= f[0] && at < f[1]
+		}
+		if marked {
+			s.chat(at, 0.45, "chaos.fault.type", "latency", "chaos.fault.latency_ms", 400)
+		} else {
+			s.chat(at, 0.05)
+		}
+	}
+	for _, f := range faults {
+		s.injector(f[0], f[1]-f[0], "latency")
+	}
+	return s
+}
+
+func keep(ratio int64, forCause int) func(*folding.Settings) {
+	return func(o *folding.Settings) {
+		policy := sampling.Default()
+		policy.RatioMicro, policy.MaxForCause = ratio, forCause
+		o.Storage.Sampling = &policy
+		o.Storage.DropSessions = ratio == 0
+	}
+}
+
+func onlyFault(t *testing.T, path string, q analysis.Query) *analysis.Fault {
+	t.Helper()
+	answer := ask(t, path, faultImpact(q))
+	require.Len(t, answer.Rows, 1)
+	return &answer.Rows[0]
+}
+
+// Counts come from buckets: exact, however few requests are kept. What only
+// requests tell is left out, or estimated where there is nothing else.
+func TestFaultImpactWhereNotEveryRequestIsKept(t *testing.T) {
+	t.Run("a sample", func(t *testing.T) {
+		f := onlyFault(t, steady(150, [2]float64{60, 90}).file(t, keep(500_000, 100)), analysis.Query{Now: later})
+		require.Equal(t, 590.0, *f.Before.Requests) // without the last second: some of it might straddle
+		require.Equal(t, 59.0, f.Before.CoveredS)
+		require.Equal(t, []float64{300, 300}, []float64{*f.During.Requests, *f.During.Injected})
+		require.InDelta(t, 450, *f.During.Latency.AvgMS, 1e-6)
+		require.InDelta(t, 50, *f.During.NetLatency.AvgMS, 1e-6)
+		require.InEpsilon(t, 50, *f.During.NetLatency.P99MS, 1.0/127)
+		require.False(t, f.Before.Estimated || f.During.Estimated || f.After.Estimated)
+		require.True(t, f.Straddling == nil || *f.Straddling == 0)
+		require.Equal(t, 0.0, *f.RecoveryS)
+	})
+	t.Run("none", func(t *testing.T) {
+		f := onlyFault(t, steady(150, [2]float64{60.5, 89.5}).file(t, keep(0, 0)), analysis.Query{Now: later})
+		require.Equal(t, []float64{59, 590}, []float64{f.Before.CoveredS, *f.Before.Requests}) // half a second at either end is not known
+		require.Equal(t, []float64{28, 280}, []float64{f.During.CoveredS, *f.During.Requests})
+		require.Nil(t, f.Straddling)
+		require.InDelta(t, 2.0/3, *f.EdgeShare, 1e-9)
+		require.Equal(t, analysis.Recovered, f.Recovery)
+		require.Equal(t, 0.5, *f.RecoveryS) // the rest of its last bucket is not known
+	})
+	t.Run("none of a short fault", func(t *testing.T) {
+		f := onlyFault(t, steady(150, [2]float64{60.25, 60.75}).file(t, keep(0, 0)), analysis.Query{Now: later})
+		require.Nil(t, f.During.Requests)
+		require.Zero(t, f.During.CoveredS)
+		require.Nil(t, f.DuringBefore.ErrorShare)
+	})
+	t.Run("a sample of a short fault", func(t *testing.T) {
+		f := onlyFault(t, steady(150, [2]float64{60.25, 62.75}).file(t, func(o *folding.Settings) {
+			keep(200_000, 5)(o)
+			o.Storage.Widths = []storage.Width{{Seconds: 10}}
+		}), analysis.Query{Now: later})
+		require.True(t, f.During.Estimated)
+		require.InDelta(t, 25, *f.During.Requests, 24) // an estimate
+		require.InDelta(t, 450, *f.During.Latency.AvgMS, 1e-6)
+	})
+	t.Run("buckets without series", func(t *testing.T) {
+		headline := func(change func(*folding.Settings)) func(*folding.Settings) {
+			return func(o *folding.Settings) {
+				change(o)
+				o.Storage.Widths = []storage.Width{{Seconds: 10, Detail: storage.DetailHeadline}}
+			}
+		}
+		s := steady(150, [2]float64{60, 90})
+		f := onlyFault(t, s.file(t, headline(asItIs)), analysis.Query{Now: later})
+		require.Equal(t, 300.0, *f.During.Requests)
+		require.InDelta(t, 50, *f.During.NetLatency.AvgMS, 1e-6)
+		f = onlyFault(t, s.file(t, headline(keep(0, 0))), analysis.Query{Now: later})
+		require.Equal(t, 300.0, *f.During.Requests)
+		require.Nil(t, f.During.NetLatency.AvgMS) // nothing tells the delays
+		require.InDelta(t, 450, *f.During.Latency.AvgMS, 1e-6)
+	})
+}
+
+func TestFaultsAtTheEndsOfTheData(t *testing.T) {
+	path := steady(100, [2]float64{30, 60}).file(t, asItIs)
+	say := func(run string, from, to time.Duration) {
+		_, err := storage.ImportFaultWindows(context.Background(), path, []aggregator.FaultWindow{{
+			Run: run, Fault: "kill", StartUnixNano: storyStart.Add(from).UnixNano(), EndUnixNano: storyStart.Add(to).UnixNano(),
+		}})
+		require.NoError(t, err)
+	}
+	say("run-1", -2*time.Hour, -time.Hour)
+	say("run-1", time.Hour, 2*time.Hour)
+	say("", -2*time.Hour, -time.Hour) // met no run
+	say("run-1", 90*time.Second, 3*time.Minute)
+	say("run-1", -time.Minute, 10*time.Second)
+	answer := ask(t, path, faultImpact(analysis.Query{Now: later}))
+	require.Len(t, answer.Rows, 6)
+	for i := range answer.Rows {
+		f := &answer.Rows[i]
+		switch {
+		case f.StartNS < storyStart.Add(-time.Hour).UnixNano(): // before all data
+			require.Nil(t, f.Before.Requests)
+			require.Nil(t, f.During.Requests)
+			require.Nil(t, f.During.RequestsPerS)
+			require.False(t, f.OpenEnd && f.RunID != "")
+			require.Equal(t, analysis.RecoveryUnknown, f.Recovery)
+		case f.StartNS > storyStart.Add(30*time.Minute).UnixNano(): // after it
+			require.True(t, f.OpenEnd)
+			require.Nil(t, f.During.Requests)
+			require.Nil(t, f.After.Requests)
+		case f.LengthS == 90: // goes on when the data end
+			require.True(t, f.OpenEnd)
+			require.Equal(t, 100.0, *f.During.Requests)
+			require.InDelta(t, 9.95, f.During.CoveredS, 1e-6)
+			require.Nil(t, f.After.Requests)
+			require.Equal(t, analysis.RecoveryUnknown, f.Recovery)
+		case f.LengthS == 70: // had begun before
+			require.Nil(t, f.Before.Requests)
+			require.Equal(t, []float64{100, 10}, []float64{*f.During.Requests, f.During.CoveredS})
+			require.Equal(t, 200.0, *f.After.Requests) // until the next fault
+			require.Equal(t, analysis.RecoveryUnknown, f.Recovery)
+		}
+	}
+	run, other := "run-1", "run-2"
+	require.Len(t, ask(t, path, faultImpact(analysis.Query{Now: later, Run: &run})).Rows, 5)
+	_, err := try(t, path, faultImpact(analysis.Query{Now: later, Run: &other}))
+	require.ErrorIs(t, err, analysis.ErrQuery)
+	part := ask(t, path, faultImpact(analysis.Query{Now: later, From: storyStart.Add(20 * time.Second), To: storyStart.Add(90 * time.Second)}))
+	require.Len(t, part.Rows, 1)
+	require.Len(t, part.Windows, 2)
+	require.Equal(t, []string{"injector", "requests"}, part.Rows[0].Sources)
+}
+
+// What has not settled is in no phase, unless asked for.
+func TestFaultsThatHaveNotSettled(t *testing.T) {
+	path := steady(100, [2]float64{30, 90}).file(t, asItIs)
+	q := analysis.Query{Now: storyStart.Add(110 * time.Second)} // settled: 50 s
+	f := onlyFault(t, path, q)
+	require.True(t, f.OpenEnd)
+	require.Equal(t, []float64{200, 20}, []float64{*f.During.Requests, f.During.CoveredS})
+	require.Nil(t, f.After.Requests)
+	q.IncludeOpen = true
+	f = onlyFault(t, path, q)
+	require.False(t, f.OpenEnd)
+	require.Equal(t, []float64{600, 100}, []float64{*f.During.Requests, *f.After.Requests})
+}
+
+func TestFaultsThatNeverRecover(t *testing.T) {
+	s := newStory()
+	for i := range 200 {
+		if i < 60 {
+			s.chat(float64(i), 0.1)
+		} else {
+			s.chat(float64(i), 0.1, "error.type", "503")
+		}
+	}
+	s.injector(60, 30, "kill")
+	f := onlyFault(t, s.file(t, asItIs), analysis.Query{Now: later})
+	require.Equal(t, []any{analysis.NotRecovered, "data"}, []any{f.Recovery, f.WatchEnds})
+	require.Nil(t, f.RecoveryS)
+	require.InDelta(t, 109.1, f.WatchedS, 1e-6)
+	require.InDelta(t, 1, *f.DuringBefore.ErrorShare, 1e-9)
+	s.injector(150, 10, "latency")
+	rows := ask(t, s.file(t, asItIs), faultImpact(analysis.Query{Now: later})).Rows
+	require.Equal(t, []any{analysis.NotRecovered, "fault", 60.0}, []any{rows[0].Recovery, rows[0].WatchEnds, rows[0].WatchedS})
+}
+
+func TestFaultImpactOfLittle(t *testing.T) {
+	empty := ask(t, newStory().file(t, asItIs), faultImpact(analysis.Query{Now: later}))
+	require.Equal(t, []any{0, 0}, []any{len(empty.Rows), len(empty.Windows)})
+	text, err := json.Marshal(empty)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"windows":[],"rows":[]`)
+
+	one := newStory()
+	one.chat(5, 1, "chaos.fault.type", "latency", "chaos.fault.latency_ms", 900)
+	f := onlyFault(t, one.file(t, asItIs), analysis.Query{Now: later})
+	require.Equal(t, []string{"requests"}, f.Sources)
+	require.Equal(t, []float64{1, 1000, 100}, []float64{*f.During.Requests, *f.During.Latency.P99MS, *f.During.NetLatency.AvgMS})
+	require.Nil(t, f.Before.Requests)
+	require.Equal(t, analysis.RecoveryUnknown, f.Recovery)
+
+	// The marked request that begins as the others end is part of the fault.
+	two := newStory()
+	two.chat(5, 1, "chaos.fault.type", "abort")
+	two.chat(6, 0, "chaos.fault.type", "abort")
+	require.Equal(t, 2.0, *onlyFault(t, two.file(t, asItIs), analysis.Query{Now: later}).During.Requests)
+}
+
+// Of many faults the longest are answered, in the order of their start.
+func TestManyFaults(t *testing.T) {
+	s := newStory()
+	for i := range 120 {
+		s.injector(float64(i*10), 1+float64(i%2), "latency")
+	}
+	answer := ask(t, s.file(t, asItIs), faultImpact(analysis.Query{Now: later}))
+	require.Equal(t, []any{100, int64(20), 120}, []any{len(answer.Rows), answer.Left, len(answer.Windows)})
+	answer.KeepLongest(60)
+	require.Equal(t, []any{60, int64(60)}, []any{len(answer.Rows), answer.Left})
+	for i := range answer.Rows {
+		require.Equal(t, 2.0, answer.Rows[i].LengthS)
+		require.True(t, i == 0 || answer.Rows[i].StartNS > answer.Rows[i-1].StartNS)
+	}
+	answer.KeepLongest(0)
+	require.Len(t, answer.Rows, 60)
+}
+
+// Equal spans give equal bytes, in whatever order they came.
+func TestFaultImpactIsDeterministic(t *testing.T) {
+	s := steady(120, [2]float64{20, 40}, [2]float64{30, 50}, [2]float64{80, 90.5})
+	answer := func(batches ...ptrace.Traces) string {
+		text, err := json.Marshal(ask(t, fileOf(t, asItIs, batches...), faultImpact(analysis.Query{Now: later})))
+		require.NoError(t, err)
+		return string(text)
+	}
+	want := answer(s.spans)
+	var batches []ptrace.Traces
+	all := s.spans.ResourceSpans()
+	for i := all.Len() - 1; i >= 0; i -= 97 {
+		batch := ptrace.NewTraces()
+		for j := i; j > i-97 && j >= 0; j-- {
+			all.At(j).CopyTo(batch.ResourceSpans().AppendEmpty())
+		}
+		batches = append(batches, batch)
+	}
+	require.Equal(t, want, answer(batches...))
+	require.Equal(t, want, answer(batches...))
+}
