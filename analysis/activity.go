@@ -99,4 +99,14 @@ func (r *activityReading) profile(column string) string {
 	return "(SELECT p." + column + " FROM request_profile AS p WHERE p.profile_id = r.profile_id)"
 }
 
+// inInterval is the SQL that bounds the start of the request r: with ?1 and ?2
+// being from and to. Without bounds the index on the start would only be in the
+// way of reading the table from one end to the other.
+func (r *activityReading) inInterval() string {
+	if r.query.From.IsZero() && r.query.To.IsZero() {
+		return "+r.start_ns >= ?1 AND +r.start_ns < ?2"
+	}
+	return "r.start_ns >= ?1 AND r.start_ns < ?2"
+}
+
 func utcText(unixNano int64) string { return *utc(time.Unix(0, unixNano).Unix()) }

@@ -18,7 +18,9 @@ import (
 )
 
 func sessions(q analysis.SessionsQuery) func(context.Context, *sql.Tx) (*analysis.Sessions, error) {
-	return func(ctx context.Context, tx *sql.Tx) (*analysis.Sessions, error) { return analysis.AskSessions(ctx, tx, q) }
+	return func(ctx context.Context, tx *sql.Tx) (*analysis.Sessions, error) {
+		return analysis.AskSessions(ctx, tx, q)
+	}
 }
 
 func tools(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Tools, error) {
@@ -26,7 +28,9 @@ func tools(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Tools, er
 }
 
 func circuits(q analysis.CircuitsQuery) func(context.Context, *sql.Tx) (*analysis.Circuits, error) {
-	return func(ctx context.Context, tx *sql.Tx) (*analysis.Circuits, error) { return analysis.AskCircuits(ctx, tx, q) }
+	return func(ctx context.Context, tx *sql.Tx) (*analysis.Circuits, error) {
+		return analysis.AskCircuits(ctx, tx, q)
+	}
 }
 
 func oneOf[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }

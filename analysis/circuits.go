@@ -150,7 +150,7 @@ func (r *activityReading) readSightings(ctx context.Context, tx *sql.Tx, answer 
 func (r *activityReading) readRejected(ctx context.Context, tx *sql.Tx, answer *Circuits) error {
 	query := `SELECT s.run_id, s.service, coalesce(` + r.profile("instance") + `, '') AS instance, ` + r.profile("circuit") + ` AS circuit, count(*)
 		FROM request AS r JOIN series AS s ON s.series_id = r.series_id
-		WHERE r.kept & 4 AND s.outcome = 'circuit_open' AND r.start_ns >= ?1 AND r.start_ns < ?2 AND (?3 IS NULL OR s.run_id = ?3)
+		WHERE r.kept & 4 AND s.outcome = 'circuit_open' AND ` + r.inInterval() + ` AND (?3 IS NULL OR s.run_id = ?3)
 		GROUP BY 1, 2, 3, 4 HAVING circuit IS NOT NULL`
 	rows, err := tx.QueryContext(ctx, query, r.from, r.to, r.query.Run)
 	if err != nil {

@@ -1,6 +1,9 @@
 package analysis
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 )
@@ -65,39 +68,45 @@ func (s *spread) join(o *spread) {
 
 // percentile is the value of nearest rank, within 0.79 %; the first and the last
 // rank are exact, unless something was taken out.
-func (s *spread) percentile(percent int64) int64 {
-	if rank := (s.weight*percent + 100*micro - 1) / (100 * micro); s.weight%micro == 0 && !s.reduced {
-		switch rank {
-		case 1:
-			return s.min
-		case s.weight / micro:
-			return s.max
+func (s *spread) percentile(percent int64) int64 { return s.percentiles(percent)[0] }
+
+// percentiles returns several, which must ascend.
+func (s *spread) percentiles(percents ...int64) (values []int64) {
+	used := slices.Sorted(maps.Keys(s.bins))
+	next, upto := 0, int64(0)
+	for _, percent := range percents {
+		for next < len(used) && (upto <= 0 || upto*100 < s.weight*percent) {
+			upto += s.bins[used[next]]
+			next++
 		}
+		value := s.max
+		if next > 0 {
+			value = min(max(used[next-1].Mid(), s.min), s.max)
+		}
+		if rank := (s.weight*percent + 100*micro - 1) / (100 * micro); s.weight%micro == 0 && !s.reduced {
+			switch rank {
+			case 1:
+				value = s.min
+			case s.weight / micro:
+				value = s.max
+			}
+		}
+		values = append(values, value)
 	}
-	var upto int64
-	for bin := histogram.Bin(0); bin <= histogram.MaxBin; bin++ {
-		weight, ok := s.bins[bin]
-		if !ok {
-			continue
-		}
-		if upto += weight; upto > 0 && upto*100 >= s.weight*percent {
-			return min(max(bin.Mid(), s.min), s.max)
-		}
-	}
-	return s.max
+	return values
 }
 
 func (s *spread) measure() ImpactMeasure {
-	m := ImpactMeasure{Count: float64(s.weight) / micro}
 	if s.weight <= 0 {
 		return ImpactMeasure{}
 	}
-	of := func(percent int64) *float64 {
-		v := milliseconds(s.percentile(percent))
-		return &v
-	}
+	m := ImpactMeasure{Count: float64(s.weight) / micro}
 	avg := s.sum / 1e6 / m.Count
-	m.AvgMS, m.P50MS, m.P95MS, m.P99MS = &avg, of(50), of(95), of(99)
+	m.AvgMS = &avg
+	for i, v := range s.percentiles(50, 95, 99) {
+		value := milliseconds(v)
+		*[]**float64{&m.P50MS, &m.P95MS, &m.P99MS}[i] = &value
+	}
 	return m
 }
 

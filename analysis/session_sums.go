@@ -62,7 +62,7 @@ func (all *sessionSums) readSpans(ctx context.Context, tx *sql.Tx) error {
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT series_id, session_id, count(*), min(start_ns), max(start_ns + max(duration_ns, 0)),
 			sum(input_tokens), sum(output_tokens), sum(cost_nano_usd)
-		FROM request WHERE kept & 2 AND session_id <> '' AND start_ns >= ?1 AND start_ns < ?2
+		FROM request AS r WHERE kept & 2 AND session_id <> '' AND `+all.inInterval()+`
 			AND (?3 IS NULL OR series_id IN (SELECT series_id FROM series WHERE run_id = ?3))
 		GROUP BY series_id, session_id`, all.from, all.to, all.query.Run)
 	if err != nil {

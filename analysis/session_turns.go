@@ -31,11 +31,9 @@ func (all *sessionSums) readTurns(ctx context.Context, tx *sql.Tx, chosen []*ses
 		return nil
 	}
 	names := make([]string, 0, len(chosen))
-	from, to := chosen[0].first, chosen[0].last
 	spans := map[sessionKey][]turnSpan{}
 	for _, s := range chosen {
 		names = append(names, s.key.session)
-		from, to = min(from, s.first), max(to, s.last)
 		spans[s.key] = nil
 	}
 	list, err := json.Marshal(names)
@@ -43,8 +41,8 @@ func (all *sessionSums) readTurns(ctx context.Context, tx *sql.Tx, chosen []*ses
 		return err
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT series_id, session_id, start_ns, start_ns + max(duration_ns, 0), trace_id, coalesce(role, 0)
-		FROM request WHERE kept & 2 AND start_ns >= ?1 AND start_ns <= ?2 AND start_ns < ?3
-			AND session_id IN (SELECT value FROM json_each(?4))`, from, to, all.to, string(list))
+		FROM request AS r WHERE kept & 2 AND `+all.inInterval()+` AND session_id IN (SELECT value FROM json_each(?3))`,
+		all.from, all.to, string(list))
 	if err != nil {
 		return fmt.Errorf("read turns: %w", err)
 	}
