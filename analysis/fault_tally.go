@@ -117,12 +117,10 @@ type tally struct {
 	requests, failed, injected int64
 	keptOut                    int64 // started within, but ended too late
 	duration, ttft             spread
-	// net is what the injected delays take off duration: delayed requests out,
-	// the same without their delay in.
-	net                   spread
-	netUnknown, estimated bool
-	usage, priced         int64
-	input, output, cost   float64 // tokens, and nano US dollars
+	net                        spread // duration without the injected delay
+	netUnknown, estimated      bool
+	usage, priced              int64
+	input, output, cost        float64 // tokens, and nano US dollars
 }
 
 func (t *tally) addCell(c *aggregator.Cell) {
@@ -131,6 +129,7 @@ func (t *tally) addCell(c *aggregator.Cell) {
 	t.failed += (n[aggregator.Requests] - n[aggregator.OutcomeCounter(aggregator.OutcomeSuccess)]) * micro
 	t.injected += n[aggregator.Injected] * micro
 	t.duration.addHistogram(&c.Measures[aggregator.MeasureDuration], 1)
+	t.net.addHistogram(&c.Measures[aggregator.MeasureDuration], 1) // until a delay is taken off
 	t.ttft.addHistogram(&c.Measures[aggregator.MeasureTimeToFirstToken], 1)
 	t.usage += n[aggregator.UsageCount] * micro
 	t.input += float64(n[aggregator.InputTokens])
@@ -160,11 +159,11 @@ func (t *tally) addRow(r *impactRow) {
 	}
 	if r.duration >= 0 {
 		t.duration.add(r.duration, r.weight)
+		t.addNet(r)
 	}
 	if r.ttft >= 0 {
 		t.ttft.add(r.ttft, r.weight)
 	}
-	t.takeDelay(r)
 	if r.input >= 0 || r.output >= 0 {
 		t.usage += r.weight
 		t.input += float64(max(r.input, 0)) * float64(r.weight) / micro
@@ -176,15 +175,19 @@ func (t *tally) addRow(r *impactRow) {
 	}
 }
 
-// takeDelay notes a delayed request. Of a delay longer than the request it is
-// not known what is left.
-func (t *tally) takeDelay(r *impactRow) {
-	if r.delay <= 0 || r.duration < 0 {
-		return
+// addNet adds what a request took without its delay. Of a delay longer than the
+// request it is not known what is left.
+func (t *tally) addNet(r *impactRow) {
+	if delay := max(r.delay, 0); delay <= r.duration {
+		t.net.add(r.duration-delay, r.weight)
 	}
-	t.net.add(r.duration, -r.weight)
-	if r.delay <= r.duration {
-		t.net.add(r.duration-r.delay, r.weight)
+}
+
+// takeDelay takes its delay off a request that a whole bucket has counted.
+func (t *tally) takeDelay(r *impactRow) {
+	if r.delay > 0 && r.duration >= 0 {
+		t.net.add(r.duration, -r.weight)
+		t.addNet(r)
 	}
 }
 
@@ -204,10 +207,7 @@ func (t *tally) phase(from, to int64) ImpactPhase {
 	p.SuccessShare, p.ErrorShare = share(t.requests-t.failed, t.requests), share(t.failed, t.requests)
 	p.Latency, p.TTFT = t.duration.measure(), t.ttft.measure()
 	if !t.netUnknown {
-		var net spread
-		net.join(&t.duration)
-		net.join(&t.net)
-		p.NetLatency = net.measure()
+		p.NetLatency = t.net.measure()
 	}
 	if t.usage > 0 {
 		input, output := t.input, t.output
