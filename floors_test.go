@@ -134,6 +134,10 @@ var floors = []floor{
 		why: "answers as text, JSON, CSV and HTML, to a writer it is given",
 	},
 	{
+		room: "live", rooms: []string{"analysis", "report", "report/page", "storage"},
+		why: "the report over HTTP: the only room that listens",
+	},
+	{
 		room: "internal/metadata", why: "generated from metadata.yaml",
 		modules: map[string]string{collectorPath: "component types", "go.opentelemetry.io/otel/": "instruments"},
 	},
@@ -165,7 +169,7 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "report", "report/tables", "report/page"},
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "report", "report/tables", "report/page", "live"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",

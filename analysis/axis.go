@@ -79,7 +79,11 @@ func (r *reading) clip(ctx context.Context, tx *sql.Tx) error {
 		return nil
 	}
 	r.extents = map[int64]extent{}
-	for _, w := range r.widths {
+	widths := r.widths
+	if r.query.Width != 0 && r.query.Width != r.finest {
+		widths = append(slices.Clone(widths), planWidth{seconds: r.finest}) // tells what has settled
+	}
+	for _, w := range widths {
 		filter := r.filter(Segment{w.seconds, aggregator.BucketStart(r.from, w.seconds), r.to})
 		where, args := filter.Condition(false)
 		var e extent

@@ -136,5 +136,5 @@ func (r *reading) coursePoint(a *axis, i int, cell *aggregator.Cell, percentiles
 // settled tells whether a bucket that ends at an instant, Unix seconds, has
 // settled.
 func (r *reading) settled(end int64) bool {
-	return !time.Unix(end, 0).Add(r.meta.SettleAfter).After(r.query.Now)
+	return !r.query.IncludeOpen || !time.Unix(end, 0).Add(r.meta.SettleAfter).After(r.query.Now)
 }

@@ -21,6 +21,9 @@ type reading struct {
 	widths   []planWidth // that may be read, ascending
 	wider    []planWidth // than the one that was chosen for an axis
 	extents  map[int64]extent
+	// finest is the width, seconds, of the finest buckets of the file: the first
+	// to have settled.
+	finest int64
 	// from and to are what was asked for, or the edges of the data, in Unix
 	// seconds.
 	from, to int64
@@ -80,6 +83,7 @@ func (r *reading) findWidths(ctx context.Context, tx *sql.Tx) error {
 			continue
 		}
 		r.widths = append(r.widths, planWidth{seconds: w.Seconds})
+		r.finest = r.widths[0].seconds
 		var first, last sql.NullInt64
 		// Two lookups in the index; asked for together, they would be a scan.
 		end := func(which string) string {
@@ -187,8 +191,14 @@ func (r *reading) choose(ctx context.Context, tx *sql.Tx, categories []aggregato
 // settledUntil returns the end of the part of the interval that has settled:
 // r.to where all data in it has.
 func (r *reading) settledUntil(ctx context.Context, tx *sql.Tx) (int64, error) {
+	now := r.query.Now.Add(-r.meta.SettleAfter).Unix()
+	// Where the finest buckets have settled, so has all that wider ones hold,
+	// though these may not have ended.
+	if e, ok := r.extents[r.finest]; ok && e.last+r.finest <= now {
+		return r.to, nil
+	}
 	finest := r.widths[0].seconds
-	edge := aggregator.BucketStart(r.query.Now.Add(-r.meta.SettleAfter).Unix(), finest)
+	edge := aggregator.BucketStart(now, finest)
 	last, ok := r.extents[finest]
 	if !ok || r.to <= edge || last.last+finest <= edge {
 		return r.to, nil

@@ -112,7 +112,8 @@ func (r *reading) timeseriesRows(ctx context.Context, tx *sql.Tx, s Segment, out
 			bucketUTC = utc(t.BucketStart)
 		}
 		t.BucketUTC = *bucketUTC
-		t.Settled = t.BucketStart+s.WidthS <= r.query.Now.Add(-r.meta.SettleAfter).Unix()
+		// Without open ones, all are settled, wide ones that have not ended too.
+		t.Settled = !r.query.IncludeOpen || t.BucketStart+s.WidthS <= r.query.Now.Add(-r.meta.SettleAfter).Unix()
 		t.Errors = t.Requests - t.Success
 		t.ErrorShare = share(t.Errors, t.Requests)
 		out = append(out, t)

@@ -108,3 +108,25 @@ func TestReportDoesNotTellTheTime(t *testing.T) {
 	require.Equal(t, string(now), string(later))
 	require.NotContains(t, string(now), filepath.Dir(path))
 }
+
+// The report of a finished run does not change once its last span has settled,
+// though wide buckets that it ends in go on for long.
+func TestReportOfAFinishedRunStays(t *testing.T) {
+	observations := filetest.Traffic(313)
+	for i := range observations {
+		later := int64(i) * int64(9_900*time.Millisecond) // one every 10 s, for 52 minutes
+		observations[i].StartUnixNano += later
+		observations[i].EndUnixNano += later
+	}
+	path := makeFile(t, observations)
+	end := filetest.Begin.Add(52*time.Minute + 10*time.Second)
+	var first string
+	for _, after := range []time.Duration{70 * time.Second, 3 * time.Minute, 6 * time.Minute, 2 * time.Hour, 300 * time.Hour} {
+		text, err := assemble(t, path, analysis.Query{Now: end.Add(after)}).JSON()
+		require.NoError(t, err)
+		if first == "" {
+			first = string(text)
+		}
+		require.Equal(t, first, string(text), "%s after the last span", after)
+	}
+}

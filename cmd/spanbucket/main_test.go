@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,7 +44,9 @@ func scripted() {
 	}
 	var stdout bytes.Buffer
 	p := &program{stdin: os.Stdin, stdout: &stdout, stderr: os.Stderr, now: func() time.Time { return now }}
-	code := p.run(context.Background(), os.Args[1:])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := p.run(ctx, os.Args[1:])
+	stop()
 	if _, err := os.Stdout.Write(scrub(stdout.Bytes())); err != nil {
 		panic(err)
 	}

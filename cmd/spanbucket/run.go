@@ -124,7 +124,7 @@ written. Answers go to stdout, everything else to stderr.`,
 		p.usageCommand(), p.faultsCommand(), p.circuitsCommand(),
 		p.sessionsCommand(), p.toolsCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.pruneCommand(), p.queryCommand(),
-		p.schemaCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
+		p.schemaCommand(), p.serveCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	root.AddCommand(p.compareCommand())
 	return root
 }
