@@ -180,7 +180,7 @@ var floors = []floor{
 		modules: map[string]string{anyPath: "a module of its own, generated from builder-config.yaml"},
 	},
 	{
-		room: "bench", rooms: []string{".", "aggregator", "aggregator/histogram", "spans", "storage", "internal/spantest"},
+		room: "bench", rooms: []string{".", "aggregator", "aggregator/histogram", "aggregator/sampling", "spans", "storage", "internal/spantest"},
 		why:     "cost end to end and room by room, beside peers; nothing imports it",
 		modules: map[string]string{anyPath: "a module of its own, for the peers' sake"},
 	},

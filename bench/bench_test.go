@@ -31,6 +31,11 @@ func TestQuick(t *testing.T) {
 			t.Errorf("traffic %q: no line about sizes", traffic.title)
 		}
 	}
+	for _, q := range questions {
+		if !strings.Contains(table, q.verb+"  ") {
+			t.Errorf("question %q: no line", q.verb)
+		}
+	}
 	for _, bad := range []string{"NaN", "Inf", "%!"} {
 		if strings.Contains(table, bad) {
 			t.Errorf("the table contains %s", bad)

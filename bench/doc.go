@@ -7,6 +7,7 @@
 //	go run .                      # everything; about six minutes, most of it growth
 //	go run . -quick               # a smoke test of a few seconds
 //	go run . -growth 0 -rows fold # one row and the rows it is compared with
+//	go run . -rows answers        # only what questions about a day take
 //
 // # What makes it fair
 //
@@ -44,6 +45,13 @@
 // costs then with what it cost around the ten thousandth. All their spans are
 // generated, none stamped: what grows is the number of bins in use, and
 // repeated durations would hide it.
+//
+// # Answers
+//
+// The rows of answers write a file of one day and ask the command line about
+// it, as a person would: the time is that of the whole process, from its start
+// to its end, and the memory the most that it had at once. The system has the
+// file in its cache, as it has just been written.
 //
 // # Results
 //

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,16 +19,17 @@ import (
 // options are the flags.
 type options struct {
 	seed       uint64
-	spans      int      // in a batch
-	rounds     int      // of every row
-	warm       int      // batches of each caller before the first round
-	each       int      // batches of a caller that is alone, per round
-	shared     int      // batches of each of several callers, per round
-	growth     int      // spans sent to one bucket; 0: none
-	volume     int      // spans whose bytes are counted, for each size of batches; 0: none
-	rows       []string // keys; none: all
-	dir        string   // for database files
-	results    string   // folder for the table; empty: none
+	spans      int           // in a batch
+	rounds     int           // of every row
+	warm       int           // batches of each caller before the first round
+	each       int           // batches of a caller that is alone, per round
+	shared     int           // batches of each of several callers, per round
+	growth     int           // spans sent to one bucket; 0: none
+	volume     int           // spans whose bytes are counted, for each size of batches; 0: none
+	answers    time.Duration // length of the file that answers are asked of; 0: none
+	rows       []string      // keys; none: all
+	dir        string        // for database files
+	results    string        // folder for the table; empty: none
 	cpuprofile string
 }
 
@@ -38,6 +40,9 @@ func (o options) batches(callers int) int {
 	}
 	return o.shared * callers
 }
+
+// onlyAnswers tells that no cost of spans is asked for.
+func (o options) onlyAnswers() bool { return slices.Equal(o.rows, []string{"answers"}) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -113,11 +118,12 @@ func parse(args []string, talk io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 12, "rounds of every row, at least 8")
 	flags.IntVar(&o.growth, "growth", 10_000_000, "`spans` sent to one bucket, 0 for none")
 	flags.IntVar(&o.volume, "volume", 65_536, "`spans` whose bytes are counted for each size of batches, 0 for none")
+	flags.DurationVar(&o.answers, "answers", 24*time.Hour, "how long the file lasts that answers are asked of, 0 for none")
 	flags.StringVar(&o.dir, "dir", ".tmp", "`folder` for database files, on a disk")
 	flags.StringVar(&o.results, "results", "results", "`folder` for the table")
 	flags.StringVar(&o.cpuprofile, "cpuprofile", "", "write a CPU profile to `file`")
 	flags.BoolVar(&quick, "quick", false, "few and small rounds, nothing written: to see that it works")
-	flags.Func("rows", "comma-separated `keys` of rows to run with those they are compared with (walk, unmarshal, fold, consume, …)",
+	flags.Func("rows", "comma-separated `keys` of rows to run with those they are compared with (walk, unmarshal, fold, consume, …); answers alone asks only those",
 		func(list string) error {
 			o.rows = strings.Split(list, ",")
 			return nil
@@ -129,6 +135,7 @@ func parse(args []string, talk io.Writer) (options, error) {
 	if quick {
 		o.spans, o.rounds, o.warm, o.each, o.shared, o.results = 512, 2, 1, 2, 1, ""
 		o.growth, o.volume = min(o.growth, 100_000), min(o.volume, 8_192)
+		o.answers = min(o.answers, 2*dayBatch)
 		return o, nil
 	}
 	if o.rounds < 8 {

@@ -21,6 +21,7 @@ type report struct {
 	growth  []growth
 	volumes []volume
 	sizes   []size
+	answers *answers // nil: none were asked for
 }
 
 // result is one row of one profile.
@@ -49,17 +50,30 @@ func run(ctx context.Context, o options, talk io.Writer) (*report, error) {
 	if r.machine.inMemory {
 		return nil, fmt.Errorf("choose folder: -dir is on %s, where a commit reaches no disk", r.machine.filesystem)
 	}
+	if o.answers > 0 {
+		if r.answers, err = runAnswers(ctx, o, dir, talk); err != nil {
+			return nil, err
+		}
+	}
+	if o.onlyAnswers() {
+		return r, nil
+	}
+	return r, r.runSpans(ctx, o, dir, talk)
+}
+
+// runSpans measures what a span costs.
+func (r *report) runSpans(ctx context.Context, o options, dir string, talk io.Writer) error {
 	// The traffic is that of now: a bucket that settled long ago could be
 	// treated differently.
 	start := time.Now().Truncate(time.Hour)
 	for _, profile := range profiles {
 		s, err := newStage(o, profile, start)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		results, err := runProfile(ctx, o, s, dir, talk)
 		if err != nil {
-			return nil, fmt.Errorf("profile %s: %w", profile.Name, err)
+			return fmt.Errorf("profile %s: %w", profile.Name, err)
 		}
 		r.results = append(r.results, results...)
 	}
@@ -67,7 +81,7 @@ func run(ctx context.Context, o options, talk io.Writer) (*report, error) {
 		for _, profile := range profiles {
 			g, err := runGrowth(ctx, o, profile, start, dir, talk)
 			if err != nil {
-				return nil, fmt.Errorf("growth, profile %s: %w", profile.Name, err)
+				return fmt.Errorf("growth, profile %s: %w", profile.Name, err)
 			}
 			r.growth = append(r.growth, g)
 		}
@@ -76,15 +90,16 @@ func run(ctx context.Context, o options, talk io.Writer) (*report, error) {
 		for _, profile := range profiles {
 			v, err := runVolume(ctx, o, profile, start, dir, talk)
 			if err != nil {
-				return nil, fmt.Errorf("bytes, profile %s: %w", profile.Name, err)
+				return fmt.Errorf("bytes, profile %s: %w", profile.Name, err)
 			}
 			r.volumes = append(r.volumes, v...)
 		}
+		var err error
 		if r.sizes, err = runSizes(ctx, o, start, dir, talk); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 func runProfile(ctx context.Context, o options, s *stage, dir string, talk io.Writer) (_ []result, err error) {

@@ -132,16 +132,20 @@ func (s *inFolder) path() string { return filepath.Join(s.folder, fileName) }
 
 // tableBytes returns the bytes of the pages of some tables and their indexes.
 func tableBytes(path, tables string) (used int64, err error) {
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		return 0, fmt.Errorf("read sizes: %w", err)
-	}
-	defer db.Close()
 	query := "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN (SELECT name FROM sqlite_schema WHERE tbl_name IN (" + tables + "))"
-	if err := db.QueryRow(query).Scan(&used); err != nil {
+	if err := queryNumber(path, query, &used); err != nil {
 		return 0, fmt.Errorf("read sizes: %w", err)
 	}
 	return used, nil
+}
+
+// queryNumber asks a file for one number.
+func queryNumber(path, query string, into *int64) error {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.QueryRow(query).Scan(into), db.Close())
 }
 
 func (r *report) writeSizes(w io.Writer) error {

@@ -14,6 +14,9 @@ func (r *report) writeTable(w io.Writer) error {
 	fmt.Fprintf(w, "traffic      seed %d, %d spans a batch, one batch a second; %d rounds of %d batches (%d callers: %d)\n",
 		o.seed, o.spans, o.rounds, o.batches(1), manyCallers, o.batches(manyCallers))
 	for _, profile := range profiles {
+		if o.onlyAnswers() {
+			break
+		}
 		fmt.Fprintf(w, "\n%s (about %d series in all)\n", profile.Name, profile.Series)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(t, "rows\tns/span min\tmedian\tspread\tspans/s\tallocs/span\tB/span\tx spanmetrics\t(range)\tof minima\ttarget\tgoal\t\t")
@@ -33,7 +36,10 @@ func (r *report) writeTable(w io.Writer) error {
 	if err := r.writeSizes(w); err != nil {
 		return err
 	}
-	return r.writeGrowth(w)
+	if err := r.writeGrowth(w); err != nil {
+		return err
+	}
+	return r.writeAnswers(w)
 }
 
 func (r result) write(w io.Writer) {
@@ -108,6 +114,12 @@ func (r *report) writeRaw(w io.Writer) {
 		n := r.options.spans * r.options.batches(found.callers)
 		for _, c := range found.costs {
 			fmt.Fprintf(w, "%s %d %.1f ns/span %.3f allocs/span %.1f B/span\n", name, n, c.nanoseconds, c.allocations, c.bytes)
+		}
+	}
+	if r.answers != nil {
+		for _, a := range r.answers.all {
+			verb, _, _ := strings.Cut(a.verb, " ")
+			fmt.Fprintf(w, "BenchmarkAnswers/%s %d %.3f s/answer %.1f MB\n", verb, r.answers.rows, a.took.median, a.memory)
 		}
 	}
 	for _, g := range r.growth {
