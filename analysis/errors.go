@@ -92,8 +92,11 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 	answer := &Errors{Scope: r.scope}
 	byOutcome, byType := map[string]*failure{}, map[string]*failure{}
 	failed := map[aggregator.SeriesID]*seriesSum{}
+	var all seriesSum
 	for id, sum := range sums {
-		answer.Requests += sum.requests
+		if err := all.add(sum); err != nil {
+			return nil, err
+		}
 		s := series[id]
 		if s.success {
 			continue
@@ -104,6 +107,7 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 			answer.Injected += sum.requests
 		}
 	}
+	answer.Requests = all.requests
 	answer.ErrorShare = share(answer.Errors, answer.Requests)
 	if err := r.refineSeen(ctx, tx, failed); err != nil {
 		return nil, err

@@ -138,29 +138,37 @@ func (r *reading) sampleBuckets(
 		WHERE width_s = ? AND bucket_start >= ? AND bucket_start < ? AND series_id IN (SELECT value FROM json_each(?))
 			AND slowest_trace_id <> zeroblob(16)
 		ORDER BY bucket_start DESC, series_id`
+	open := len(wanted) // so many still want some
 	for _, segment := range slices.Backward(r.scope.Segments) {
-		if err := eachSample(ctx, tx, query, []any{segment.WidthS, segment.From, segment.To, list}, samples); err != nil {
+		args := []any{segment.WidthS, segment.From, segment.To, string(list)}
+		if err := eachSample(ctx, tx, query, args, samples, &open); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func eachSample(ctx context.Context, tx *sql.Tx, query string, args []any, samples map[aggregator.SeriesID][]sample) error {
+func eachSample(
+	ctx context.Context, tx *sql.Tx, query string, args []any, samples map[aggregator.SeriesID][]sample, open *int,
+) error {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for *open > 0 && rows.Next() {
 		var id aggregator.SeriesID
 		s := sample{source: "bucket"}
 		if err := rows.Scan(&id, &s.at, &s.trace, &s.span); err != nil {
 			return err
 		}
 		s.at = saturated(s.at)
-		if len(samples[id]) < samplesPerRow {
-			samples[id] = append(samples[id], s)
+		if len(samples[id]) == samplesPerRow {
+			continue
+		}
+		samples[id] = append(samples[id], s)
+		if len(samples[id]) == samplesPerRow {
+			*open--
 		}
 	}
 	return rows.Err()

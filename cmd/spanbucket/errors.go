@@ -127,7 +127,8 @@ func (p *program) printErrorRows(answer *analysis.Errors, head string, rows []an
 		return err
 	}
 	oneDay := isOneDay(&answer.Scope)
-	t := tables.New(rows)
+	shown := rows[:min(len(rows), mostErrorRows)]
+	t := tables.New(shown)
 	t.Text(head, func(r *analysis.ErrorRow) string { return tables.Cut(tables.Clean(nameOr(r.Name, "(none)")), 24) })
 	t.Number("errors", func(r *analysis.ErrorRow) string { return tables.Count(r.Errors) })
 	t.Number("%", func(r *analysis.ErrorRow) string { return tables.Percent(&r.ShareOfErrors) })
@@ -142,8 +143,15 @@ func (p *program) printErrorRows(answer *analysis.Errors, head string, rows []an
 		}
 		return r.Samples[0].TraceID
 	})
-	return t.Write(p.stdout)
+	if err := t.Write(p.stdout); err != nil || len(shown) == len(rows) {
+		return err
+	}
+	_, err := fmt.Fprintf(p.stdout, "and %s more: --format json or csv\n", tables.Count(int64(len(rows)-len(shown))))
+	return err
 }
+
+// mostErrorRows is how many rows a table shows.
+const mostErrorRows = 20
 
 func (p *program) printStatusCodes(answer *analysis.Errors) error {
 	s := &answer.StatusCodes
