@@ -14,9 +14,9 @@ import (
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 )
 
-// olderFile returns a file of an older schema with one llm request that failed
+// failingFileOf returns a file of an older schema with one llm request that failed
 // and took two seconds; it has a row from schema 2 on.
-func olderFile(t *testing.T, schema int) string {
+func failingFileOf(t *testing.T, schema int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "older.db")
 	steps, err := filepath.Glob("../storage/migrations/*.sql")
@@ -62,7 +62,7 @@ func olderFile(t *testing.T, schema int) string {
 func TestAnswersOfOlderSchemas(t *testing.T) {
 	q := analysis.Query{Now: filetest.Begin.Add(time.Hour)}
 	for schema := 1; schema <= 4; schema++ {
-		path := olderFile(t, schema)
+		path := failingFileOf(t, schema)
 		e := ask(t, path, askErrors(q))
 		require.Equal(t, int64(1), e.Errors)
 		require.Equal(t, "00000000000000000000000000000001", e.ByType[0].Samples[0].TraceID)
