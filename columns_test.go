@@ -17,6 +17,9 @@ var sameColumns = map[string]string{
 	"requests.weight":        "at the ratio 1 each stands for itself",
 	"timeseries.settled":     "all golden spans are old",
 	"latency.settled":        "all golden spans are old",
+	"slo.configured":         "all of the configuration are",
+	"slos.configured":        "all of the configuration are",
+	"slos.settled":           "all golden spans are old",
 	"request.marked":         "1 or NULL, for an index",
 	"request.adjusted_micro": "one golden span is a sample",
 }
@@ -24,12 +27,13 @@ var sameColumns = map[string]string{
 // clockColumns depend on how long the test takes.
 var clockColumns = map[string]bool{
 	"fingerprint.first_arrival_s": true, "fingerprint.last_arrival_s": true,
-	"dead_letters.first_utc": true, "dead_letters.last_utc": true,
+	"slo.since_s": true, "dead_letters.first_utc": true, "dead_letters.last_utc": true,
 }
 
 // silentColumns may be NULL, zero or empty in every row.
 var silentColumns = map[string]string{
 	"request.weight_micro":     "at the ratio 1 each stands for itself",
+	"slo.complete_from":        "nothing came before they were configured",
 	"request_stratum.minute_s": "at the ratio 1 nothing is chosen", "request_stratum.category": "at the ratio 1 nothing is chosen",
 	"request_stratum.outcome": "at the ratio 1 nothing is chosen", "request_stratum.spans": "at the ratio 1 nothing is chosen",
 	"request_stratum.rows": "at the ratio 1 nothing is chosen",
@@ -82,6 +86,12 @@ dimensions: [{name: service.version, default: unknown}]
 prices: [{model: "*", input: 2.50, output: 10, cache_read: 1.25, cache_write: 3}]
 run: {id: nightly, name: every night, pinned: true}
 dedup: {secret: of the fleet and long}
+slos:
+  - {name: chat, category: llm, latency: 2s, objective: 0.99}
+  - {name: tool calls, category: tool, objective: 0.9}
+  - {name: one model, category: llm, service: litellm, operation: chat, model: gpt-4o, latency: 500ms, objective: 0.999}
+  - {name: embeddings, category: embedding, operation: embeddings, model: text-embedding-3-small, objective: 0.5}
+  - {name: rag, category: llm, service: rag-app, objective: 0.5}
 faults: {windows: [{fault: drill, target: eu-1, experiment_id: exp-c, start: 2026-01-30T10:20:00Z, end: 2026-01-30T10:21:00Z}]}
 `
 

@@ -50,6 +50,8 @@ type Config struct {
 	Prices []PriceConfig `mapstructure:"prices"`
 	// Faults says when faults were, or will be, injected.
 	Faults FaultsConfig `mapstructure:"faults"`
+	// SLOs are the service level objectives that good requests are counted for.
+	SLOs []SLOConfig `mapstructure:"slos"`
 	// Dedup bounds the window in which a second delivery of a span is noticed.
 	Dedup DedupConfig `mapstructure:"dedup"`
 	// DeadLetters says what becomes of spans that cannot be stored.
@@ -109,6 +111,7 @@ var (
 	_ confmap.Unmarshaler           = (*RequestsConfig)(nil)
 	_ confmap.Unmarshaler           = (*PriceConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultsConfig)(nil)
+	_ confmap.Unmarshaler           = (*SLOConfig)(nil)
 	_ confmap.Unmarshaler           = (*FaultWindowConfig)(nil)
 	_ interface{ Validate() error } = (*Config)(nil)
 )

@@ -64,6 +64,10 @@ func (c *Config) storageOptions() storage.Options {
 	for i := range c.Faults.Windows {
 		windows[i] = c.Faults.Windows[i].window()
 	}
+	var objectives []aggregator.Objective
+	for i := range c.SLOs {
+		objectives = append(objectives, c.SLOs[i].objective())
+	}
 	policy := c.Requests.policy()
 	return storage.Options{
 		Path:             c.Path,
@@ -79,6 +83,7 @@ func (c *Config) storageOptions() storage.Options {
 		DropSessions:     !c.Requests.Sessions,
 		RequestRetention: time.Duration(c.Requests.Retention),
 		RequestMaxRows:   c.Requests.MaxRows,
+		Objectives:       objectives,
 		FaultWindows:     windows,
 		FaultGap:         c.Faults.Gap,
 		DedupWindow:      c.Dedup.Window,

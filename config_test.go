@@ -137,6 +137,22 @@ func TestInvalidConfigurations(t *testing.T) {
 		"dead letters without end":     {"dead_letters::max_attempts: 1001: must be", "dead_letters::max_rows: 1000001: must be"},
 		"unknown key in dedup":         {"dedup", "windows"},
 		"pinned run without id":        {"run::pinned: true: needs run::id"},
+		"objective without anything": {
+			`slos::0::name: "": must name the objective`, `slos::0::category: "": must be one of the categories, such as llm`,
+			"slos::0::objective: 0: must be more than 0 and less than 1, such as 0.99",
+		},
+		"objective twice":     {`slos::2::name: "chat": is objective 0 already`},
+		"too many objectives": {"slos: 51 objectives: must be at most 50"},
+		"objectives out of range": {
+			"slos::0::objective: 1: must be more than 0", "slos::1::objective: 99.9: must be", "slos::2::objective: -0.5: must be",
+			"slos::0::latency: 0s: must be more than 0s, up to 24h0m0s", "slos::1::latency: -2s: must be", "slos::2::latency: 25h0m0s: must be",
+			`slos::3::category: "chat": must be one of the categories`, `slos::3::model: "aaaa`,
+		},
+		"objective with a latency without a unit": {"latency: 2: must be a duration such as 2s", `latency: "soon": must be`},
+		"objectives that are none": {
+			`'objective' "99%": must be a share such as 0.999, with at most 9 decimals`, `'objective' "0.9999999999": must be`, `'objective' "NaN"`,
+		},
+		"unknown key in an objective": {"slos[0]", "target"},
 		"several of the blocks at once": {
 			"requests::sampling_ratio: 2:", "fields::model: 0 attributes:", `prices::0::model: "":`, "prices::0::input: none:",
 			"faults::gap: 2h0m0s:", "faults::windows::0::end: none:", "run::pinned: true:",

@@ -151,7 +151,7 @@ func TestSchemaIsPinned(t *testing.T) {
 	require.NoError(t, e.start(t.Context(), nil))
 	require.NoError(t, e.shutdown(t.Context()))
 	for pragma, want := range map[string]string{
-		"application_id": "1399865963", "user_version": "5", "auto_vacuum": "2", "journal_mode": `"wal"`,
+		"application_id": "1399865963", "user_version": "6", "auto_vacuum": "2", "journal_mode": `"wal"`,
 	} {
 		rows := shell(t, path, "PRAGMA "+pragma)
 		value, err := json.Marshal(rows[0][pragma])

@@ -70,6 +70,11 @@ func peculiarConfig(path string) *Config {
 		Fault: "latency", Start: Instant(recordedAt.UnixNano()), End: Instant(recordedAt.Add(time.Minute).UnixNano()), Target: "shop",
 	}}
 	config.Run = RunConfig{ID: "recorded", Name: "Recorded"}
+	latency := 1500 * time.Millisecond
+	config.SLOs = []SLOConfig{
+		{Name: "calls", Category: "llm", Latency: &latency, Objective: 990_000_000},
+		{Name: "one tool", Category: "tool", Service: "shop", Operation: "execute_tool", Model: "m", Objective: 999_999_999},
+	}
 	return config
 }
 

@@ -263,8 +263,8 @@ func TestConfigurationTable(t *testing.T) {
 // dropEmpty makes lists and maps without elements nil: there are none, whether
 // that is written or not.
 func dropEmpty(c *Config) {
-	if len(c.Dimensions)+len(c.Outcomes)+len(c.Fields)+len(c.Prices)+len(c.Faults.Windows) == 0 {
-		c.Dimensions, c.Outcomes, c.Fields, c.Prices, c.Faults.Windows = nil, nil, nil, nil, nil
+	if len(c.Dimensions)+len(c.Outcomes)+len(c.Fields)+len(c.Prices)+len(c.SLOs)+len(c.Faults.Windows) == 0 {
+		c.Dimensions, c.Outcomes, c.Fields, c.Prices, c.SLOs, c.Faults.Windows = nil, nil, nil, nil, nil, nil
 	}
 }
 
@@ -282,7 +282,7 @@ func settingOf(key, value string) string {
 	case ofElement:
 		// What an element must have.
 		must := map[string]string{
-			"buckets": "width: 1s", "dimensions": "name: an.attribute", "prices": "model: m, input: 1",
+			"buckets": "width: 1s", "dimensions": "name: an.attribute", "prices": "model: m, input: 1", "slos": "name: chat, category: llm, objective: 0.99",
 			"faults.windows": `fault: f, start: "@1", end: "@2"`,
 		}[list]
 		if value != "" {

@@ -60,6 +60,7 @@ func (c *Config) validate(fault faultFunc) {
 	c.validateFields(fault)
 	c.validatePrices(fault)
 	c.validateFaults(fault)
+	c.validateSLOs(fault)
 	c.validateRun(fault)
 	c.validateReliability(fault)
 }

@@ -26,6 +26,7 @@ type HeadlineKey struct {
 type HeadlineCell struct {
 	HeadlineKey
 	Cell
+	counts int32 // index into Delta.counts of its first objective; -1: none
 }
 
 // NamedSeries is a series with its identifier.
@@ -62,6 +63,8 @@ type Delta struct {
 	rejected   [NumRejections]int64
 	notes      noteCounts
 	details    Details
+	objectives *objectives
+	counts     []ObjectiveCount
 }
 
 type seriesBucket struct {
@@ -75,9 +78,12 @@ type headlineBucket struct {
 	bucketStart int64
 }
 
-// NewDelta returns an empty delta.
-func NewDelta(widths Widths) *Delta {
+// NewDelta returns an empty delta, which counts for the objectives.
+func NewDelta(widths Widths, all ...Objective) *Delta { return newDelta(widths, newObjectives(all)) }
+
+func newDelta(widths Widths, all *objectives) *Delta {
 	return &Delta{
+		objectives: all,
 		widths:     widths,
 		generation: 1,
 		spellings:  newSpellings(),
@@ -97,7 +103,7 @@ func (d *Delta) Reset() {
 	clear(d.series)
 	clear(d.runs)
 	d.series, d.firstCell, d.runs = d.series[:0], d.firstCell[:0], d.runs[:0]
-	d.cells, d.headline = d.cells[:0], d.headline[:0]
+	d.cells, d.headline, d.counts = d.cells[:0], d.headline[:0], d.counts[:0]
 	d.rejected = [NumRejections]int64{}
 	d.notes = noteCounts{}
 	d.details = 0
@@ -181,6 +187,7 @@ func (d *Delta) Fold(o *Observation) {
 	if o.Series.Fault != "" {
 		head.Counters[Injected]++
 	}
+	d.countObjectives(head, &d.spellings.known.all[written.known].Series, o)
 	last := o.StartUnixNano
 	if _, usable := o.Measure(MeasureDuration); usable {
 		last = o.EndUnixNano

@@ -90,6 +90,7 @@ func (d *Delta) headlineCell(key headlineBucket) *HeadlineCell {
 		d.headline = extend(d.headline)
 		c := &d.headline[i]
 		c.HeadlineKey = HeadlineKey{d.runs[key.run].ID, key.category, key.bucketStart}
+		c.counts = -1
 		c.reset()
 		d.headAt[key] = i
 	}

@@ -6,8 +6,12 @@ import (
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 )
 
-// ErrWidths is returned by Merge for deltas of different widths.
-var ErrWidths = errors.New("deltas have different bucket widths")
+// ErrWidths is returned by Merge for deltas of different widths, ErrObjectives
+// for those that count for different objectives.
+var (
+	ErrWidths     = errors.New("deltas have different bucket widths")
+	ErrObjectives = errors.New("deltas count for different objectives")
+)
 
 // CanMerge tells whether Merge(o) would keep every sum within an int64.
 func (d *Delta) CanMerge(o *Delta) bool {
@@ -31,11 +35,14 @@ func (d *Delta) CanMerge(o *Delta) bool {
 }
 
 // Merge adds what o holds, and leaves o as it is. Where the widths differ it
-// returns ErrWidths, where a sum would overflow histogram.ErrOverflow; either
-// way nothing changes.
+// returns ErrWidths, where the objectives do ErrObjectives, and where a sum would
+// overflow histogram.ErrOverflow; either way nothing changes.
 func (d *Delta) Merge(o *Delta) error {
 	if d.widths != o.widths {
 		return ErrWidths
+	}
+	if !d.objectives.equal(o.objectives) {
+		return ErrObjectives
 	}
 	if !d.CanMerge(o) {
 		return histogram.ErrOverflow
@@ -49,9 +56,11 @@ func (d *Delta) Merge(o *Delta) error {
 	}
 	for i := range o.headline {
 		c := &o.headline[i]
-		if err := d.headlineCell(headlineBucket{d.run(c.Run), c.Category, c.BucketStart}).Add(&c.Cell); err != nil {
+		head := d.headlineCell(headlineBucket{d.run(c.Run), c.Category, c.BucketStart})
+		if err := head.Add(&c.Cell); err != nil {
 			return err
 		}
+		d.mergeCounts(head, o, c)
 	}
 	for i := range o.runs {
 		d.runs[d.run(o.runs[i].ID)].Add(&o.runs[i])
@@ -77,7 +86,7 @@ func (r *RunSpan) Add(o *RunSpan) {
 // Times returns a delta that holds everything n times, n at least 1, and leaves
 // d as it is. Where a sum would overflow it returns histogram.ErrOverflow.
 func (d *Delta) Times(n int64) (*Delta, error) {
-	sum := NewDelta(d.widths)
+	sum := newDelta(d.widths, d.objectives)
 	for power := d; ; {
 		if n&1 == 1 {
 			if err := sum.Merge(power); err != nil {
@@ -87,7 +96,7 @@ func (d *Delta) Times(n int64) (*Delta, error) {
 		if n >>= 1; n == 0 {
 			return sum, nil
 		}
-		twice := NewDelta(d.widths)
+		twice := newDelta(d.widths, d.objectives)
 		for range 2 {
 			if err := twice.Merge(power); err != nil {
 				return nil, err

@@ -117,7 +117,7 @@ const maxKeptFingerprints = 1 << 16
 func (f *Folder) newSpace() *space {
 	o := &f.options.Storage
 	return &space{
-		delta: aggregator.NewDelta(storage.FinestWidths(o.Widths)), plan: storage.NewPlan(o.Sampling, o.DropSessions),
+		delta: aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...), plan: storage.NewPlan(o.Sampling, o.DropSessions),
 	}
 }
 

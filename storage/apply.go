@@ -103,8 +103,9 @@ func (w *writer) applySpan(ctx context.Context, o *aggregator.Observation) (fold
 type addition struct {
 	row  *liveRow
 	cell *aggregator.Cell
-	late bool // the bucket of the row has settled
-	note bool // that of the finest width has, and nothing else notes it
+	head *aggregator.HeadlineCell // that cell is of; nil: it is one by series
+	late bool                     // the bucket of the row has settled
+	note bool                     // that of the finest width has, and nothing else notes it
 }
 
 // applyDelta adds a delta to the rows in memory. Where a sum might overflow it
@@ -135,6 +136,7 @@ func (w *writer) applyDelta(ctx context.Context, d *aggregator.Delta) error {
 			return err
 		}
 	}
+	w.countObjectives(d, additions)
 	w.count(d, dropped)
 	return nil
 }
@@ -180,7 +182,7 @@ func (w *writer) headlineAdditions(ctx context.Context, d *aggregator.Delta, out
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, addition{row: row, cell: &c.Cell, late: w.settled(bucket), note: note})
+			out = append(out, addition{row: row, cell: &c.Cell, head: c, late: w.settled(bucket), note: note})
 			note = false
 		}
 	}

@@ -40,6 +40,7 @@ var counterColumns = func() [aggregator.NumCounters]string {
 type bucketTable struct {
 	name       string
 	histograms string
+	counted    string // what is counted for objectives; empty: nothing is
 	keys       []string
 	counters   int // the first so many counters have a column
 	measures   []measureColumn
@@ -48,7 +49,7 @@ type bucketTable struct {
 // The two pairs.
 var (
 	headlineTable = &bucketTable{
-		name: "headline_bucket", histograms: "headline_histogram",
+		name: "headline_bucket", histograms: "headline_histogram", counted: "slo_bucket",
 		keys:     []string{"run_id", "category"},
 		counters: int(aggregator.NumCounters),
 		measures: []measureColumn{
@@ -76,6 +77,14 @@ func (m measureColumn) figureColumns() []string {
 		columns = append(columns, figure+"_"+m.figures+"_ns")
 	}
 	return columns
+}
+
+// parts are the tables whose rows are of a bucket, by bucket_id.
+func (t *bucketTable) parts() []string {
+	if t.counted == "" {
+		return []string{t.histograms}
+	}
+	return []string{t.histograms, t.counted}
 }
 
 // valueColumns are the columns that a commit changes, in the order of

@@ -17,7 +17,7 @@ import (
 var ErrOtherWidths = errors.New("file has other bucket widths")
 
 // describe writes what follows the configuration, in one transaction: rows of
-// meta, and the fault windows it knows of.
+// meta, the objectives, and the fault windows it knows of.
 func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -64,6 +64,9 @@ func describe(ctx context.Context, conn *sql.Conn, o *Options) (err error) {
 		return err
 	}
 	if err := describeFingerprints(ctx, conn, o); err != nil {
+		return err
+	}
+	if err := describeObjectives(ctx, conn, o); err != nil {
 		return err
 	}
 	if err := replaceConfiguredWindows(ctx, conn, o.FaultWindows); err != nil {

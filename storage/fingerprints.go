@@ -119,7 +119,7 @@ func (w *writer) admit(group []*waiting) []*Batch {
 // refold returns the nth delta for batches without their duplicates.
 func (w *writer) refold(n int) *aggregator.Delta {
 	if n == len(w.refolds) {
-		w.refolds = append(w.refolds, aggregator.NewDelta(w.finest))
+		w.refolds = append(w.refolds, w.newDelta())
 	}
 	return w.refolds[n]
 }

@@ -18,7 +18,7 @@ func (w *writer) flush(ctx context.Context) error {
 	}
 	// What these write is no text of a span, and fits: where it is refused, it
 	// is for what the file holds already.
-	for _, step := range []func(context.Context) error{w.flushBuckets, w.flushFingerprints, w.flushLedger, w.flushReach, w.flushMeta} {
+	for _, step := range []func(context.Context) error{w.flushBuckets, w.flushObjectives, w.flushFingerprints, w.flushLedger, w.flushReach, w.flushMeta} {
 		if err := step(ctx); err != nil {
 			return &fileError{err}
 		}

@@ -56,7 +56,7 @@ func (w *writer) shrink() {
 	w.strata.shrink(w.policy.MaxForCause)
 	for _, d := range append([]**aggregator.Delta{&w.merged, &w.single}, pointers(w.refolds)...) {
 		if (*d).Oversized() {
-			*d = aggregator.NewDelta(w.finest)
+			*d = w.newDelta()
 		}
 	}
 }

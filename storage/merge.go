@@ -222,7 +222,7 @@ func checkApart(paths []string, output string) error {
 func (m *merger) write(ctx context.Context) error {
 	m.leftBuckets = map[int64]int64{}
 	for _, step := range []func(context.Context) error{
-		m.writeMerged, m.mergeTables, m.mergeBuckets, m.copyRequests, m.chooseRequests, m.mergeFingerprints, m.mergePruned, m.writeMeta,
+		m.writeMerged, m.mergeTables, m.mergeBuckets, m.completeObjectives, m.copyRequests, m.chooseRequests, m.mergeFingerprints, m.mergePruned, m.writeMeta,
 	} {
 		if err := step(ctx); err != nil {
 			return err

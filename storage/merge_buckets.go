@@ -46,6 +46,10 @@ func (m *merger) mergeBucketTable(ctx context.Context, t *bucketTable) (err erro
 	defer func() { err = errors.Join(err, out.close()) }()
 	m.countRows(t.name, 0, 0)
 	b := &bucketMerger{merger: m, table: t, out: out}
+	if b.counts, err = m.newCountsMerger(ctx, t); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.counts.close()) }()
 	if b.kept, err = m.pinnedSeries(ctx, t); err != nil {
 		return err
 	}
@@ -60,7 +64,11 @@ func (m *merger) mergeBucketTable(ctx context.Context, t *bucketTable) (err erro
 			return err
 		}
 	}
-	return m.leaveOutWidths(ctx, t)
+	if err := m.leaveOutWidths(ctx, t); err != nil || t.counted == "" {
+		return err
+	}
+	m.countRows(t.counted, b.counts.rows, b.counts.written)
+	return nil
 }
 
 // leaveOutWidths counts the rows of widths that not all files keep.
@@ -93,6 +101,8 @@ type bucketMerger struct {
 	table *bucketTable
 	out   *tableStatements
 	id    int64 // of the row before
+	// counts are those of the present row for objectives.
+	counts *countsMerger
 	// completeFrom: buckets that start earlier, Unix seconds, may be missing in
 	// some file, and are left out of all but for what is of runs in kept.
 	completeFrom int64
@@ -166,6 +176,9 @@ func (b *bucketMerger) mergeRow(ctx context.Context, cursors []*bucketCursor, fi
 		} else {
 			*left++
 		}
+		if err := b.counts.add(ctx, first+i, c.row.id, wanted); err != nil {
+			return fmt.Errorf("%s: slo_bucket: %w", b.files[first+i].path, err)
+		}
 		if err := c.next(); err != nil {
 			return fmt.Errorf("%s: %w", b.files[first+i].path, err)
 		}
@@ -176,7 +189,10 @@ func (b *bucketMerger) mergeRow(ctx context.Context, cursors []*bucketCursor, fi
 	b.id++
 	row.id = b.id
 	b.countRows(b.table.name, 0, 1)
-	return b.out.write(ctx, &row, mergedVersion)
+	if err := b.out.write(ctx, &row, mergedVersion); err != nil {
+		return err
+	}
+	return b.counts.write(ctx, b.id)
 }
 
 // addRow adds a row of a file to a cell.

@@ -55,6 +55,13 @@ var mergedTables = []*mergedTable{
 		},
 		add: sameContent(14),
 	},
+	{
+		name: "slo", key: []string{"slo_id"},
+		columns: []string{
+			"name", "category", "service", "operation", "model", "latency_ns", "objective_nano", "configured", "since_s", "complete_from",
+		},
+		add: mergeObjective,
+	},
 	{name: "request_stratum", key: []string{"minute_s", "category", "outcome"}, columns: []string{"spans", "rows"}, add: sums(3, 4)},
 	{name: "fault_window", key: []string{"source", "run_id", "fault", "target", "experiment_id", "start_ns", "end_ns"}},
 	{name: "circuit_state", key: []string{"run_id", "service", "instance", "circuit", "at_ns", "state", "from_state"}},

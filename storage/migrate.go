@@ -21,7 +21,7 @@ import (
 const ApplicationID = 0x5370426b
 
 // SchemaVersion is the newest schema this program knows.
-const SchemaVersion = 5
+const SchemaVersion = 6
 
 // ErrForeign is returned for a file that is no SQLite database, or one of
 // another program. It is left untouched.

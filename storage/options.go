@@ -77,6 +77,8 @@ type Options struct {
 	// DropSessions keeps nothing for sessions, turns and tools either. A row
 	// that is kept as a request still names its session.
 	DropSessions bool
+	// Objectives are what is counted for; the file remembers them in a table.
+	Objectives []aggregator.Objective `json:"-"`
 	// FaultWindows are the configured ones; they replace those of the last
 	// time.
 	FaultWindows []aggregator.FaultWindow

@@ -141,8 +141,10 @@ func (b *bucketTask) chunk(ctx context.Context, t *pruneTx) (done bool, err erro
 	var rows int64
 	if len(leave) > 0 {
 		const those = " IN (SELECT value FROM json_each(?))"
-		if _, err := t.exec(ctx, "DELETE FROM "+b.table.histograms+" WHERE bucket_id"+those, string(text)); err != nil {
-			return false, fmt.Errorf("delete %s: %w", b.table.histograms, err)
+		for _, part := range b.table.parts() {
+			if _, err := t.exec(ctx, "DELETE FROM "+part+" WHERE bucket_id"+those, string(text)); err != nil {
+				return false, fmt.Errorf("delete %s: %w", part, err)
+			}
 		}
 		if rows, err = t.exec(ctx, "DELETE FROM "+b.table.name+" WHERE id"+those, string(text)); err != nil {
 			return false, fmt.Errorf("delete %s: %w", b.table.name, err)

@@ -34,6 +34,7 @@ type purgeStep struct {
 var purgeSteps = []purgeStep{
 	{"series_histogram", "bucket_id IN (SELECT id FROM series_bucket WHERE " + ofRun + ")", nil},
 	{"series_bucket", ofRun, func(p *PurgedRun) *int64 { return &p.Buckets }},
+	{"slo_bucket", "bucket_id IN (SELECT id FROM headline_bucket WHERE run_id = ?1)", nil},
 	{"headline_histogram", "bucket_id IN (SELECT id FROM headline_bucket WHERE run_id = ?1)", nil},
 	{"headline_bucket", "run_id = ?1", func(p *PurgedRun) *int64 { return &p.Buckets }},
 	{"request", ofRun, func(p *PurgedRun) *int64 { return &p.Requests }},

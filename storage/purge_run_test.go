@@ -59,6 +59,7 @@ var tablesOfRuns = map[string]string{
 	"series_histogram":   "(SELECT run_id FROM series AS s JOIN series_bucket AS b USING (series_id) WHERE b.id = x.bucket_id)",
 	"headline_bucket":    "run_id",
 	"headline_histogram": "(SELECT run_id FROM headline_bucket AS b WHERE b.id = x.bucket_id)",
+	"slo_bucket":         "(SELECT run_id FROM headline_bucket AS b WHERE b.id = x.bucket_id)",
 	"request":            "(SELECT run_id FROM series AS s WHERE s.series_id = x.series_id)",
 	"evaluation":         "run_id",
 	"circuit_state":      "run_id",
@@ -68,7 +69,7 @@ var tablesOfRuns = map[string]string{
 }
 
 // tablesOfNoRun have no rows that belong to a run.
-var tablesOfNoRun = []string{"meta", "ledger", "notes", "request_profile", "request_stratum", "pruned", "merged_file", "fingerprint", "fingerprint_key", "dead_letter", "failed_batch"}
+var tablesOfNoRun = []string{"meta", "ledger", "notes", "request_profile", "request_stratum", "pruned", "merged_file", "fingerprint", "fingerprint_key", "dead_letter", "failed_batch", "slo"}
 
 // rowsOf dumps every table, the rows of one run apart from the others. Rows
 // without the one they refer to are of run "?".

@@ -34,6 +34,11 @@ func ReadOptions(ctx context.Context, path string, o *Options) (err error) {
 		if err := readOptions(values, o); err != nil {
 			return fmt.Errorf("read meta: %w", err)
 		}
+		all, err := ReadObjectives(ctx, tx)
+		if err != nil {
+			return err
+		}
+		o.Objectives = configured(all)
 		o.Path = path
 		return nil
 	})

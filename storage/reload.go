@@ -26,6 +26,7 @@ func (w *writer) reload(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		w.loadVersion, w.loadNextIDs, w.loadRuns, w.loadCategories, w.loadSeries,
 		w.loadBasis, w.loadFingerprints, w.loadDue, w.loadPruned, w.loadPruneRequest, w.loadReach,
+		w.loadObjectives,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("reload: %w", err)

@@ -193,7 +193,7 @@ func TestVerifyWithoutATable(t *testing.T) {
 	for _, table := range []string{"request", "evaluation", "fault_window", "ledger", "meta", "series_bucket"} {
 		problems := verify(t, copyOfGood(t, "DROP TABLE "+table))
 		if !slices.ContainsFunc(problems, func(p storage.Problem) bool {
-			return p.Relation == table && p.String() == table+": is there as in every file of its schema: stored none, expected the table of schema 5"
+			return p.Relation == table && p.String() == table+": is there as in every file of its schema: stored none, expected the table of schema 6"
 		}) {
 			t.Errorf("%s: got %v", table, problems)
 		}

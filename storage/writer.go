@@ -54,6 +54,8 @@ type writer struct {
 	pinned map[string]bool
 	pruner *pruner
 	upkeep upkeepState
+	// lostObjectives are counted for and not in the file.
+	lostObjectives []*aggregator.Objective
 	// stale: a transaction was rolled back after it changed what the writer
 	// remembers.
 	stale bool
@@ -65,12 +67,13 @@ type writer struct {
 
 // pendingRows are rows of the small tables that the transaction will write.
 type pendingRows struct {
-	series []aggregator.NamedSeries
-	runs   map[string]*aggregator.RunSpan
-	ledger map[string]int64
-	notes  map[string]int64
-	facts  []factsOfRun
-	newest map[aggregator.SeriesID]int64 // series whose newest_s is raised
+	series  []aggregator.NamedSeries
+	runs    map[string]*aggregator.RunSpan
+	ledger  map[string]int64
+	notes   map[string]int64
+	facts   []factsOfRun
+	newest  map[aggregator.SeriesID]int64 // series whose newest_s is raised
+	counted map[countedRow]aggregator.ObjectiveCount
 	// sampledUntil is one more than the latest start of the spans without a row
 	// that stands for them alone, in Unix nanoseconds.
 	sampledUntil int64
@@ -81,7 +84,7 @@ type pendingRows struct {
 func newPendingRows() pendingRows {
 	return pendingRows{
 		runs: map[string]*aggregator.RunSpan{}, ledger: map[string]int64{}, notes: map[string]int64{},
-		newest: map[aggregator.SeriesID]int64{},
+		newest: map[aggregator.SeriesID]int64{}, counted: map[countedRow]aggregator.ObjectiveCount{},
 	}
 }
 
@@ -89,10 +92,15 @@ func newWriter(o *Options, file *databaseFile) *writer {
 	finest := FinestWidths(o.Widths)
 	w := &writer{
 		options: o, policy: orAll(o.Sampling), file: file, finest: finest, queue: newQueue(), requests: newRequestRows(),
-		merged: aggregator.NewDelta(finest), single: aggregator.NewDelta(finest),
 	}
+	w.merged, w.single = w.newDelta(), w.newDelta()
 	w.basis.Store(&Basis{Run: o.RunID})
 	return w
+}
+
+// newDelta returns an empty delta like those of the batches.
+func (w *writer) newDelta() *aggregator.Delta {
+	return aggregator.NewDelta(w.finest, w.options.Objectives...)
 }
 
 // connect opens the file. prepare must follow.

@@ -69,7 +69,7 @@ func makeFile(
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for batch := range slices.Chunk(observations, 1000) {
-		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 		for i := range batch {
 			delta.Fold(&batch[i])
 		}
