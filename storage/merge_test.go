@@ -44,7 +44,7 @@ func store(t *testing.T, o storage.Options, observations []aggregator.Observatio
 
 func storeBatch(t *testing.T, s *storage.Store, o *storage.Options, batch []aggregator.Observation) {
 	t.Helper()
-	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 	var fingerprints []uint64
 	for i := range batch {
 		delta.Fold(&batch[i])

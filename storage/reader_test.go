@@ -81,7 +81,7 @@ func TestReaderBesideWriter(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 	observations := filetest.Traffic(3)
 	for i := range observations {
 		delta.Fold(&observations[i])
@@ -115,7 +115,7 @@ func TestReaderReadsTheLogOfACrashedWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 	observations := filetest.Traffic(3)
 	for i := range observations {
 		delta.Fold(&observations[i])

@@ -22,7 +22,7 @@ import (
 
 // requestBatch is a batch of spans in full.
 func requestBatch(o Options, requests ...aggregator.Request) Batch {
-	d := aggregator.NewDelta(FinestWidths(o.Widths))
+	d := aggregator.NewDelta(FinestWidths(o.Widths), o.Objectives...)
 	for i := range requests {
 		d.Fold(&requests[i].Observation)
 	}

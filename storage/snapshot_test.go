@@ -69,7 +69,7 @@ func TestSnapshotBesideAWriter(t *testing.T) {
 // batchOfTraffic makes a batch of the first spans of filetest.Traffic.
 func batchOfTraffic(o *storage.Options, spans int) storage.Batch {
 	observations := filetest.Traffic(spans)
-	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 	for i := range observations {
 		delta.Fold(&observations[i])
 	}

@@ -28,7 +28,12 @@ func testOptions(t *testing.T) Options {
 		Widths:      []Width{{Seconds: 1, Detail: DetailHeadline}, {Seconds: 10}, {Seconds: 60}},
 		SettleAfter: time.Minute,
 		Limits:      aggregator.Limits{MaxSeries: 100, MaxRuns: 10, MaxOverflowSeries: 10},
-		Now:         func() time.Time { return anInstant },
+		Objectives: []aggregator.Objective{
+			{Name: "chat", Category: aggregator.CategoryLLM, LatencyNano: int64(time.Second), TargetNano: 990_000_000},
+			{Name: "chat with m", Category: aggregator.CategoryLLM, Model: "m", TargetNano: 900_000_000},
+			{Name: "tools", Category: aggregator.CategoryTool, LatencyNano: 1, TargetNano: 500_000_000},
+		},
+		Now: func() time.Time { return anInstant },
 		// Tests that touch the file, or the writer, have it to themselves.
 		PruneInterval: -1,
 	}
@@ -58,7 +63,7 @@ func observation(after, duration time.Duration) aggregator.Observation {
 }
 
 func batchOf(o Options, observations ...aggregator.Observation) Batch {
-	d := aggregator.NewDelta(FinestWidths(o.Widths))
+	d := aggregator.NewDelta(FinestWidths(o.Widths), o.Objectives...)
 	for i := range observations {
 		d.Fold(&observations[i])
 	}

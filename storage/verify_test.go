@@ -50,7 +50,7 @@ func makeWithRequests(o storage.Options, observations []aggregator.Observation) 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	n := 0
 	for batch := range slices.Chunk(observations, 1000) {
-		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 		for i := range batch {
 			delta.Fold(&batch[i])
 		}

@@ -248,7 +248,7 @@ func expectRunAndMeta(t *testing.T, path string, spans []sent) {
 	for _, r := range ask(t, path, "SELECT key, value FROM meta") {
 		meta[r.text("key")] = r.text("value")
 	}
-	assert.Equal(t, "5", meta["schema_version"])
+	assert.Equal(t, "6", meta["schema_version"])
 	assert.Regexp(t, regexp.MustCompile("^[0-9a-f]{32}$"), meta["writer_id"])
 	assert.Equal(t, "llm,embedding", meta["headline_category"])
 }

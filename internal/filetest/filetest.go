@@ -32,7 +32,7 @@ func Widths() []storage.Width {
 // Options are those of a file at path whose clock stands at now.
 func Options(path string, now time.Time) storage.Options {
 	return storage.Options{
-		Path: path, Widths: Widths(), SettleAfter: time.Minute,
+		Path: path, Widths: Widths(), Objectives: Objectives(), SettleAfter: time.Minute,
 		Limits: aggregator.Limits{
 			MaxSeries: 1000, MaxRuns: 100, MaxOverflowSeries: 100,
 			Dimensions: []aggregator.DimensionLimit{{Name: "user.tier", MaxValues: 10}},
