@@ -29,6 +29,14 @@ func Widths() []storage.Width {
 	}
 }
 
+// Objectives are two that most of Traffic counts towards.
+func Objectives() []aggregator.Objective {
+	return []aggregator.Objective{
+		{Name: "chat", Category: aggregator.CategoryLLM, LatencyNano: int64(2 * time.Second), TargetNano: 990_000_000},
+		{Name: "tools", Category: aggregator.CategoryTool, TargetNano: 900_000_000},
+	}
+}
+
 // Options are those of a file at path whose clock stands at now.
 func Options(path string, now time.Time) storage.Options {
 	return storage.Options{
