@@ -138,6 +138,12 @@ var floors = []floor{
 		why: "the report over HTTP: the only room that listens",
 	},
 	{
+		room: "mcpserver", rooms: []string{"aggregator", "storage", "analysis", "query", "report/tables"},
+		why:     "the questions as tools of an agent: what they answer, analysis decides",
+		modules: map[string]string{"github.com/modelcontextprotocol/go-sdk/mcp": "the protocol"},
+		banned:  map[string]string{"flag": "no command line", "net/http": "no network", "os": "files are storage's"},
+	},
+	{
 		room: "internal/metadata", why: "generated from metadata.yaml",
 		modules: map[string]string{collectorPath: "component types", "go.opentelemetry.io/otel/": "instruments"},
 	},
@@ -169,7 +175,7 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "report", "report/tables", "report/page", "live"},
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "mcpserver", "report", "report/tables", "report/page", "live"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",

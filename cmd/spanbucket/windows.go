@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/analysis"
 )
 
 // windowColumns are the names that a row of a file of fault windows can use.
@@ -143,7 +144,7 @@ func (r *windowRow) instant(column string) (int64, []windowProblem) {
 	t, err := parseTime(text.text, time.Time{})
 	if err != nil || strings.HasPrefix(text.text, "+") || t.Year() < 1970 || t.UnixNano() == 0 {
 		return 0, []windowProblem{{text.line, column, quoted(text.text),
-			fmt.Sprintf("must be like 2026-01-30T10:00:00Z or @1769767200, in the years 1970 to %d", maxYear)}}
+			fmt.Sprintf("must be like 2026-01-30T10:00:00Z or @1769767200, in the years 1970 to %d", analysis.MaxYear)}}
 	}
 	return t.UnixNano(), nil
 }

@@ -1,0 +1,62 @@
+package analysis
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxYear and minYear are the years that a time may lie in: those whose
+// nanoseconds fit an int64.
+const minYear, MaxYear = 1678, 2261
+
+// ParseTime reads 2026-01-30T10:00:00Z, @1769767200 (Unix seconds) or +40s
+// (since began). The empty text is the zero time.
+func ParseTime(text string, began time.Time) (time.Time, error) {
+	const forms = "must be like 2026-01-30T10:00:00Z, @1769767200 or +40s"
+	var t time.Time
+	switch {
+	case text == "":
+		return time.Time{}, nil
+	case text[0] == '@':
+		seconds, err := strconv.ParseInt(text[1:], 10, 64)
+		// Seconds far outside would wrap around inside time.Time.
+		if err != nil || seconds < -1<<40 || seconds > 1<<40 {
+			return time.Time{}, fmt.Errorf("%q: %s", text, forms)
+		}
+		t = time.Unix(seconds, 0).UTC()
+	case text[0] == '+':
+		since, err := time.ParseDuration(text[1:])
+		switch {
+		case err != nil || since < 0:
+			return time.Time{}, fmt.Errorf("%q: %s", text, forms)
+		case began.IsZero():
+			return time.Time{}, fmt.Errorf("%q: the file has no spans to count from", text)
+		}
+		t = began.Add(since)
+	default:
+		var err error
+		if t, err = time.Parse(time.RFC3339Nano, strings.ToUpper(text)); err != nil {
+			return time.Time{}, fmt.Errorf("%q: %s", text, forms)
+		}
+		t = t.UTC()
+	}
+	if t.Year() < minYear || t.Year() > MaxYear {
+		return time.Time{}, fmt.Errorf("%q: must lie in the years %d to %d", text, minYear, MaxYear)
+	}
+	return t, nil
+}
+
+// ParseWidth reads a width such as 10s, 5m or 1h as whole seconds; the empty
+// text is 0.
+func ParseWidth(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d%time.Second != 0 {
+		return 0, fmt.Errorf("%q: must be whole seconds, such as 10s or 5m", text)
+	}
+	return int64(d / time.Second), nil
+}

@@ -1,0 +1,59 @@
+package mcpserver
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+type sessionsArguments struct {
+	interval
+	Sort  string `json:"sort,omitempty" jsonschema:"requests, errors, tool_calls, duration, tokens, cost or start; most first"`
+	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many sessions, 1 to 50; left out: 10"`
+}
+
+type circuitsArguments struct {
+	interval
+	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many transitions, the last ones, 1 to 50; left out: 10"`
+}
+
+// addChaos adds the tools about faults and what goes on around requests.
+func (s *server) addChaos() {
+	plain(s, "faults", "What did injected faults do?",
+		"For each fault: requests, error share and latency before, during and after, net of the injected delay, and how long recovery took.",
+		shape{rows: 5, drop: []string{"windows", "sources", "covered_s", "min_ms"}}, analysis.AskFaultImpact)
+	add(s, question[circuitsArguments]{"circuits", "Which circuit breakers tripped?",
+		"Circuit breakers: how often each opened, for how long, its last transitions.", s.circuits, shape{rows: 50}})
+	add(s, question[sessionsArguments]{"sessions", "What happened in sessions?",
+		"Sessions of users or agents: requests, errors, tool calls, turns, think and response time in seconds, tokens, cost (US dollars).",
+		s.sessions, shape{rows: 50}})
+	plain(s, "tools", "How did tools do?",
+		"Tool calls by tool: calls, error rate, latency (ms), time waited for a human, accepted and rejected.",
+		shape{}, analysis.AskTools)
+}
+
+func (s *server) circuits(ctx context.Context, tx *sql.Tx, in circuitsArguments) (any, error) {
+	q, err := in.query(ctx, s, tx)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("circuits: %w", err)
+	}
+	return analysis.AskCircuits(ctx, tx, analysis.CircuitsQuery{Query: q, Limit: int(limit)})
+}
+
+func (s *server) sessions(ctx context.Context, tx *sql.Tx, in sessionsArguments) (any, error) {
+	q, err := in.query(ctx, s, tx)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{Query: q, Sort: in.Sort, Limit: int(limit)})
+}
