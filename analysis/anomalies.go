@@ -72,6 +72,8 @@ type Anomaly struct {
 	Reference *float64 `json:"reference"`
 	Unit      string   `json:"unit"`
 	Text      string   `json:"text"` // one sentence
+
+	slackS int64 // how far from Start a fault may be that explains it
 }
 
 const (
@@ -131,8 +133,7 @@ func (s *anomalySearch) report(t *ticks, from, to int, a Anomaly) {
 
 func (s *anomalySearch) add(a Anomaly, slackS int64) {
 	a.StartUTC, a.EndUTC, a.DurationS = *utc(a.Start), *utc(a.End), a.End-a.Start
-	a.Faults = s.faults.during(a.Start-slackS, a.Start+slackS)
-	a.Expected = len(a.Faults) > 0
+	a.slackS, a.Expected = slackS, s.faults.touch(a.Start-slackS, a.Start+slackS)
 	s.found = append(s.found, a)
 }
 
@@ -151,6 +152,13 @@ func (s *anomalySearch) answer() *Anomalies {
 		}
 	}
 	answer.Rows = append(answer.Rows, s.found[:min(len(s.found), maxAnomalies)]...)
+	for i := range answer.Rows {
+		a := &answer.Rows[i]
+		a.Faults = []string{}
+		if a.Expected {
+			a.Faults = s.faults.during(a.Start-a.slackS, a.Start+a.slackS)
+		}
+	}
 	return answer
 }
 

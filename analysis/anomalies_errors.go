@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -9,8 +10,13 @@ import (
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
-// maxUnexpectedErrors bounds the kinds of errors that are named.
-const maxUnexpectedErrors = 20
+const (
+	// maxUnexpectedErrors bounds the kinds of errors that are named.
+	maxUnexpectedErrors = 20
+	// maxOutside bounds the stretches between the windows of faults that are
+	// read, the longest first.
+	maxOutside = 200
+)
 
 // permanentOutcomes are errors that neither load nor a lost connection brings
 // about: where no fault is known they are what one does not expect.
@@ -32,7 +38,9 @@ func (s *anomalySearch) unexpected(ctx context.Context, tx *sql.Tx) error {
 	}
 	from, to := r.scope.Segments[0].From, r.scope.Segments[len(r.scope.Segments)-1].To
 	r.scope.Segments = nil
-	for _, part := range s.faults.outside(from, to, r.widths[0].seconds) {
+	parts := s.faults.outside(from, to, r.widths[0].seconds)
+	slices.SortStableFunc(parts, func(a, b extentS) int { return cmp.Compare(b.to-b.from, a.to-a.from) })
+	for _, part := range parts[:min(len(parts), maxOutside)] {
 		for _, segment := range plan(r.widths, part.from, part.to) {
 			// Others are too wide to keep clear of the window.
 			if segment.From >= part.from && segment.To <= part.to {
@@ -60,7 +68,7 @@ func (s *anomalySearch) reportError(e *errorTotal, known bool) {
 		why = "outside the known faults"
 	}
 	a := Anomaly{
-		Kind: AnomalyUnexpectedError, Severity: graded(part, 0.01, 0.05), Faults: []string{}, Start: from, End: to,
+		Kind: AnomalyUnexpectedError, Severity: graded(part, 0.01, 0.05), Start: from, End: to,
 		StartUTC: *utc(from), EndUTC: *utc(to), DurationS: to - from, Figure: &part, Unit: "share of requests",
 		Text: fmt.Sprintf("%s ended in %s, %s of all, %s.", counted(e.requests, "request", "requests"), e.kind, percentText(part), why),
 	}

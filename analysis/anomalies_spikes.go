@@ -14,9 +14,9 @@ import (
 const (
 	spikeRequests   = 20  // with a latency in a bucket, at least
 	spikeReach      = 15  // buckets on either side it is compared with
-	spikeNeighbours = 5   // of those that have enough requests, at least
+	spikeNeighbours = 10  // of those that have enough requests, at least
 	spikeRatio      = 1.5 // to the median around it, at least
-	spikeDeviations = 6   // median absolute deviations, scaled
+	spikeDeviations = 8   // median absolute deviations, scaled
 	// madToSigma makes the median absolute deviation of a normal distribution
 	// its standard deviation: 1/Φ⁻¹(3/4).
 	madToSigma = 1.4826

@@ -49,6 +49,7 @@ func TestAnomalies(t *testing.T) {
 		want    []anomaly
 	}{
 		{"nothing", nil, nil},
+		{"two spans far apart", []filetest.Stretch{{Seconds: 1, PerSecond: 1}, {Seconds: 59}, {Seconds: 1, PerSecond: 1}}, nil},
 		{"one span", []filetest.Stretch{{Seconds: 1, PerSecond: 1}}, nil},
 		{"one span that failed", []filetest.Stretch{{Seconds: 1, PerSecond: 1, Failed: 10, Outcome: server}}, nil},
 		{"steady, all equally long", []filetest.Stretch{steady(120)}, nil},
