@@ -144,6 +144,36 @@ var floors = []floor{
 		banned:  map[string]string{"flag": "no command line", "net/http": "no network", "os": "files are storage's"},
 	},
 	{
+		room: "fakellm", why: "a model's API that anybody can test with: it knows nothing of files or of us",
+		modules: map[string]string{"go.opentelemetry.io/otel": "marking the span of a request"},
+		banned:  map[string]string{"database/sql": "no SQL", "os": "no files"},
+	},
+	{
+		room: "stress", rooms: []string{"aggregator/histogram"},
+		why: "clients as they are in the field: what they tell goes through the SDK, never to a file of ours",
+		modules: map[string]string{
+			"go.opentelemetry.io/otel": "spans", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": "the spans of HTTP requests",
+			"github.com/sony/gobreaker/v2": "the circuit breaker", "golang.org/x/time/rate": "when users begin",
+		},
+		banned: map[string]string{"database/sql": "no SQL", "os": "no files"},
+	},
+	{
+		room: "stress/chaos", why: "named tests of an API, each of which can be read alone",
+		modules: map[string]string{
+			"go.opentelemetry.io/otel": "spans", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": "the spans of HTTP requests",
+			"golang.org/x/time/rate": "a rate of requests",
+		},
+		banned: map[string]string{"database/sql": "no SQL", "os": "no files"},
+	},
+	{
+		room: "stress/experiment", rooms: []string{"aggregator/histogram", "fakellm", "stress", "stress/chaos"},
+		why: "joins load, faults and a collector, which is a process like any other",
+		modules: map[string]string{
+			"go.opentelemetry.io/otel": "the SDK and its OTLP exporter", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": "the spans of the fake model",
+		},
+		banned: map[string]string{"database/sql": "no SQL"},
+	},
+	{
 		room: "internal/metadata", why: "generated from metadata.yaml",
 		modules: map[string]string{collectorPath: "component types", "go.opentelemetry.io/otel/": "instruments"},
 	},
@@ -175,7 +205,7 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "mcpserver", "report", "report/tables", "report/page", "live"},
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "mcpserver", "report", "report/tables", "report/page", "live", "fakellm", "stress", "stress/chaos", "stress/experiment"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",

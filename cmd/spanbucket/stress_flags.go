@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spanbucket/spanbucketexporter/fakellm"
+	"github.com/spanbucket/spanbucketexporter/stress"
+	"github.com/spanbucket/spanbucketexporter/stress/experiment"
+)
+
+// stressFlags are those of the verb stress.
+type stressFlags struct {
+	fileFlags
+	mode, profile, preset string
+	users                 int
+	spawnRate             float64
+	duration              time.Duration
+	rate, think           float64
+	target, model         string
+	otlp                  string
+	insecure              bool
+	collector             string
+	run, name             string
+	seed                  uint64
+	report                string
+	quiet                 bool
+}
+
+func (f *stressFlags) add(cmd *cobra.Command) {
+	f.fileFlags.add(cmd, "the file that the collector writes; made where it is missing (required without --otlp)")
+	flags := cmd.Flags()
+	flags.StringVar(&f.mode, "mode", string(stress.ModeLoad), "what to do: "+strings.Join(modeNames(), ", "))
+	flags.StringVar(&f.profile, "profile", "quick", "users, spawn rate and duration: "+strings.Join(profileNames(), ", "))
+	flags.IntVar(&f.users, "users", 0, "users at the height of the load, or calls at once with --rate (default: the profile's)")
+	flags.Float64Var(&f.spawnRate, "spawn-rate", 0, "users that begin each second (default: the profile's)")
+	flags.DurationVar(&f.duration, "duration", 0, "how long the load lasts (default: the profile's)")
+	flags.Float64Var(&f.rate, "rate", 0, "calls that begin each second, whatever becomes of the others (default: users decide)")
+	flags.Float64Var(&f.think, "think", 1, "scales how long users think between two questions; 0: not at all")
+	flags.StringVar(&f.target, "target", "", "URL of an API of OpenAI's dialect, without its /v1 (default: a fake model)")
+	flags.StringVar(&f.model, "model", "", "the model that --target is asked for")
+	flags.StringVar(&f.preset, "preset", "realistic", "faults and latency of the fake model: "+strings.Join(presetNames(), ", "))
+	flags.StringVar(&f.otlp, "otlp", "", "host:port of a collector's OTLP/gRPC (default: one is started)")
+	flags.BoolVar(&f.insecure, "insecure", false, "no TLS towards --otlp")
+	flags.StringVar(&f.collector, "collector", "", "the collector to start (default: otelcol-spanbucket, beside this program or in the path)")
+	flags.StringVar(&f.run, "run", "", "id of the run (default: made of the time)")
+	flags.StringVar(&f.name, "name", "", "name of the run")
+	flags.Uint64Var(&f.seed, "seed", 0, "of everything that is drawn (default: drawn)")
+	flags.StringVar(&f.report, "report", "", "write a report of the run to this file, when it has ended")
+	flags.BoolVar(&f.quiet, "quiet", false, "no progress")
+	complete(cmd, "mode", func() ([]string, cobra.ShellCompDirective) { return modeNames(), cobra.ShellCompDirectiveNoFileComp })
+	complete(cmd, "profile", func() ([]string, cobra.ShellCompDirective) { return profileNames(), cobra.ShellCompDirectiveNoFileComp })
+	complete(cmd, "preset", func() ([]string, cobra.ShellCompDirective) { return presetNames(), cobra.ShellCompDirectiveNoFileComp })
+}
+
+func modeNames() (names []string) {
+	for _, m := range stress.Modes {
+		names = append(names, string(m))
+	}
+	return names
+}
+
+func profileNames() (names []string) {
+	for _, p := range stress.Profiles {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// config checks the flags and turns them into an experiment. set tells whether
+// a flag was given.
+func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	c := &experiment.Config{
+		Rate: f.rate, Think: f.think, Model: f.model, OTLP: f.otlp, Insecure: f.insecure, DB: f.db, RunID: f.run, Name: f.name, Seed: f.seed,
+	}
+	var faults [8]error
+	c.Mode, faults[0] = stress.ParseMode(f.mode)
+	c.Profile, faults[1] = stress.ParseProfile(f.profile)
+	c.Preset, faults[2] = fakellm.ParsePreset(f.preset)
+	faults[3] = f.override(c, set)
+	c.Target, faults[4] = parseTarget(f.target)
+	faults[5] = f.place(c, set)
+	if !set("seed") {
+		c.Seed = rand.Uint64()
+	}
+	if c.RunID == "" {
+		c.RunID = "stress-" + time.Now().UTC().Format("20060102T150405.000Z")
+	}
+	for i, err := range faults {
+		if err != nil && i < 3 {
+			faults[i] = fmt.Errorf("--%w", err)
+		}
+	}
+	if err := errors.Join(faults[:]...); err != nil {
+		return nil, err
+	}
+	return c, c.Check()
+}
+
+// override puts what was given in place of what the profile says.
+func (f *stressFlags) override(c *experiment.Config, set func(string) bool) error {
+	var faults []error
+	refuse := func(flag string, value any, rule string) {
+		faults = append(faults, fmt.Errorf("--%s %v: must be %s", flag, value, rule))
+	}
+	if set("users") {
+		if c.Profile.Users = f.users; f.users < 1 || f.users > 100_000 {
+			refuse("users", f.users, "between 1 and 100000")
+		}
+	}
+	if set("spawn-rate") {
+		if c.Profile.SpawnRate = f.spawnRate; !(f.spawnRate > 0 && f.spawnRate <= 1e6) {
+			refuse("spawn-rate", f.spawnRate, "above 0, and at most 1000000 a second")
+		}
+	}
+	if set("duration") {
+		if c.Profile.Duration = f.duration; f.duration <= 0 {
+			refuse("duration", f.duration, "above 0")
+		}
+	}
+	if set("rate") && !(f.rate > 0 && f.rate <= 1e6) {
+		refuse("rate", f.rate, "above 0, and at most 1000000 a second")
+	}
+	if !(f.think >= 0 && f.think <= 1000) {
+		refuse("think", f.think, "between 0 and 1000")
+	}
+	return errors.Join(faults...)
+}
+
+// place decides who keeps the spans.
+func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err error) {
+	switch {
+	case f.otlp == "" && f.db == "":
+		return errors.New("--db FILE is missing; or name a collector with --otlp")
+	case f.otlp != "" && set("collector"):
+		return errors.New("--collector and --otlp: one of the two")
+	case f.otlp != "" && f.report != "" && f.db == "":
+		return errors.New("--report: without --db there is no file to report on")
+	case f.otlp == "":
+		c.Collector, err = experiment.FindCollector(f.collector)
+	}
+	return err
+}
+
+// parseTarget reads the URL of an API.
+func parseTarget(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	target, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"http", "https"}, target.Scheme) || target.Host == "" || target.User != nil || target.RawQuery != "" {
+		return nil, fmt.Errorf("--target %q: must be a URL such as http://127.0.0.1:8080", text)
+	}
+	target.Path = strings.TrimSuffix(strings.TrimSuffix(target.Path, "/"), "/v1")
+	return target, nil
+}

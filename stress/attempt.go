@@ -1,0 +1,151 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+var dialer = net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+
+// attempted is what came of one HTTP request.
+type attempted struct {
+	reply
+	outcome    Outcome
+	errorType  string
+	ttft       time.Duration
+	retryAfter time.Duration
+	again      bool // it is worth another attempt
+}
+
+func failed(outcome Outcome, errorType string) attempted {
+	return attempted{outcome: outcome, errorType: errorType}
+}
+
+// attributes is what is known of a call after it was made.
+func (a *attempted) attributes(r *request) []attribute.KeyValue {
+	if a.outcome != Success {
+		return nil
+	}
+	all := []attribute.KeyValue{
+		attribute.String("gen_ai.response.model", a.model), attribute.Int("gen_ai.usage.input_tokens", a.inputTokens),
+	}
+	if r.operation != "chat" {
+		return all
+	}
+	all = append(all, attribute.String("gen_ai.response.id", a.id), attribute.Int("gen_ai.usage.output_tokens", a.outputTokens),
+		attribute.StringSlice("gen_ai.response.finish_reasons", []string{a.finish}))
+	if a.ttft > 0 {
+		all = append(all, attribute.Float64("gen_ai.response.time_to_first_chunk", a.ttft.Seconds()))
+	}
+	return all
+}
+
+// resendKey carries how often a request was sent before.
+type resendKey struct{}
+
+// resends says on the span of an HTTP request that it is not the first.
+type resends struct{ http.RoundTripper }
+
+func (t resends) RoundTrip(r *http.Request) (*http.Response, error) {
+	if n, _ := r.Context().Value(resendKey{}).(int); n > 0 {
+		trace.SpanFromContext(r.Context()).SetAttributes(attribute.Int("http.request.resend_count", n))
+	}
+	return t.RoundTripper.RoundTrip(r)
+}
+
+// attempt sends a request once. TTFT counts from the start of the call.
+func (c *client) attempt(parent context.Context, r *request, before int, start time.Time) attempted {
+	ctx, cancel := context.WithTimeout(context.WithValue(parent, resendKey{}, before), c.timeout)
+	defer cancel()
+	body, err := json.Marshal(r.body())
+	if err != nil {
+		panic(err) // texts and numbers
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(r.path()).String(), bytes.NewReader(body))
+	if err != nil {
+		return failed(ClientError, "invalid_request_error")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer none")
+	answer, err := c.http.Do(req)
+	if err != nil {
+		return unreachable(parent, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20)) // so that the connection can be used again
+		return refused(answer)
+	}
+	var made attempted
+	if r.stream {
+		made = readStream(answer, start)
+	} else {
+		made = readWhole(answer, r.operation)
+	}
+	if ctx.Err() != nil && made.outcome != Success {
+		return unreachable(parent, ctx.Err())
+	}
+	return made
+}
+
+// unreachable sorts errors of the connection.
+func unreachable(parent context.Context, err error) attempted {
+	a := failed(ConnectionError, "connection_error")
+	var timeout net.Error
+	switch {
+	case parent.Err() != nil:
+		return failed(Cancelled, "cancelled")
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		a.errorType = "timeout"
+		return a // whoever waited this long does not wait again
+	case errors.Is(err, syscall.ECONNRESET):
+		a.errorType = "connection_reset"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		a.errorType = "connection_refused"
+	}
+	a.again = true
+	return a
+}
+
+// statusOverloaded is 529, which net/http has no name for.
+const statusOverloaded = 529
+
+// refused sorts answers that are errors.
+func refused(answer *http.Response) attempted {
+	a := attempted{errorType: strconv.Itoa(answer.StatusCode), retryAfter: retryAfter(answer.Header)}
+	switch status := answer.StatusCode; {
+	case status == http.StatusTooManyRequests:
+		a.outcome, a.again = RateLimited, true
+	case status == statusOverloaded:
+		a.outcome, a.again = CapacityError, true
+	case status >= 500:
+		a.outcome, a.again = ServerError, status != http.StatusInternalServerError
+	case status >= 400:
+		a.outcome = ClientError
+	default:
+		a.outcome, a.errorType = Malformed, "malformed_status"
+	}
+	return a
+}
+
+// retryAfter reads how long the server asks a client to wait.
+func retryAfter(h http.Header) time.Duration {
+	if ms, err := strconv.Atoi(h.Get("Retry-After-Ms")); err == nil && ms > 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
+		return time.Duration(s) * time.Second
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+)
+
+// probe sends requests.
+type probe struct {
+	config Config
+	http   *http.Client
+}
+
+func newProbe(c Config) *probe {
+	if c.Model == "" {
+		c.Model = "fake-small"
+	}
+	for _, d := range []struct {
+		value   *time.Duration
+		natural time.Duration
+	}{{&c.Timeout, 10 * time.Second}, {&c.RapidLength, 5 * time.Second}, {&c.Recovery, time.Minute}} {
+		if *d.value == 0 {
+			*d.value = d.natural
+		}
+	}
+	if c.RapidRate == 0 {
+		c.RapidRate = 1000
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: burst}
+	return &probe{config: c, http: &http.Client{Transport: otelhttp.NewTransport(transport,
+		otelhttp.WithTracerProvider(c.Tracing), otelhttp.WithPropagators(propagation.TraceContext{}))}}
+}
+
+// seen is what a case saw.
+type seen struct {
+	passed bool
+	actual string
+	err    error
+}
+
+// send sends a request and returns the status of the answer.
+func (p *probe) send(ctx context.Context, method, path, body string, headers ...string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(p.config.Target, "/")+path, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := p.http.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, 4<<20))
+	return answer.StatusCode, err
+}
+
+const chatPath = "/v1/chat/completions"
+
+// chat sends a body as a request for a chat completion.
+func (p *probe) chat(ctx context.Context, body string, headers ...string) (int, error) {
+	return p.send(ctx, http.MethodPost, chatPath, body, headers...)
+}
+
+// hello is a request that nothing is wrong with; more are further members of
+// its object.
+func (p *probe) hello(more string) string {
+	return fmt.Sprintf(`{"model":%q,"max_tokens":1,"messages":[{"role":"user","content":"hello"}]%s}`, p.config.Model, more)
+}
+
+// oneOf passes where the status is among those that are allowed.
+func oneOf(status int, err error, allowed ...int) seen {
+	if err != nil && status == 0 {
+		return seen{actual: describe(err), err: err}
+	}
+	return seen{passed: slices.Contains(allowed, status), actual: strconv.Itoa(status)}
+}
+
+// describe tells what kept an answer from coming.
+func describe(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	return "no answer"
+}

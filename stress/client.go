@@ -1,0 +1,166 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// client calls one API, for all users.
+type client struct {
+	base     *url.URL
+	http     *http.Client
+	tracer   trace.Tracer
+	timeout  time.Duration // of an attempt
+	attempts int           // of a call, at most
+	breaker  *breaker
+	pace     pace
+	tally    *Tally
+}
+
+// Limits of a client.
+const (
+	defaultTimeout  = 30 * time.Second
+	defaultAttempts = 3
+	// The circuit opens after so many failures in a row, for so long.
+	tripFailures = 5
+	cooldown     = 2 * time.Second
+)
+
+func newClient(c *Config, tally *Tally) *client {
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: max(c.Profile.Users, 1), MaxConnsPerHost: 0, ForceAttemptHTTP2: true,
+		DialContext: dialer.DialContext, IdleConnTimeout: 30 * time.Second,
+	}
+	traced := otelhttp.NewTransport(resends{transport}, otelhttp.WithTracerProvider(c.Tracing),
+		otelhttp.WithPropagators(propagation.TraceContext{}))
+	return &client{
+		base: c.Target, http: &http.Client{Transport: traced},
+		tracer:  c.Tracing.Tracer("github.com/spanbucket/spanbucketexporter/stress"),
+		timeout: c.Timeout, attempts: defaultAttempts, tally: tally, pace: pace{longest: c.MaxPause},
+		breaker: newBreaker(c.Target.Host, tripFailures, c.Cooldown, tally),
+	}
+}
+
+// close closes idle connections.
+func (c *client) close() { c.http.CloseIdleConnections() }
+
+// request is a call that somebody wants made.
+type request struct {
+	operation string // chat or embeddings
+	model     string
+	messages  []message
+	stream    bool
+	tools     []string
+	session   string
+	// due is when it should have begun; zero: now.
+	due time.Time
+}
+
+// call makes a call: as many attempts as it takes. The reply says nothing where
+// the outcome is not Success.
+func (c *client) call(ctx context.Context, random *rand.Rand, r *request) (reply, Outcome) {
+	began := time.Now()
+	start := began
+	if !r.due.IsZero() && r.due.Before(began) {
+		start = r.due
+	}
+	ctx, span := c.tracer.Start(ctx, r.operation+" "+r.model, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithTimestamp(start), trace.WithAttributes(c.describe(r)...))
+	made, attempts := c.try(ctx, random, r, start)
+	// The monotonic clock measures; the wall clock only says when it began.
+	end := start.Add(began.Sub(start) + time.Since(began))
+	done := Call{
+		Operation: r.operation, Outcome: made.outcome, Start: start, End: end, Attempts: attempts,
+		TTFT: made.ttft, InputTokens: int64(made.inputTokens), OutputTokens: int64(made.outputTokens),
+	}
+	c.breaker.tell(span)
+	span.SetAttributes(made.attributes(r)...)
+	if made.outcome != Success {
+		span.SetAttributes(attribute.String("error.type", made.errorType))
+		span.SetStatus(codes.Error, "")
+	}
+	span.End(trace.WithTimestamp(end))
+	if err := c.tally.call(done); err != nil {
+		panic(err) // a sum of latencies beyond 292 years
+	}
+	return made.reply, made.outcome
+}
+
+// describe is what is known of a call before it is made.
+func (c *client) describe(r *request) []attribute.KeyValue {
+	port, _ := strconv.Atoi(c.base.Port()) // 0 where the scheme says it
+	all := []attribute.KeyValue{
+		attribute.String("gen_ai.operation.name", r.operation), attribute.String("gen_ai.provider.name", "openai"),
+		attribute.String("gen_ai.request.model", r.model), attribute.String("server.address", c.base.Hostname()),
+	}
+	if port != 0 {
+		all = append(all, attribute.Int("server.port", port))
+	}
+	if r.session != "" {
+		all = append(all, attribute.String("gen_ai.conversation.id", r.session))
+	}
+	if r.stream {
+		all = append(all, attribute.Bool("gen_ai.request.stream", true))
+	}
+	return all
+}
+
+// try makes attempts until one succeeds or none is worth it.
+func (c *client) try(ctx context.Context, random *rand.Rand, r *request, start time.Time) (last attempted, attempts int) {
+	for attempts = 0; ; {
+		if !sleep(ctx, jitter(random, c.pace.current())) {
+			return failed(Cancelled, "cancelled"), attempts
+		}
+		done, allowed := c.breaker.allow()
+		if !allowed {
+			if attempts == 0 {
+				last = failed(CircuitOpen, "circuit_open")
+			}
+			return last, attempts
+		}
+		last = c.attempt(ctx, r, attempts, start)
+		attempts++
+		done(last.blame())
+		switch last.outcome {
+		case Success:
+			c.pace.answered()
+		case RateLimited, CapacityError:
+			c.pace.refused(last.retryAfter)
+		}
+		if !last.again || attempts == c.attempts {
+			return last, attempts
+		}
+	}
+}
+
+// errProvider is the failure of a provider, as its circuit breaker sees it.
+var errProvider = errors.New("the provider failed")
+
+// blame is whether the provider failed: not where the request was wrong, the
+// client left, or the provider merely asked for patience.
+func (a *attempted) blame() error {
+	switch a.outcome {
+	case ServerError, CapacityError, ConnectionError, Malformed:
+		return errProvider
+	}
+	return nil
+}
+
+// jitter spreads a pause, so that clients do not come back all at once.
+func jitter(random *rand.Rand, d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d/2 + time.Duration(random.Int64N(int64(d)))
+}

@@ -1,0 +1,173 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// collectorName is the program that is started.
+const collectorName = "otelcol-spanbucket"
+
+// FindCollector returns the path of the collector: the one that is named, or
+// beside this program, or in the path.
+func FindCollector(named string) (string, error) {
+	if named != "" {
+		return exec.LookPath(named)
+	}
+	if own, err := os.Executable(); err == nil {
+		if own, err = filepath.EvalSymlinks(own); err == nil {
+			if path, err := exec.LookPath(filepath.Join(filepath.Dir(own), collectorName)); err == nil {
+				return path, nil
+			}
+		}
+	}
+	path, err := exec.LookPath(collectorName)
+	if err != nil {
+		return "", fmt.Errorf("%s is neither beside this program nor in the path: build it, or name an endpoint of OTLP/gRPC", collectorName)
+	}
+	return path, nil
+}
+
+// settings of the collector; the values are in its environment.
+const settings = `
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: ${env:SPANBUCKET_STRESS_ENDPOINT}
+        max_recv_msg_size_mib: 64
+exporters:
+  spanbucket:
+    path: ${env:SPANBUCKET_STRESS_DB}
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      exporters: [spanbucket]
+  telemetry:
+    logs: {level: warn}
+    metrics: {level: none}
+`
+
+// collector is one that we started.
+type collector struct {
+	process *exec.Cmd
+	log     *tail
+	ended   chan struct{} // closed when the process has ended
+	err     error         // how; valid then
+}
+
+// startCollector starts a collector, unless there is an endpoint, and returns
+// where it listens.
+func startCollector(ctx context.Context, c *Config) (endpoint string, stop func() error, err error) {
+	if c.OTLP != "" {
+		return c.OTLP, func() error { return nil }, nil
+	}
+	db, err := filepath.Abs(c.DB)
+	if err != nil {
+		return "", nil, err
+	}
+	if endpoint, err = freeEndpoint(); err != nil {
+		return "", nil, err
+	}
+	run := &collector{log: &tail{}, ended: make(chan struct{})}
+	run.process = exec.Command(c.Collector, "--config", "yaml:"+settings)
+	run.process.Env = append(os.Environ(), "SPANBUCKET_STRESS_ENDPOINT="+endpoint, "SPANBUCKET_STRESS_DB="+db)
+	run.process.Stdout, run.process.Stderr = run.log, run.log
+	// An interrupt of ours must not end it before it has what we send last.
+	run.process.SysProcAttr = ownGroup()
+	if err := run.process.Start(); err != nil {
+		return "", nil, err
+	}
+	go func() { run.err = run.process.Wait(); close(run.ended) }()
+	if err := run.ready(ctx, endpoint); err != nil {
+		return "", nil, errors.Join(err, run.stop())
+	}
+	return endpoint, run.stop, nil
+}
+
+// freeEndpoint finds a port that nobody listens on.
+func freeEndpoint() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// ready waits until the collector listens.
+func (c *collector) ready(ctx context.Context, endpoint string) error {
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	for {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", endpoint)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-c.ended:
+			return fmt.Errorf("it ended: %w: %s", c.err, c.log)
+		case <-deadline.C:
+			return fmt.Errorf("it does not listen on %s: %s", endpoint, c.log)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stop asks the collector to end, and waits until it has.
+func (c *collector) stop() error {
+	select {
+	case <-c.ended:
+		return fmt.Errorf("the collector ended by itself: %w: %s", errors.Join(c.err, errEnded), c.log)
+	default:
+	}
+	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop the collector: %w", err)
+	}
+	select {
+	case <-c.ended:
+	case <-time.After(time.Minute):
+		_ = c.process.Process.Kill()
+		<-c.ended
+	}
+	if c.err != nil {
+		return fmt.Errorf("the collector failed: %w: %s", c.err, c.log)
+	}
+	return nil
+}
+
+var errEnded = errors.New("while it was in use")
+
+// tail keeps the end of what a program says. It is safe for concurrent use.
+type tail struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+const tailBytes = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text.Write(p)
+	if more := t.text.Len() - tailBytes; more > 0 {
+		t.text.Next(more)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(t.text.String())
+}
