@@ -37,6 +37,14 @@ func AskFaultWindows(ctx context.Context, tx *sql.Tx) (*FaultWindows, error) {
 	if err := storage.CheckSchema(ctx, tx, firstWithWindows); err != nil {
 		return nil, fmt.Errorf("read fault windows: %w", err)
 	}
+	meta, err := storage.ReadMeta(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("read fault windows: %w", err)
+	}
+	if meta.SchemaVersion >= firstWithWeights {
+		rows, err := readFaultWindows(ctx, tx, meta.Headline)
+		return &FaultWindows{Rows: rows}, err
+	}
 	const query = `SELECT window_id, run_id, fault, target, start_utc, end_utc, start_ns, end_ns, source, experiment_id, requests
 		FROM fault_windows ORDER BY start_ns, end_ns, window_id`
 	rows, err := tx.QueryContext(ctx, query)
