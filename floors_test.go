@@ -106,6 +106,12 @@ var floors = []floor{
 		banned: map[string]string{"flag": "no command line", "net/http": "no network"},
 	},
 	{
+		room: "check", rooms: []string{"aggregator", "analysis"},
+		why:     "thresholds and what became of them: the command line only prints it",
+		modules: map[string]string{"go.yaml.in/yaml/v3": "files of thresholds, with the lines of faults"},
+		banned:  map[string]string{"flag": "no command line", "net/http": "no network", "os": "files are opened by others"},
+	},
+	{
 		room: "report/tables", rooms: []string{"analysis"},
 		why:     "one way to show a number, for the command line and the report",
 		modules: map[string]string{"golang.org/x/text/width": "how wide a character is in a table"},
@@ -205,7 +211,7 @@ var floors = []floor{
 		},
 	},
 	{
-		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "query", "mcpserver", "report", "report/tables", "report/page", "live", "fakellm", "stress", "stress/chaos", "stress/experiment"},
+		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "check", "query", "mcpserver", "report", "report/tables", "report/page", "live", "fakellm", "stress", "stress/chaos", "stress/experiment"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
 			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",

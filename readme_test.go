@@ -386,6 +386,7 @@ func TestCommandsOfThePages(t *testing.T) {
 		"import":   {recorded},
 		"query":    {"SELECT * FROM ledger"},
 		"compare":  {"--baseline", "", "--candidate", ""},
+		"check":    {"--p99", "86400000"},
 		"window":   {"--from", "+0s"},
 	}
 	for _, verb := range readPage(t, "README.md").under(t, "Command line", "verb").firstCodes() {

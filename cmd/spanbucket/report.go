@@ -83,7 +83,10 @@ func (p *program) report(ctx context.Context, flags *queryFlags, output string) 
 	if output == "" || output == "-" {
 		return write(p.stdout)
 	}
-	return writeReportFile(ctx, flags.db, output, write)
+	if err := writeReportFile(ctx, flags.db, output, write); err != nil {
+		return fmt.Errorf("-o %w", err)
+	}
+	return nil
 }
 
 // assemble reads everything in one transaction, so that the file need not

@@ -10,7 +10,7 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// writeReportFile writes a file that appears when all of it is on the disk,
+// writeReportFile writes a file, which errors name, that appears when all of it is on the disk,
 // for its owner only, whatever the umask. It replaces a regular file that is
 // no database, and leaves nothing behind when it fails or ctx ends.
 func writeReportFile(ctx context.Context, source, target string, write func(io.Writer) error) (err error) {
@@ -19,11 +19,11 @@ func writeReportFile(ctx context.Context, source, target string, write func(io.W
 	}
 	unfinished, err := storage.Unfinished(target)
 	if err != nil {
-		return fmt.Errorf("-o %s: %w", target, err)
+		return fmt.Errorf("%s: %w", target, err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("-o %s: %w", target, err), os.Remove(unfinished))
+			err = errors.Join(fmt.Errorf("%s: %w", target, err), os.Remove(unfinished))
 		}
 	}()
 	// The umask may have taken even the owner's rights.
@@ -47,7 +47,7 @@ func writeReportFile(ctx context.Context, source, target string, write func(io.W
 // checkReportFile refuses names that a report must not take.
 func checkReportFile(source, target string) error {
 	if err := storage.CheckPath(target); err != nil {
-		return usageError{fmt.Errorf("-o %w", err)}
+		return usageError{err}
 	}
 	there, err := os.Lstat(target)
 	switch {
@@ -56,16 +56,16 @@ func checkReportFile(source, target string) error {
 	case err != nil:
 		return err
 	case !there.Mode().IsRegular():
-		return usageError{fmt.Errorf("-o %s: only a regular file is replaced", target)}
+		return usageError{fmt.Errorf("%s: only a regular file is replaced", target)}
 	}
 	for _, name := range []string{source, source + "-wal", source + "-shm"} {
 		if ours, err := os.Stat(name); err == nil && os.SameFile(ours, there) {
-			return usageError{fmt.Errorf("-o %s: is the file itself", target)}
+			return usageError{fmt.Errorf("%s: is the file itself", target)}
 		}
 	}
 	database, err := isDatabase(target)
 	if err == nil && database {
-		err = usageError{fmt.Errorf("-o %s: is a database, which a report does not replace", target)}
+		err = usageError{fmt.Errorf("%s: is a database, which a report does not replace", target)}
 	}
 	return err
 }

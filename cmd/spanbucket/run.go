@@ -125,7 +125,7 @@ written. Answers go to stdout, everything else to stderr.`,
 		p.sessionsCommand(), p.toolsCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.mcpCommand(), p.pruneCommand(), p.queryCommand(),
 		p.schemaCommand(), p.serveCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
-	root.AddCommand(p.compareCommand())
+	root.AddCommand(p.compareCommand(), p.checkCommand())
 	root.AddCommand(p.stressCommand())
 	return root
 }
