@@ -10,21 +10,13 @@ func (f fixture) answers(p object, total, failed int) {
 	if p["run_id"] == nil {
 		status = "CRITICAL"
 	}
-	p["diagnosis"] = object{"status": status, "text": text}
-	p["errors"] = f.errors(total, failed)
-	p["faults"] = object{"windows": f.windows(), "rows": f.faults()}
-	p["circuits"] = f.circuits()
-	p["bursts"] = object{"rows": []object{
-		{"start_utc": utc(960), "end_utc": utc(1060), "duration_s": 100, "requests": 4100, "error_share": 0.34, "peak_error_share": 0.41, "recovery_s": 10.0, "still_active": false},
-		{"start_utc": utc(1470), "end_utc": nil, "duration_s": 30, "requests": 900, "error_share": 0.31, "peak_error_share": 0.36, "recovery_s": nil, "still_active": true},
-	}}
-	p["anomalies"] = object{"rows": []object{
-		{"start_utc": utc(1230), "end_utc": utc(1260), "duration_s": 30, "kind": "silence", "text": "no request for 30 s; 38 per second before"},
-		{"start_utc": utc(560), "end_utc": utc(570), "duration_s": 10, "kind": "latency_spike", "text": "p95 6,212 ms, 4.1 times that of the 10 buckets before"},
-	}}
-	p["slos"] = object{"rows": []object{{"name": f.name("chat under 2 s"), "objective": 0.99, "good": total - failed, "total": total, "good_share": 1 - float64(failed)/float64(total)}}}
+	p["diagnosis"] = object{"status": status, "text": text, "reasons": []string{"A burst of refused requests is still active."}, "patterns": []string{"burst_periods(2)", "timeout_cluster(41)"}}
+	p["errors"], p["error_types_total"] = f.errors(total, failed), 4
+	p["fault_impact"] = object{"windows": f.windows(), "rows": f.faults()}
+	p["circuits"], p["circuits_total"] = f.circuits(), 1
+	p["bursts"], p["anomalies"], p["slos"], p["usage"] = f.bursts(), f.anomalies(), f.objectives(total, failed), f.usage(total)
 	p["slow"] = f.slow()
-	p["tools"] = f.tools()
+	p["tools"], p["tools_total"] = f.tools(), 4
 	p["sessions"] = f.sessions()
 	p["chaos_results"] = object{"rows": []object{
 		{"run_id": f.name("chaos-2026-01-30"), "name": f.name("recovers within 30 s"), "passed": true, "expected": "≤ 30 s", "actual": "20 s", "duration_ms": 21034.2, "error": nil},
@@ -124,4 +116,69 @@ func (f fixture) sessions() object {
 		})
 	}
 	return object{"rows": rows, "total": object{"sessions": 112, "requests": 2100, "tool_calls": 1300}}
+}
+
+func (f fixture) bursts() object {
+	phase := func(perS float64) object { return object{"success_per_s": perS} }
+	burst := func(from, to int, active bool) object {
+		b := object{
+			"start": begin + from, "start_utc": utc(from), "end": begin + to, "end_utc": utc(to), "duration_s": to - from, "still_active": active, "recovery_s": 10,
+			"requests_total": 4100, "requests_rate_limited": 1300, "requests_capacity_error": 80, "refused_share": 0.336, "peak_refused_share": 0.41, "resends": 12,
+			"faults": []string{f.name("http_429")}, "before": phase(33.1), "during": phase(21.4), "after": phase(32.8),
+		}
+		if active {
+			b["recovery_s"], b["after"], b["faults"] = nil, nil, []string{}
+		}
+		return b
+	}
+	return object{
+		"width_s": 1, "start_share": 0.3, "end_share": 0.1, "min_refused": 3, "bursts": 2, "still_active": 1, "rows": []object{burst(960, 1060, false), burst(1470, 1500, true)},
+		"aimd": object{
+			"normal_success_per_s": 33.2, "burst_success_per_s": 21.5, "degradation_share": 0.352, "refused_share": 0.031, "backoff_ratio": 0.028, "backoff": "EFFECTIVE", "resends": 12,
+			"recovered": 1, "avg_recovery_s": 10, "max_recovery_s": 10, "trend": "",
+		},
+	}
+}
+
+func (f fixture) anomalies() object {
+	anomaly := func(kind, severity, text string, from, to int, faults ...string) object {
+		return object{
+			"kind": kind, "severity": severity, "expected": len(faults) > 0, "faults": append([]string{}, faults...), "start": begin + from, "start_utc": utc(from), "end": begin + to,
+			"end_utc": utc(to), "duration_s": to - from, "still_active": false, "figure": 6212.0, "reference": 1511.0, "unit": "ms", "text": text,
+		}
+	}
+	return object{"width_s": 1, "rate_width_s": 10, "unexpected": 2, "expected": 1, "rows": []object{
+		anomaly("latency_spike", "medium", "p95 was 6,212 ms, 4.1 times the median of the time around it.", 560, 570, f.name("latency")),
+		anomaly("silence", "high", "No requests for 30 s, with 34.2 per second before.", 1230, 1260),
+		anomaly("unexpected_error", "low", "3 requests failed with "+f.name("SSLError")+" outside of any known fault.", 1320, 1330),
+	}}
+}
+
+func (f fixture) objectives(total, failed int) object {
+	burn := func(window string, rate any) object {
+		return object{"window": window, "window_s": 3600, "from_utc": utc(0), "good": total - failed, "total": total, "burn_rate": rate, "covered": 0.4, "threshold": 14.4, "alert": false}
+	}
+	return object{"burn_end_utc": utc(length), "objectives": []object{
+		{
+			"name": f.name("chat under 2 s"), "category": "llm", "service": nil, "operation": "chat", "model": nil, "latency_ms": 2000, "objective": 0.99, "configured": true, "counted_from_utc": nil,
+			"good": total - failed, "total": total, "good_share": 1 - float64(failed)/float64(total), "met": false, "error_budget_spent": 4.68,
+			"burn_rates": []object{burn("1h", 4.7), burn("6h", 4.7), burn("3d", nil), burn("30d", nil)}, "alert": nil,
+		},
+		{
+			"name": f.name("embeddings answer"), "category": "embedding", "service": nil, "operation": nil, "model": nil, "latency_ms": nil, "objective": 0.9, "configured": true, "counted_from_utc": nil,
+			"good": 9000, "total": 9100, "good_share": 0.989, "met": true, "error_budget_spent": 0.11, "burn_rates": []object{burn("1h", 0.11)}, "alert": nil,
+		},
+	}}
+}
+
+func (f fixture) usage(total int) object {
+	row := func(model string, n int, price float64) object {
+		return usage(object{
+			"values": []string{model}, "requests": n, "unpriced_count": n / 50, "output_tokens_per_s": float64(n) * 0.14, "avg_time_per_output_token_ms": 21.4, "cost_per_1000_requests_usd": price * 1000,
+		}, n)
+	}
+	return object{
+		"by": []string{"model"}, "rows": []object{row(f.name("gpt-4o"), total/4, 0.011), row(f.name("claude-sonnet-4"), total/3, 0.009), row(f.name("gpt-4o-mini"), total/3, 0.0004)},
+		"total": row("", total, 0.004),
+	}
 }

@@ -138,6 +138,10 @@ func (b *tab) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		b.note("exception: %s", e.ExceptionDetails.Text+" "+describe(e.ExceptionDetails.Exception))
 	case *log.EventEntryAdded:
+		// What the tests themselves do to canvases is no fault of the page.
+		if strings.Contains(e.Entry.Text, "willReadFrequently") {
+			return
+		}
 		b.note("log: %s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
 	case *cdppage.EventJavascriptDialogOpening:
 		b.note("dialog: %s", e.Message)

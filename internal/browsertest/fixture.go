@@ -244,9 +244,11 @@ func (f fixture) tables(total int) (tables []object) {
 				"time_per_output_token": distribution(0, 0),
 			}, n))
 		}
-		tables = append(tables, object{"by": t.by, "rows": rows, "rows_total": len(rows)})
+		tables = append(tables, object{"by": t.by, "rows": rows, "other": nil, "other_groups": 0})
 	}
 	return tables
 }
 
-func trace(i int) string { return fmt.Sprintf("%016x%016x", 0x9e3779b97f4a7c15*uint64(i+1), 0xbf58476d1ce4e5b9*uint64(i+3)) }
+func trace(i int) string {
+	return fmt.Sprintf("%016x%016x", 0x9e3779b97f4a7c15*uint64(i+1), 0xbf58476d1ce4e5b9*uint64(i+3))
+}

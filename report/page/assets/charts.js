@@ -15,7 +15,7 @@ function throughput(data) {
   const shown = names.filter((name) => sum(data.outcomes[name]) > 0);
   const spec = {
     id: "throughput", title: "Throughput by outcome", hint: `requests per second, in buckets of ${widthName(data.width_s)}; shaded: a fault was injected`,
-    height: 330, slider: true, axisLabel: rate,
+    height: 330, slider: true, axisLabel: short,
     series: shown.map((name) => ({
       name, note: compact(sum(data.outcomes[name])), color: () => outcomeColor(name),
       values: data.outcomes[name].map((n) => isMissing(n) ? null : n / data.width_s),
@@ -26,7 +26,13 @@ function throughput(data) {
       for (let i = first; i <= last; i++) top = Math.max(top, columns.reduce((a, c) => a + (c[i] ?? 0), 0));
       return top;
     },
-    option: (d) => ({ series: spec.series.map((s) => stepArea(s, d, "requests")) }),
+    option: (d) => ({
+      // The line of all is not seen: the slider shows its course, and it takes the pointer.
+      series: [...stackedBars(spec, d), {
+        id: "all", name: "all", type: "line", data: points(d, Array.from({ length: d.buckets }, (_, i) => requestsOf(d, i) / d.width_s)),
+        symbol: "none", lineStyle: { opacity: 0 }, itemStyle: { color: color("accent") }, silent: true,
+      }],
+    }),
     hover: (d, i) => {
       const all = requestsOf(d, i);
       return [
@@ -52,7 +58,7 @@ function curves(data, { show, axis, series, ...spec }) {
   const lines = series.filter((s) => present(s.values));
   if (lines.length === 0) return null;
   return {
-    height: 280, axisLabel: axis ?? show, series: lines, ...spec,
+    height: 270, axisLabel: axis ?? show, series: lines, ...spec,
     visibleMax: (d, first, last, on) => most(lines.filter((s) => on(s.name)).map((s) => s.values), first, last),
     option: (d) => ({ series: lines.map((s) => s.steps ? stepArea(s, d) : curve(s, d)) }),
     hover: (d, i) => lines.map((s) => [s.label ?? s.name, show(s.values[i]), s.color()]),
@@ -63,7 +69,7 @@ function curves(data, { show, axis, series, ...spec }) {
 
 const milliseconds = (v) => isMissing(v) ? MISSING : ms(v) + " ms";
 // On an axis seconds are shorter.
-const axisTime = (v) => v >= 10000 ? decimals(v / 1000, 0, 2) + " s" : v === 0 ? "0" : ms(v) + " ms";
+const axisTime = (v) => v === 0 ? "0" : v >= 10000 ? short(v / 1000) + " s" : short(v) + " ms";
 
 function percentileLines(data, p50, p95, p99) {
   return [
@@ -86,7 +92,7 @@ function latencyOverTime(data) {
 
 function firstToken(data) {
   return curves(data, {
-    id: "ttft", title: "Time to first token", hint: "percentiles of each bucket, of the requests that tell", show: milliseconds, axis: axisTime,
+    id: "ttft", small: true, title: "Time to first token", hint: "percentiles of each bucket, of the requests that tell", show: milliseconds, axis: axisTime,
     series: percentileLines(data, "ttft_p50_ms", "ttft_p95_ms", "ttft_p99_ms"),
   });
 }
@@ -94,7 +100,7 @@ function firstToken(data) {
 function tokens(data) {
   const perSecond = (column) => list(column).map((n) => isMissing(n) ? null : n / data.width_s);
   return curves(data, {
-    id: "tokens", title: "Tokens", hint: "per second", show: (v) => isMissing(v) ? MISSING : compact(Math.round(v)) + "/s", axis: (v) => compact(Math.round(v)),
+    id: "tokens", small: true, title: "Tokens", hint: "per second", show: (v) => isMissing(v) ? MISSING : compact(Math.round(v)) + "/s", axis: short,
     series: [
       { name: "input", values: perSecond(data.input_tokens), color: () => color("input"), steps: true },
       { name: "output", values: perSecond(data.output_tokens), color: () => color("output"), steps: true },
@@ -107,7 +113,7 @@ function cost(data) {
   let sum = 0;
   const total = data.cost_usd.map((v) => sum += v ?? 0);
   return curves(data, {
-    id: "cost", title: "Cost", hint: "US dollars, adding up from the start of the chart", show: usd,
+    id: "cost", small: true, title: "Cost", hint: "US dollars, adding up from the start of the chart", show: usd, axis: (v) => "$" + short(v),
     series: [{ name: "total", label: "so far", values: total, color: () => color("cost"), steps: true }],
     columns: null,
   });

@@ -60,15 +60,15 @@ function ms(v) {
 // percent shows a share; one that is not 0 or 1 never looks like it.
 function percent(v) {
   if (isMissing(v)) return MISSING;
-  if (v > 0 && v < 0.0005) return "<0.1 %";
-  if (v < 1 && v >= 0.9995) return "99.9 %";
-  return fixed(v * 100, 1) + " %";
+  if (v > 0 && v < 0.0005) return "<0.1\u00a0%";
+  if (v < 1 && v >= 0.9995) return "99.9\u00a0%";
+  return fixed(v * 100, 1) + "\u00a0%";
 }
 
 // signedPercent shows a relative change.
 function signedPercent(v) {
   if (isMissing(v)) return MISSING;
-  return (v > 0 ? "+" : v < 0 ? "−" : "±") + fixed(Math.abs(v) * 100, 1) + " %";
+  return (v > 0 ? "+" : v < 0 ? "−" : "±") + fixed(Math.abs(v) * 100, 1) + "\u00a0%";
 }
 
 function usd(v) {
@@ -78,6 +78,11 @@ function usd(v) {
 // rate writes requests per second.
 function rate(v) {
   return isMissing(v) ? MISSING : decimals(v, 1, 3);
+}
+
+// short writes a number of an axis: up to three digits, no zeros at its end.
+function short(v) {
+  return group(String(Number(v.toPrecision(3))));
 }
 
 const pad = (n) => String(n).padStart(2, "0");

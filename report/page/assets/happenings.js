@@ -2,9 +2,7 @@
 // the charts, on the same axis.
 
 function lanesOf(data) {
-  const pick = page.pick;
   const end = edge(data, data.buckets);
-  const at = (utc) => { const s = unixSeconds(utc); return s === null ? null : s * 1000; };
   const lanes = [
     {
       name: "faults", ink: "fault-bar",
@@ -12,20 +10,24 @@ function lanesOf(data) {
     },
     {
       name: "bursts", ink: "burst-bar",
-      bars: list(pick.bursts?.rows).map((b) => ({
-        from: at(b.start_utc), to: b.still_active ? end : at(b.end_utc) ?? end, name: b.still_active ? "still active" : "",
-        facts: [["errors at the peak", percent(b.peak_error_share)], ["requests", count(b.requests)], ["recovered after", b.still_active ? "not yet" : seconds(b.recovery_s)]],
+      bars: list(answerOf("bursts")?.rows).map((b) => ({
+        from: b.start * 1000, to: b.end * 1000, name: b.still_active ? "still active" : "",
+        facts: [
+          ["refused at the peak", percent(b.peak_refused_share)], ["requests", count(b.requests_total)], ["recovered after", b.still_active ? "not yet" : seconds(b.recovery_s)],
+          list(b.faults).length > 0 && ["fault", b.faults.join(", ")],
+        ],
       })),
     },
     {
       name: "anomalies", ink: "anomaly-bar",
-      bars: list(pick.anomalies?.rows).map((a) => ({
-        from: at(a.start_utc), to: at(a.end_utc) ?? at(a.start_utc) + data.width_s * 1000, name: words(a.kind), facts: [["kind", words(a.kind)], ["what", shorten(a.text ?? a.detail ?? "", 60)]],
+      bars: list(answerOf("anomalies")?.rows).map((a) => ({
+        from: a.start * 1000, to: a.end * 1000, name: words(a.kind), faint: a.expected, lines: [a.text],
+        facts: [["kind", words(a.kind)], ["severity", a.severity], a.expected && ["expected", list(a.faults).join(", ") || "yes"]],
       })),
     },
     { name: "circuits", ink: "circuit-bar", bars: openCircuits(end) },
   ];
-  return lanes.map((lane) => ({ ...lane, bars: lane.bars.filter((b) => b.from !== null && b.to >= edge(data, 0) && b.from <= end) }))
+  return lanes.map((lane) => ({ ...lane, bars: lane.bars.filter((b) => b.to >= edge(data, 0) && b.from <= end) }))
     .filter((lane) => lane.bars.length > 0);
 }
 
@@ -34,7 +36,7 @@ function openCircuits(end) {
   const bars = [], since = new Map();
   const name = (t) => [t.service, t.instance, t.circuit].filter(Boolean).join(" / ");
   const add = (from, to, what) => bars.push({ from, to, name: what, facts: [["circuit", what], ["open for", seconds((to - from) / 1000)]] });
-  for (const t of list(page.pick.circuits?.transitions)) {
+  for (const t of list(answerOf("circuits")?.transitions)) {
     const key = JSON.stringify([t.run_id, t.service, t.instance, t.circuit]);
     if (t.to_state === "open" && !since.has(key)) since.set(key, { at: t.at_ns / 1e6, name: name(t) });
     if (t.to_state === "closed" && since.has(key)) {
@@ -52,23 +54,22 @@ function happenings(data) {
   const lanes = lanesOf(data);
   if (lanes.length === 0) return null;
   return {
-    id: "happenings", title: "What happened when", hint: "faults, bursts of errors, anomalies and open circuits, on the time axis of the charts below",
+    id: "happenings", title: "What happened when", hint: "faults, bursts of refused requests, anomalies (pale: explained by a fault) and open circuits",
     height: lanes.length * LANE + GRID.top + GRID.bottom, unshaded: true,
-    axisLabel: (v) => Number.isInteger(v - 0.5) ? "" : "",
     option: () => ({
       yAxis: {
         type: "category", inverse: true, data: lanes.map((l) => l.name), min: undefined, axisLabel: { color: color("ink-soft"), fontSize: 11.5, interval: 0 },
         splitLine: { show: true, lineStyle: { color: color("rule") } },
       },
       series: lanes.map((lane, k) => ({
-        id: "lane-" + lane.name, name: lane.name, type: "custom", clip: true, encode: { x: [0, 1], y: 2 }, emphasis: { disabled: true },
+        id: "lane-" + lane.name, name: lane.name, type: "custom", clip: true, encode: { x: [0, 1], y: 2 }, emphasis: { disabled: true }, progressive: 0,
         data: lane.bars.map((b) => [b.from, b.to, k]), renderItem: (params, api) => laneBar(params, api, lane),
       })),
     }),
     hoverItem: (d, item) => {
       const bar = lanes.find((l) => "lane-" + l.name === item.seriesId)?.bars[item.dataIndex];
       if (!bar) return null;
-      return floating([interval(bar.from / 1000, bar.to / 1000), seconds((bar.to - bar.from) / 1000)], bar.facts.filter(Boolean).map(([name, value]) => [name, shorten(value, 60)]));
+      return floating([interval(bar.from / 1000, bar.to / 1000), seconds((bar.to - bar.from) / 1000), ...list(bar.lines)], bar.facts.filter(Boolean).map(([name, value]) => [name, shorten(value, 60)]));
     },
   };
 }
@@ -81,7 +82,7 @@ function laneBar(params, api, lane) {
   if (right <= left) return null;
   const height = LANE * 0.62, ink = color(lane.ink);
   return {
-    type: "rect", shape: { x: left, y: y - height / 2, width: right - left, height, r: 3 }, style: { fill: ink },
+    type: "rect", shape: { x: left, y: y - height / 2, width: right - left, height, r: 3 }, style: { fill: ink, opacity: bar.faint ? 0.45 : 1 },
     textContent: right - left > 44 ? { type: "text", style: { text: shorten(bar.name, 60), fill: color("on-bar"), fontSize: 11, overflow: "truncate", width: right - left - 10, lineHeight: 14 } } : undefined,
     textConfig: { position: "insideLeft", distance: 5 },
   };

@@ -5,14 +5,15 @@ const STATUS = {
 };
 
 function verdict() {
-  const d = page.pick?.diagnosis;
+  const d = answerOf("diagnosis");
   if (!d) return null;
   const [kind, sign, label] = STATUS[d.status] ?? STATUS.NO_DATA;
-  const findings = list(d.findings ?? d.reasons).map((f) => typeof f === "string" ? f : f.text ?? "").filter(Boolean);
+  const findings = list(d.reasons);
   return el("section", { class: "card verdict " + kind, id: "verdict", "aria-label": "Verdict" },
     el("p", { class: "status" }, icon(sign), el("span", {}, label)),
-    el("div", {}, el("p", { class: "diagnosis" }, d.text ?? d.summary ?? d.diagnosis ?? ""),
-      findings.length > 0 && el("ul", { class: "findings" }, findings.map((f) => el("li", {}, f)))));
+    el("div", {}, el("p", { class: "diagnosis" }, d.text),
+      findings.length > 0 && el("ul", { class: "findings" }, findings.map((f) => el("li", {}, f))),
+      list(d.patterns).length > 0 && el("p", { class: "patterns" }, d.patterns.map((p) => el("span", { class: "chip" }, words(p))))));
 }
 
 function tiles() {
@@ -25,7 +26,7 @@ function tiles() {
   const totals = data ? Array.from({ length: data.buckets }, (_, i) => requestsOf(data, i)) : [];
   const failed = data ? totals.map((n, i) => n === 0 ? null : (n - (data.outcomes.success?.[i] ?? 0)) / n) : [];
   const all = [
-    tile("Requests", count(t.requests_total), length ? `${rate(t.requests_total / length)} per second` : "", totals, "outcome-success"),
+    tile("Requests", count(t.requests_total), [length && `${rate(t.requests_total / length)} per second`, t.requests_injected > 0 && `${percent(t.requests_injected / t.requests_total)} with a fault`].filter(Boolean).join(", "), totals, "outcome-success"),
     tile("Failed", percent(t.error_share), t.errors > 0 ? `${count(t.errors)} requests` : "none", failed, "outcome-server-error"),
     t.latency?.count > 0 && tile("Latency p50", milliseconds(p(t.latency, "p50")), `average ${milliseconds(t.latency.avg_ms)}`, per("p50_ms"), "p50"),
     t.latency?.count > 0 && tile("Latency p95", milliseconds(p(t.latency, "p95")), `lowest ${milliseconds(t.latency.min_ms)}`, per("p95_ms"), "p95"),
@@ -33,13 +34,12 @@ function tiles() {
     t.ttft?.count > 0 && tile("First token p95", milliseconds(p(t.ttft, "p95")), `p50 ${milliseconds(p(t.ttft, "p50"))}`, per("ttft_p95_ms"), "p95"),
     t.usage_count > 0 && tile("Tokens", compact((t.input_tokens ?? 0) + (t.output_tokens ?? 0)), `${compact(t.input_tokens)} in, ${compact(t.output_tokens)} out`, per("output_tokens"), "output"),
     t.priced_count > 0 && tile("Cost", usd(t.cost_usd), t.priced_count < t.requests_total ? `of ${count(t.priced_count)} requests with a price` : `${usd(t.cost_usd / t.priced_count * 1000)} per 1,000 requests`, per("cost_usd"), "cost"),
-    t.requests_injected > 0 && tile("With a fault", count(t.requests_injected), `${percent(t.requests_injected / t.requests_total)} of the requests`, per("injected"), "fault-bar"),
   ];
   return el("section", { class: "tiles", id: "headline", "aria-label": "Headline figures" }, all.filter(Boolean));
 }
 
 function tile(label, value, note, values, ink) {
-  return el("div", { class: "tile" }, el("h3", { class: "tile-label" }, label), el("p", { class: "tile-value" }, value),
+  return el("div", { class: "tile" }, el("p", { class: "tile-label" }, label), el("p", { class: "tile-value" }, value),
     el("p", { class: "tile-note" }, note), sparkline(values, ink));
 }
 

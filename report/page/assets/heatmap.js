@@ -10,16 +10,16 @@ function heatMap(data) {
   const share = (n) => top === 1 ? 1 : Math.log(n) / Math.log(top);
   const inBucket = new Map();
   for (const [bucket, , n] of cells) inBucket.set(bucket, (inBucket.get(bucket) ?? 0) + n);
+  const label = (v) => Number.isInteger(v) && v >= 0 && v <= bands ? axisTime(edges[v]) : "";
   return {
     id: "heat", title: "Latency heat map", hint: "requests by time and latency: two layers are two kinds of answers",
     height: 320, visibleMax: null, unshaded: false,
     legend: () => heatLegend(top),
-    axisLabel: (v) => Number.isInteger(v) && v >= 0 && v <= bands ? axisTime(edges[v]) : "",
     option: (d) => ({
-      yAxis: { min: 0, max: bands, interval: Math.max(1, Math.ceil(bands / 7)), splitLine: { show: false } },
+      yAxis: { min: 0, max: bands, interval: Math.max(1, Math.ceil(bands / 7)), axisLabel: { color: color("ink-soft"), fontSize: 11.5, showMaxLabel: false, formatter: label }, splitLine: { show: false } },
       series: [{
         id: "cells", name: "requests", type: "custom", clip: true, data: cells.map(([bucket, band, n]) => [middle(d, bucket), band, n, bucket]),
-        encode: { x: 0, y: 1 }, z: 2, emphasis: { disabled: true },
+        encode: { x: 0, y: 1 }, z: 2, progressive: 0, emphasis: { disabled: true },
         renderItem: (params, api) => heatCell(params, api, d, share),
       }],
     }),

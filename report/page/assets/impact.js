@@ -1,7 +1,7 @@
 // What each fault did: before, during and after, and how long until it was over.
 
 function impactSection() {
-  const rows = list(page.pick.faults?.rows ?? page.pick.fault_impact?.rows);
+  const rows = list(answerOf("fault_impact")?.rows ?? answerOf("faults")?.rows);
   if (rows.length === 0) return null;
   const first = 6;
   const box = el("div", { class: "impacts" }, rows.slice(0, first).map(impactCard));
@@ -14,7 +14,7 @@ function impactSection() {
 
 function impactCard(f) {
   const measures = [
-    ["requests", (p) => count(Math.round(p.requests))], ["requests per second", (p) => rate(p.requests_per_s), f.during_against_before?.requests_per_s_ratio],
+    ["requests", (p) => isMissing(p.requests) ? MISSING : count(Math.round(p.requests))], ["requests per second", (p) => rate(p.requests_per_s), f.during_against_before?.requests_per_s_ratio],
     ["failed", (p) => percent(p.error_share), undefined, f.during_against_before?.error_share_difference],
     ["p50 ms", (p) => ms(p.latency?.p50_ms), f.during_against_before?.p50_latency_ratio], ["p95 ms", (p) => ms(p.latency?.p95_ms), f.during_against_before?.p95_latency_ratio],
     ["p99 ms", (p) => ms(p.latency?.p99_ms), f.during_against_before?.p99_latency_ratio],
@@ -22,14 +22,14 @@ function impactCard(f) {
     ["TTFT p95 ms", (p) => ms(p.ttft?.p95_ms), f.during_against_before?.p95_ttft_ratio],
   ];
   const phases = [f.before, f.during, f.after].map((p) => p ?? {});
-  const shown = measures.filter(([, show]) => phases.some((p) => show(p) !== MISSING && show(p) !== "NaN"));
+  const shown = measures.filter(([, show]) => phases.some((p) => show(p) !== MISSING));
   const title = f.target ? `${f.fault} on ${f.target}` : f.fault;
   return el("article", { class: "impact" },
     el("h3", {}, el("span", { class: "swatch", "aria-hidden": "true", style: { "background-color": "var(--fault-bar)" } }), el("span", { class: "cell-text" }, title)),
     el("p", { class: "hint" }, [`${instant(f.start_utc)} – ${instant(f.end_utc)} UTC`, seconds(f.length_s), page.run === EVERY_RUN && f.run_id && `run ${f.run_id}`,
       `${plural(f.requests_marked ?? 0, "marked request")}`, f.estimated && "estimated from sampled requests"].filter(Boolean).join(" · ")),
     el("p", {}, recovery(f)),
-    el("div", { class: "scroll", role: "region", "aria-label": `Before, during and after ${shorten(title, 80)}`, tabindex: "0" }, el("table", { class: "data phases" },
+    el("div", { class: "scroll", role: "group", "aria-label": `Before, during and after ${shorten(title, 80)}`, tabindex: "0" }, el("table", { class: "data phases" },
       el("thead", {}, el("tr", {}, ["", "before", "during", "after", "change"].map((h, i) => i === 0 ? el("td", {}) : el("th", { scope: "col", class: "number" }, h)))),
       el("tbody", {}, shown.map(([name, show, ratio, difference]) => el("tr", {}, el("th", { scope: "row" }, name),
         phases.map((p, i) => el("td", { class: "number" + (i === 1 ? " during" : "") }, show(p))), el("td", { class: "number" }, change(ratio, difference))))))),

@@ -30,7 +30,7 @@ async function fetchModel() {
     }
     liveState("ok", `live, every ${page.live.refreshS} s`);
   } catch (error) {
-    if (request !== live.request) return;
+    if (request !== live.request || live.paused) return;
     live.failures++;
     liveState("critical", error.name === "AbortError" ? "no answer" : error.message === "Failed to fetch" ? "not reachable" : error.message);
   } finally {
@@ -59,7 +59,12 @@ function liveControls() {
     button.setAttribute("aria-pressed", String(live.paused));
     button.textContent = live.paused ? "Go on" : "Pause";
     liveState(live.paused ? "none" : "ok", "live");
-    if (!live.paused) fetchModel();
+    if (live.paused) {
+      clearTimeout(live.timer);
+      live.request?.abort();
+    } else {
+      fetchModel();
+    }
   } }, "Pause");
   document.addEventListener("visibilitychange", () => { if (!document.hidden && !live.paused) fetchModel(); });
   return el("span", { class: "live" }, el("span", { id: "live-state", class: "badge none" }, "connecting"), button);

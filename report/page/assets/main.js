@@ -60,9 +60,9 @@ function draw() {
     replace(body, verdict(), el("section", { class: "card" }, el("p", {}, "No requests here: pick another run or category.")), notes());
   } else {
     replace(body,
-      verdict(), tiles(), el("div", { class: "charts" }, specs.map(timeCard)),
+      verdict(), tiles(), el("div", { class: "charts small-" + specs.filter((s) => s.small).length }, specs.map(timeCard)),
       errorsSection(), impactSection(), ...dimensionSections(), circuitsSection(), burstsSection(), anomaliesSection(),
-      objectivesSection(), slowSection(), toolsSection(), sessionsSection(), chaosSection(), notes());
+      objectivesSection(), usageSection(), slowSection(), toolsSection(), sessionsSection(), chaosSection(), notes());
   }
   drawPickers();
   drawJumps();

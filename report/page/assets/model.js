@@ -30,7 +30,7 @@ function choose(run, category) {
 // told apart on this screen.
 function chooseWidth(widthS) {
   const charts = list(page.pick?.charts);
-  const most = innerWidth < 700 ? 150 : 400;
+  const most = innerWidth < 700 ? 100 : 400;
   page.chart = charts.find((c) => c.width_s === widthS) ?? charts.find((c) => c.buckets <= most) ?? charts.at(-1) ?? null;
 }
 
@@ -70,6 +70,13 @@ function categoryChoices() {
   }
   if (!offered.has(page.category)) offered.set(page.category, label(page.category));
   return [...offered];
+}
+
+// answerOf returns an answer about the pick. Those about a run as a whole are in
+// the headline pick of the run.
+function answerOf(name) {
+  const p = page.pick;
+  return p?.[name] ?? findPick(p?.run_id ?? null, "")?.[name] ?? page.model[name] ?? null;
 }
 
 // Fault windows that concern the picked run: its own, and those of none.

@@ -1,7 +1,7 @@
 // The tables of the page, each a section; one without data is left out.
 
 function errorsSection() {
-  const e = page.pick.errors;
+  const e = answerOf("errors");
   const types = list(e?.by_type), outcomes = list(e?.by_outcome);
   if (types.length === 0 && outcomes.length === 0) return null;
   const columns = (head, first) => [
@@ -14,7 +14,7 @@ function errorsSection() {
   const codes = list(e.status_codes?.codes);
   return card("errors", "Errors", `${count(e.errors)} of ${count(e.requests)} requests (${percent(e.error_share)})`,
     el("h3", {}, "By outcome"), tableOf({ label: "Errors by outcome", rows: outcomes, columns: columns("outcome", { text: (r) => words(r.name), swatch: (r) => outcomeColor(r.name) }) }),
-    el("h3", {}, "By type"), tableOf({ label: "Errors by type", rows: types, columns: columns("error type") }),
+    el("h3", {}, "By type"), tableOf({ label: "Errors by type", rows: types, total: page.pick.error_types_total, columns: columns("error type") }),
     codes.length > 0 && [el("h3", {}, "By status code"), el("p", { class: "hint" }, e.status_codes.complete ? "from every request" : "from the requests that are kept: estimates"),
       tableOf({ label: "Errors by status code", rows: codes, columns: [
         { head: "status code", text: (r) => isMissing(r.status_code) ? "" : String(r.status_code), empty: "not said" },
@@ -27,7 +27,7 @@ function dimensionSections() {
   return list(page.pick.tables).filter((t) => list(t.rows).length > 0).map((t) => {
     const what = DIMENSIONS[t.by] ?? words(t.by);
     return card("by-" + t.by.replace(/[^a-z0-9_-]/gi, "-"), what, `latency, errors and tokens by ${words(t.by)}`, tableOf({
-      label: `Latency by ${words(t.by)}`, rows: t.rows, total: t.rows_total, columns: [
+      label: `Latency by ${words(t.by)}`, rows: t.rows, columns: [
         { head: words(t.by), text: (r) => t.by === "outcome" ? words(r.values[0]) : r.values[0], empty: "not said", swatch: t.by === "outcome" ? (r) => outcomeColor(r.values[0]) : undefined },
         number("requests", "requests", count, { bar: "bar-count" }), number("failed", "error_share", percent, { bar: "bar-error" }),
         { head: "injected", number: (r) => r.requests_injected || null, show: count },
@@ -36,15 +36,16 @@ function dimensionSections() {
         { head: "TTFT p95 ms", number: (r) => r.ttft?.percentiles_ms?.p95, show: ms, hint: "time to first token" },
         number("input tokens", "input_tokens", compact), number("output tokens", "output_tokens", compact), number("cost", "cost_usd", usd),
       ],
+      note: t.other && `${count(t.other_groups)} more, with ${plural(t.other.requests, "request")} (${percent(t.other.error_share)} failed), are not in the report.`,
     }));
   });
 }
 
 function circuitsSection() {
-  const c = page.pick.circuits;
+  const c = answerOf("circuits");
   if (list(c?.rows).length === 0) return null;
   return card("circuits", "Circuit breakers", `${plural(c.trips, "trip")}, ${plural(c.rejected, "call")} refused${c.still_open > 0 ? `, ${plural(c.still_open, "circuit")} still open` : ""}`,
-    tableOf({ label: "Circuit breakers", rows: c.rows, columns: [
+    tableOf({ label: "Circuit breakers", rows: c.rows, total: answerOf("circuits_total"), columns: [
       text("circuit", "circuit"), text("service", "service"), text("instance", "instance"), runColumn(),
       number("trips", "trips", count, { bar: "bar-error" }), number("reopened", "reopened", count), number("closed", "closed", count), number("open for", "open_s", seconds),
       number("recovery, mean", "recovery_s", seconds), number("recovery, longest", "max_recovery_s", seconds), number("refused calls", "rejected", count),
@@ -58,7 +59,7 @@ function runColumn() {
 }
 
 function slowSection() {
-  const s = page.pick.slow ?? page.pick.slowest;
+  const s = answerOf("slow");
   if (list(s?.rows).length === 0) return null;
   const of = (key) => (r) => r.request?.[key] ?? r[key];
   const hint = s.source === "buckets" ? "the slowest of each bucket: single requests are not kept" : s.kept?.complete === false ? "of the requests that are kept" : "of all requests";
@@ -74,9 +75,9 @@ function slowSection() {
 }
 
 function toolsSection() {
-  const t = page.pick.tools;
+  const t = answerOf("tools");
   if (list(t?.rows).length === 0) return null;
-  return card("tools", "Tool calls", t.total ? `${plural(t.total.calls, "call")}, ${percent(t.total.error_share)} failed` : null, tableOf({ label: "Tool calls", rows: t.rows, total: t.rows_total, columns: [
+  return card("tools", "Tool calls", t.total ? `${plural(t.total.calls, "call")}, ${percent(t.total.error_share)} failed` : null, tableOf({ label: "Tool calls", rows: t.rows, total: answerOf("tools_total"), columns: [
     text("tool", "tool"), number("calls", "calls", count, { bar: "bar-count" }), number("of all calls", "share", percent), number("failed", "error_share", percent, { bar: "bar-error" }),
     number("avg ms", "avg_latency_ms", ms), number("p50 ms", "p50_latency_ms", ms), number("p95 ms", "p95_latency_ms", ms, { bar: "bar-latency" }), number("p99 ms", "p99_latency_ms", ms),
     number("wait ms", "wait_ms_avg", ms, { hint: "for a decision of the user, on average" }), { head: "accepted", number: (r) => r.acceptance_rate, show: percent },
@@ -84,7 +85,7 @@ function toolsSection() {
 }
 
 function sessionsSection() {
-  const s = page.pick.sessions;
+  const s = answerOf("sessions");
   if (list(s?.rows).length === 0) return null;
   return card("sessions", "Sessions", s.total ? `${plural(s.total.sessions, "session")}, ${plural(s.total.requests, "request")}, ${plural(s.total.tool_calls, "tool call")}` : null, tableOf({
     label: "Sessions", rows: s.rows, total: s.total?.sessions, columns: [
@@ -98,8 +99,7 @@ function sessionsSection() {
 }
 
 function chaosSection() {
-  const c = page.pick.chaos_results ?? page.model.chaos_results;
-  const rows = list(c?.rows ?? c);
+  const rows = list(answerOf("chaos_results")?.rows);
   if (rows.length === 0) return null;
   const passed = rows.filter((r) => r.passed).length;
   return card("chaos", "Chaos tests", `${passed} of ${rows.length} passed`, tableOf({ label: "Chaos tests", rows, columns: [

@@ -3,7 +3,7 @@
 
 const FIRST_ROWS = 12;
 
-function tableOf({ label, rows, columns, first = FIRST_ROWS, total }) {
+function tableOf({ label, rows, columns, first = FIRST_ROWS, total, note }) {
   // What no row has is left out.
   const shown = columns.filter(Boolean).filter((c, i) => i === 0 || rows.some((r) => c.number ? !isMissing(c.number(r)) : c.node || ![undefined, null, "", MISSING].includes(c.text(r))));
   const state = { by: null, down: true, all: rows.length <= first + 2, rows };
@@ -23,10 +23,10 @@ function tableOf({ label, rows, columns, first = FIRST_ROWS, total }) {
     more.textContent = state.all ? `Show the first ${first}` : `Show all ${count(rows.length)}`;
   }
   refresh();
-  const scroll = el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" },
+  const scroll = el("div", { class: "scroll", role: "group", "aria-label": label, tabindex: "0" },
     el("table", { class: "data" }, el("caption", { class: "offscreen" }, label), el("thead", {}, el("tr", {}, heads)), tbody));
   return el("div", {}, scroll, rows.length > first + 2 && more,
-    total > rows.length && el("p", { class: "hint" }, `${count(rows.length)} of ${count(total)} are in the report: those with the most requests.`));
+    total > rows.length && el("p", { class: "hint" }, `The first ${count(rows.length)} of ${count(total)} are in the report.`), note && el("p", { class: "hint" }, note));
 }
 
 function headOf(c, onclick) {
@@ -39,12 +39,12 @@ function cellOf(c, row, isFirst, top) {
   if (!c.number) {
     const text = c.text(row);
     const empty = text === "" || isMissing(text);
-    const inside = [c.swatch && swatch(c.swatch(row)), el("span", { class: empty ? "missing" : "cell-text", title: !empty && String(text).length > 40 ? text : undefined }, empty ? c.empty ?? MISSING : text)];
-    return isFirst ? el("th", { scope: "row" }, inside) : el("td", {}, inside);
+    const inside = [c.swatch && swatch(c.swatch(row)), el("span", { class: empty ? "missing" : "cell-text" + (String(text).length > 28 ? " long" : "") }, empty ? c.empty ?? MISSING : text)];
+    return el(isFirst ? "th" : "td", { scope: isFirst && "row", class: c.swatch && "nowrap" }, inside);
   }
   const v = c.number(row);
-  const bar = c.bar && top > 0 && v > 0 && el("span", { class: "bar", "aria-hidden": "true", style: { width: Math.max(v / top * 100, 1) + "%", "--c": `var(--${c.bar})` } });
-  return el("td", { class: "number" + (isMissing(v) ? " missing" : "") }, bar, el("span", {}, c.show(v)));
+  const bar = c.bar && top > 0 && el("span", { class: "bar", "aria-hidden": "true" }, v > 0 && el("span", { style: { width: Math.max(v / top * 100, 2) + "%", "--c": `var(--${c.bar})` } }));
+  return el("td", { class: "number" + (isMissing(v) ? " missing" : "") }, bar, el("span", { class: bar && "beside" }, c.show(v)));
 }
 
 // sortRows sorts by a column, what is missing last either way.

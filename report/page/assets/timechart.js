@@ -2,7 +2,7 @@
 // the same numbers as a table.
 
 const GROUP = "time";
-const GRID = { left: 62, right: 14, top: 14, bottom: 26, outerBoundsMode: "none" };
+const GRID = { left: 70, right: 14, top: 14, bottom: 26, outerBoundsMode: "none" };
 
 // drawn are the charts on the page: {chart, spec, node}.
 let drawn = [];
@@ -20,7 +20,9 @@ function timeCard(spec) {
   });
   spec.node = node;
   spec.hidden = new Set(list(spec.series).filter((s) => s.off).map((s) => s.name));
-  return card(spec.id, spec.title, spec.hint, legend(spec), node, spec.columns && numbers(spec));
+  const section = card(spec.id, spec.title, spec.hint, legend(spec), node, spec.columns && numbers(spec));
+  section.classList.toggle("small", Boolean(spec.small));
+  return section;
 }
 
 function legend(spec) {
@@ -90,7 +92,7 @@ function baseOption(spec, data) {
       axisPointer: { show: true, type: "line", snap: false, lineStyle: { color: color("ink-soft"), type: "solid", width: 1, opacity: .55 }, label: { show: false }, triggerTooltip: false },
     },
     yAxis: {
-      type: "value", min: 0, axisLabel: { color: ink, fontSize: 11.5, formatter: spec.axisLabel }, axisLine: { show: false },
+      type: "value", min: 0, ...(spec.visibleMax ? niceScale(visibleMost(spec, data)) : {}), axisLabel: { color: ink, fontSize: 11.5, formatter: spec.axisLabel }, axisLine: { show: false },
       axisTick: { show: false }, splitLine: { lineStyle: { color: color("rule") } }, splitNumber: 4, ...parts.yAxis,
     },
     dataZoom: zoomOptions(spec),
@@ -103,6 +105,11 @@ function baseOption(spec, data) {
     },
     series,
   };
+}
+
+// visibleMost is the largest value in sight.
+function visibleMost(spec, data) {
+  return spec.visibleMax(data, ...visible(data), (name) => !spec.hidden.has(name));
 }
 
 // timeLabels leaves the day out where there is only one.
@@ -180,12 +187,31 @@ function points(data, values, steps) {
 }
 
 // stepArea is a column as an area in steps, one step per bucket.
-function stepArea(s, data, stack) {
+function stepArea(s, data) {
   return {
-    name: s.name, type: "line", step: "middle", stack, data: points(data, s.values, true), symbol: "none",
-    lineStyle: { width: stack ? 0 : 1.5, color: s.color() }, itemStyle: { color: s.color() }, areaStyle: { color: s.color(), opacity: stack ? 0.88 : 0.2 },
-    emphasis: { disabled: true }, z: 2,
+    name: s.name, type: "line", step: "middle", data: points(data, s.values, true), symbol: "none", lineStyle: { width: 1.5, color: s.color() },
+    itemStyle: { color: s.color() }, areaStyle: { color: s.color(), opacity: 0.2 }, emphasis: { disabled: true }, z: 2,
   };
+}
+
+// stackedBars are columns as bars, one on the other, as wide as their buckets.
+// They are drawn by hand: bars of the library keep no edges in time.
+function stackedBars(spec, data) {
+  return spec.series.map((s, k) => ({
+    id: "bar-" + s.name, name: s.name, type: "custom", clip: true, encode: { x: 0, y: 1 }, emphasis: { disabled: true }, progressive: 0, z: 2,
+    itemStyle: { color: s.color() }, data: s.values.map((v, i) => [middle(data, i), v, i]),
+    renderItem: (params, api) => {
+      const i = api.value(2), v = s.values[i];
+      if (!(v > 0)) return null;
+      const below = spec.series.slice(0, k).reduce((sum, o) => sum + (spec.hidden.has(o.name) ? 0 : o.values[i] ?? 0), 0);
+      const low = api.coord([edge(data, i), below]), high = api.coord([edge(data, i + 1), below + v]);
+      const gap = high[0] - low[0] > 5 ? 1 : 0;
+      return {
+        type: "rect", shape: { x: low[0], y: high[1], width: Math.max(high[0] - low[0] - gap, 0.6), height: Math.max(low[1] - high[1], 0.4) },
+        style: { fill: s.color() },
+      };
+    },
+  }));
 }
 
 // curve is a column as a line through the middles; a value with no neighbour is

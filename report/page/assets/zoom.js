@@ -4,13 +4,11 @@
 // refreshes.
 const zoom = { start: 0, end: 100, from: null, to: null };
 
-const fine = matchMedia("(pointer: fine)");
-
 function zoomOptions(spec) {
   const ink = color("ink-soft");
   return [
     {
-      id: "inside", type: "inside", filterMode: "none", start: zoom.start, end: zoom.end, disabled: !fine.matches, zoomOnMouseWheel: "ctrl",
+      id: "inside", type: "inside", filterMode: "none", start: zoom.start, end: zoom.end, zoomOnMouseWheel: "ctrl",
       moveOnMouseMove: false, moveOnMouseWheel: false, preventDefaultMouseMove: false, minSpan: 0.5,
     },
     {
@@ -77,7 +75,7 @@ function rescale() {
   for (const s of drawn) {
     if (!s.visibleMax) continue;
     const most = s.visibleMax(data, first, last, (name) => !s.hidden.has(name));
-    s.chart.setOption({ yAxis: { max: niceCeiling(most) } }, { silent: true });
+    s.chart.setOption({ yAxis: niceScale(most) }, { silent: true });
   }
 }
 
@@ -92,11 +90,12 @@ function most(columns, first, last) {
   return top;
 }
 
-// niceCeiling is the next round number, so that the axis has round ticks.
-function niceCeiling(v) {
-  if (!(v > 0)) return 1;
-  const unit = 10 ** Math.floor(Math.log10(v));
-  return [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10].map((k) => k * unit).find((top) => top >= v * 1.02) ?? 12 * unit;
+// niceScale is an axis from 0 to a round number above v, with round ticks.
+function niceScale(v) {
+  if (!(v > 0)) return { max: 1, interval: 1 };
+  const unit = 10 ** Math.floor(Math.log10(v / 4));
+  const interval = [1, 2, 2.5, 5, 10].map((k) => k * unit).find((step) => step * 5 >= v * 1.02) ?? 20 * unit;
+  return { max: Math.ceil(v * 1.02 / interval) * interval, interval };
 }
 
 function showZoom() {
@@ -144,7 +143,7 @@ function dragToZoom(spec) {
     if (far) zoomTo(a, b);
   };
   zr.on("mousedown", ({ offsetX, offsetY, event }) => {
-    if (!fine.matches || event.button !== 0 || !inside(offsetX, offsetY)) return;
+    if (event.zrByTouch || event.button !== 0 || !inside(offsetX, offsetY)) return;
     from = offsetX;
     addEventListener("mouseup", stop);
   });
