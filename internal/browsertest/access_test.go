@@ -28,30 +28,6 @@ func TestAxeIsTheRecordedOne(t *testing.T) {
 	}
 }
 
-// axe-core finds nothing, in any look, with all that can be opened open.
-func TestAccessible(t *testing.T) {
-	script, err := os.ReadFile(axe + "axe.min.js")
-	require.NoError(t, err)
-	address := file(t, "accessible", plain(t))
-	for _, l := range looks {
-		t.Run(l.String(), func(t *testing.T) {
-			b := open(t, l, address)
-			b.run(chromedp.Evaluate[chromedp.Void](string(script) + "; undefined"))
-			eval[any](b, `(() => { document.querySelector("#latency details").open = true; return new Promise((done) => setTimeout(done, 50)); })()`)
-			result := eval[struct {
-				Violations []string
-				Contrasts  int
-			}](b, `axe.run(document, {resultTypes: ["violations", "passes"]}).then((r) => ({
-				violations: r.violations.flatMap((v) => v.nodes.slice(0, 3).map((n) => v.id + ": " + n.target + ": " + n.failureSummary)),
-				contrasts: r.passes.find((p) => p.id === "color-contrast").nodes.length,
-			}))`)
-			require.Empty(t, result.Violations)
-			require.Greater(t, result.Contrasts, 100, "contrast was looked at")
-			b.quiet()
-		})
-	}
-}
-
 // Nothing lies over the edge of a narrow screen, of tables but inside their
 // own frames, and of names that have no end.
 func TestNoHorizontalScroll(t *testing.T) {

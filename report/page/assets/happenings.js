@@ -27,8 +27,23 @@ function lanesOf(data) {
     },
     { name: "circuits", ink: "circuit-bar", bars: openCircuits(end) },
   ];
-  return lanes.map((lane) => ({ ...lane, bars: lane.bars.filter((b) => b.to >= edge(data, 0) && b.from <= end) }))
-    .filter((lane) => lane.bars.length > 0);
+  return lanes.flatMap((lane) => rowsOf({ ...lane, bars: lane.bars.filter((b) => b.to >= edge(data, 0) && b.from <= end) }));
+}
+
+const MOST_ROWS = 8;
+
+// rowsOf puts bars that overlap into rows below each other; what exceeds the
+// last row lies on top of others there.
+function rowsOf(lane) {
+  const rows = [];
+  for (const bar of [...lane.bars].sort((a, b) => a.from - b.from || a.to - b.to)) {
+    let row = rows.find((r) => r.until <= bar.from) ?? (rows.length < MOST_ROWS ? null : rows.at(-1));
+    if (!row) rows.push(row = { until: 0, bars: [] });
+    // What lies on top of another keeps its name to the hover.
+    row.bars.push({ ...bar, nameless: bar.from < row.until });
+    row.until = Math.max(row.until, bar.to);
+  }
+  return rows.map((row, i) => ({ ...lane, id: `lane-${lane.name}-${i}`, label: i === 0 ? lane.name : "", bars: row.bars }));
 }
 
 // openCircuits are the times between opening and closing of each circuit.
@@ -48,7 +63,7 @@ function openCircuits(end) {
   return bars;
 }
 
-const LANE = 26;
+const LANE = 24;
 
 function happenings(data) {
   const lanes = lanesOf(data);
@@ -58,16 +73,17 @@ function happenings(data) {
     height: lanes.length * LANE + GRID.top + GRID.bottom, unshaded: true,
     option: () => ({
       yAxis: {
-        type: "category", inverse: true, data: lanes.map((l) => l.name), min: undefined, axisLabel: { color: color("ink-soft"), fontSize: 11.5, interval: 0 },
-        splitLine: { show: true, lineStyle: { color: color("rule") } },
+        type: "category", inverse: true, data: lanes.map((l) => l.id), min: undefined,
+        axisLabel: { color: color("ink-soft"), fontSize: 11.5, interval: 0, formatter: (_, i) => lanes[i].label },
+        splitLine: { show: true, interval: (i) => i === 0 || lanes[i]?.label !== "", lineStyle: { color: color("rule") } },
       },
       series: lanes.map((lane, k) => ({
-        id: "lane-" + lane.name, name: lane.name, type: "custom", clip: true, encode: { x: [0, 1], y: 2 }, emphasis: { disabled: true }, progressive: 0,
+        id: lane.id, name: lane.id, type: "custom", clip: true, encode: { x: [0, 1], y: 2 }, emphasis: { disabled: true }, progressive: 0,
         data: lane.bars.map((b) => [b.from, b.to, k]), renderItem: (params, api) => laneBar(params, api, lane),
       })),
     }),
     hoverItem: (d, item) => {
-      const bar = lanes.find((l) => "lane-" + l.name === item.seriesId)?.bars[item.dataIndex];
+      const bar = lanes.find((l) => l.id === item.seriesId)?.bars[item.dataIndex];
       if (!bar) return null;
       return floating([interval(bar.from / 1000, bar.to / 1000), seconds((bar.to - bar.from) / 1000), ...list(bar.lines)], bar.facts.filter(Boolean).map(([name, value]) => [name, shorten(value, 60)]));
     },
@@ -80,10 +96,10 @@ function laneBar(params, api, lane) {
   const [x1] = api.coord([api.value(1), api.value(2)]);
   const left = Math.max(x0, box.x), right = Math.min(Math.max(x1, x0 + 3), box.x + box.width);
   if (right <= left) return null;
-  const height = LANE * 0.62, ink = color(lane.ink);
+  const height = LANE * 0.68, ink = color(lane.ink);
   return {
     type: "rect", shape: { x: left, y: y - height / 2, width: right - left, height, r: 3 }, style: { fill: ink, opacity: bar.faint ? 0.45 : 1 },
-    textContent: right - left > 44 ? { type: "text", style: { text: shorten(bar.name, 60), fill: color("on-bar"), fontSize: 11, overflow: "truncate", width: right - left - 10, lineHeight: 14 } } : undefined,
+    textContent: right - left > 44 && !bar.nameless ? { type: "text", style: { text: shorten(bar.name, 60), fill: color("on-bar"), fontSize: 11, overflow: "truncate", width: right - left - 10, lineHeight: 14 } } : undefined,
     textConfig: { position: "insideLeft", distance: 5 },
   };
 }

@@ -3,22 +3,22 @@
 function impactSection() {
   const rows = list(answerOf("fault_impact")?.rows ?? answerOf("faults")?.rows);
   if (rows.length === 0) return null;
-  const first = 6;
+  const first = 4;
   const box = el("div", { class: "impacts" }, rows.slice(0, first).map(impactCard));
   const more = rows.length > first && el("button", { type: "button", class: "more", onclick: (event) => {
     box.append(...rows.slice(first).map(impactCard));
     event.currentTarget.remove();
   } }, `Show all ${rows.length} faults`);
-  return card("faults", "What the faults did", "before: as long as the fault, up to an hour; recovery: until failures and p95 are back", box, more);
+  return card("faults", "What the faults did", "before: as long as the fault, up to an hour; net: without the injected delay; change: during against before", box, more);
 }
 
 function impactCard(f) {
   const measures = [
-    ["requests", (p) => isMissing(p.requests) ? MISSING : count(Math.round(p.requests))], ["requests per second", (p) => rate(p.requests_per_s), f.during_against_before?.requests_per_s_ratio],
+    ["requests", (p) => isMissing(p.requests) ? MISSING : count(Math.round(p.requests))], ["requests/s", (p) => rate(p.requests_per_s), f.during_against_before?.requests_per_s_ratio],
     ["failed", (p) => percent(p.error_share), undefined, f.during_against_before?.error_share_difference],
     ["p50 ms", (p) => ms(p.latency?.p50_ms), f.during_against_before?.p50_latency_ratio], ["p95 ms", (p) => ms(p.latency?.p95_ms), f.during_against_before?.p95_latency_ratio],
     ["p99 ms", (p) => ms(p.latency?.p99_ms), f.during_against_before?.p99_latency_ratio],
-    ["p95 ms without the injected delay", (p) => ms(p.net_latency?.p95_ms), f.during_against_before?.p95_net_latency_ratio],
+    ["p95 ms, net", (p) => ms(p.net_latency?.p95_ms), f.during_against_before?.p95_net_latency_ratio],
     ["TTFT p95 ms", (p) => ms(p.ttft?.p95_ms), f.during_against_before?.p95_ttft_ratio],
   ];
   const phases = [f.before, f.during, f.after].map((p) => p ?? {});

@@ -93,9 +93,7 @@ function start() {
   const theme = themeButton((printing) => {
     if (!page.model) return;
     root.classList.toggle("printing", printing === true);
-    const place = [...document.querySelectorAll("details[open]")].length;
     draw();
-    return place;
   });
   document.getElementById("tools-of-page").append(...[page.live && liveControls(), theme, iconButton("print", "Print", () => print())].filter(Boolean));
   theme.refresh();
@@ -104,7 +102,7 @@ function start() {
   if (page.live) fetchModel();
   let width = innerWidth;
   addEventListener("resize", () => {
-    if (innerWidth === width) return;
+    if (innerWidth === width || root.classList.contains("printing")) return;
     width = innerWidth;
     resizeCharts();
   });

@@ -21,14 +21,17 @@ function errorsSection() {
         number("requests", "requests", (v) => count(Math.round(v)), { bar: "bar-error" }), number("of all errors", "share_of_errors", percent)] })]);
 }
 
-const DIMENSIONS = { model: "Models", provider: "Providers", operation: "Operations", agent: "Agents", service: "Services", tool: "Tools", fault: "Faults", outcome: "Outcomes", error_type: "Error types" };
+const DIMENSIONS = { model: "Models", provider: "Providers", operation: "Operations", agent: "Agents", service: "Services", tool: "Tools", fault: "Requests by fault", outcome: "Outcomes", error_type: "Error types", run_id: "Runs" };
+
+// Dimensions that a request need not have.
+const NONE = ["agent", "tool", "fault", "error_type", "run_id"];
 
 function dimensionSections() {
   return list(page.pick.tables).filter((t) => list(t.rows).length > 0).map((t) => {
     const what = DIMENSIONS[t.by] ?? words(t.by);
-    return card("by-" + t.by.replace(/[^a-z0-9_-]/gi, "-"), what, `latency, errors and tokens by ${words(t.by)}`, tableOf({
+    return card("by-" + t.by.replace(/[^a-z0-9_-]/gi, "-"), what, `latency, errors and tokens by ${words(t.by).replace(" id", "")}`, tableOf({
       label: `Latency by ${words(t.by)}`, rows: t.rows, columns: [
-        { head: words(t.by), text: (r) => t.by === "outcome" ? words(r.values[0]) : r.values[0], empty: "not said", swatch: t.by === "outcome" ? (r) => outcomeColor(r.values[0]) : undefined },
+        { head: words(t.by).replace(" id", ""), text: (r) => t.by === "outcome" ? words(r.values[0]) : r.values[0], empty: NONE.includes(t.by) ? "none" : "not said", swatch: t.by === "outcome" ? (r) => outcomeColor(r.values[0]) : undefined },
         number("requests", "requests", count, { bar: "bar-count" }), number("failed", "error_share", percent, { bar: "bar-error" }),
         { head: "injected", number: (r) => r.requests_injected || null, show: count },
         { head: "avg ms", number: (r) => r.latency?.avg_ms, show: ms }, ...latencyColumns("latency"),

@@ -24,7 +24,7 @@ function tableOf({ label, rows, columns, first = FIRST_ROWS, total, note }) {
   }
   refresh();
   const scroll = el("div", { class: "scroll", role: "group", "aria-label": label, tabindex: "0" },
-    el("table", { class: "data" }, el("caption", { class: "offscreen" }, label), el("thead", {}, el("tr", {}, heads)), tbody));
+    el("table", { class: "data" + (shown.length <= 4 ? " few" : "") }, el("caption", { class: "offscreen" }, label), el("thead", {}, el("tr", {}, heads)), tbody));
   return el("div", {}, scroll, rows.length > first + 2 && more,
     total > rows.length && el("p", { class: "hint" }, `The first ${count(rows.length)} of ${count(total)} are in the report.`), note && el("p", { class: "hint" }, note));
 }

@@ -53,10 +53,19 @@ function themeButton(onchange) {
     replace(button, icon(isDark() ? "sun" : "moon"));
     onchange();
   }
-  prefersDark.addEventListener("change", refresh);
-  // Paper is light.
-  addEventListener("beforeprint", () => { applyTheme("light"); onchange(true); });
-  addEventListener("afterprint", () => { applyTheme(); onchange(); });
+  // Paper is light, whatever the system prefers; browsers say that it changed
+  // while they print.
+  let printing = false;
+  prefersDark.addEventListener("change", () => { if (!printing) refresh(); });
+  addEventListener("beforeprint", () => {
+    printing = true;
+    applyTheme("light");
+    onchange(true);
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    refresh();
+  });
   button.refresh = refresh;
   return button;
 }

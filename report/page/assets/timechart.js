@@ -125,7 +125,7 @@ function timeLabels(data) {
 // and the buckets in which the data begins or ends.
 function shading(data) {
   const fault = color("fault-fill"), rim = color("fault-rim");
-  const areas = faultWindows().map((w) => [
+  const areas = union(faultWindows()).map((w) => [
     { xAxis: w.from, itemStyle: { color: fault, borderColor: rim, borderWidth: 1, borderType: [4, 3] } }, { xAxis: Math.max(w.to, w.from + 1) },
   ]);
   for (const i of new Set([0, data.buckets - 1])) {
@@ -134,6 +134,16 @@ function shading(data) {
     }
   }
   return { id: "shading", name: "shading", type: "line", data: [], silent: true, markArea: { silent: true, data: areas } };
+}
+
+// union merges intervals that overlap: shades must not add up.
+function union(intervals) {
+  const out = [];
+  for (const w of [...intervals].sort((a, b) => a.from - b.from)) {
+    if (out.length > 0 && w.from <= out.at(-1).to) out.at(-1).to = Math.max(out.at(-1).to, w.to);
+    else out.push({ from: w.from, to: w.to });
+  }
+  return out;
 }
 
 // hoverBox is what is said of the bucket under the pointer.
