@@ -218,6 +218,7 @@ func TestPrints(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "print.png"), picture, 0o600))
 	}
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+	b.wait(`matchMedia("(prefers-color-scheme: dark)").matches`)
 	b.run(chromedp.Evaluate[chromedp.Void](`dispatchEvent(new Event("afterprint"))`))
 	b.wait(`document.documentElement.dataset.theme === "dark"`)
 	began := time.Now()

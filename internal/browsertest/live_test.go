@@ -21,6 +21,7 @@ type growing struct {
 	all   map[string]any
 	asked []url.Values
 	down  bool
+	none  [2]string // run and category without spans
 }
 
 func newGrowing(t *testing.T) *growing {
@@ -38,6 +39,10 @@ func (g *growing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
+	if q := r.URL.Query(); q.Get("category") != "" && g.none == [2]string{q.Get("run"), q.Get("category")} {
+		http.Error(w, "there are no such spans", http.StatusNotFound)
+		return
+	}
 	one := map[string]any{}
 	for k, v := range g.all {
 		one[k] = v
@@ -53,6 +58,12 @@ func (g *growing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(one)
+}
+
+func (g *growing) forbid(run, category string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.none = [2]string{run, category}
 }
 
 func (g *growing) last() url.Values {
@@ -82,10 +93,15 @@ func TestLivePageRefreshes(t *testing.T) {
 	b.run(chromedp.Evaluate[chromedp.Void](`{ const s = document.getElementById("category"); s.selectedIndex = 1; s.dispatchEvent(new Event("change")); }`))
 	b.wait(`document.getElementById("facts").textContent.endsWith("llm")`)
 	require.Equal(t, "category=llm&run=chaos-2026-01-30", g.last().Encode())
-	b.run(chromedp.Click(chromedp.CSS(`[aria-label="Zoom in"]`)))
+	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector('[aria-label="Zoom in"]').click()`))
 	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#latency details").open = true; scrollTo(0, 900); window.mark = 1; undefined`))
+	b.run(chromedp.Evaluate[chromedp.Void](`{ const h = [...document.querySelectorAll("#by-model thead button")].find((h) => h.textContent.startsWith("p95")); h.focus(); h.click(); scrollTo(0, 900); }`))
+	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("#throughput .legend-item").click()`))
 	shown := eval[float64](b, total)
 	b.wait(fmt.Sprintf(`%s >= %f`, total, shown+2))
+	require.Equal(t, "descending", eval[string](b, `[...document.querySelectorAll("#by-model th")].find((h) => h.textContent.startsWith("p95")).getAttribute("aria-sort")`))
+	require.Equal(t, "p95 ms", eval[string](b, `document.activeElement.textContent.slice(0, 20)`), "the focus stays")
+	require.Equal(t, "false", eval[string](b, `document.querySelector("#throughput .legend-item").getAttribute("aria-pressed")`))
 	require.Equal(t, 1, eval[int](b, `window.mark`), "not loaded again")
 	require.InDelta(t, 900, eval[float64](b, `scrollY`), 1)
 	require.True(t, eval[bool](b, `document.querySelector("#latency details").open && document.querySelector("#latency details table") !== null`))
@@ -100,11 +116,25 @@ func TestLivePageRefreshes(t *testing.T) {
 	// While the server does not answer, what was there stays, and is said to be
 	// old; then it goes on.
 	g.setDown(true)
-	b.wait(`document.getElementById("live-state").textContent.includes("503")`)
+	b.wait(`document.getElementById("live-state").textContent === "down"`)
 	require.Greater(t, eval[float64](b, total), 0.0)
 	g.setDown(false)
 	shown = eval[float64](b, total)
 	b.wait(fmt.Sprintf(`%s > %f && document.getElementById("live-state").textContent.includes("live")`, total, shown))
+
+	// What is looked at is not drawn anew before the pointer has left.
+	b.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("latency-chart").dispatchEvent(new PointerEvent("pointerenter"))`))
+	b.wait(`document.getElementById("live-state").textContent.includes("waiting")`)
+	held := eval[float64](b, total)
+	b.run(chromedp.Evaluate[chromedp.Void](`document.getElementById("latency-chart").dispatchEvent(new PointerEvent("pointerleave"))`))
+	b.wait(fmt.Sprintf(`%s > %f`, total, held))
+
+	// Of a run without such spans, the wider choice is shown.
+	b.run(chromedp.Evaluate[chromedp.Void](`{ const s = document.getElementById("category"); s.selectedIndex = 2; s.dispatchEvent(new Event("change")); }`))
+	b.wait(`document.getElementById("facts").textContent.endsWith("embedding") && !document.getElementById("facts").textContent.includes("llm")`)
+	g.forbid("load-7", "embedding")
+	b.run(chromedp.Evaluate[chromedp.Void](`{ const s = document.getElementById("run"); s.selectedIndex = 2; s.dispatchEvent(new Event("change")); }`))
+	b.wait(`document.getElementById("facts").textContent.includes("load-7") && document.getElementById("facts").textContent.endsWith("llm + embedding")`)
 
 	// Paused it asks no more.
 	b.run(chromedp.Click(chromedp.CSS(`.live .more`)))

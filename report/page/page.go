@@ -66,9 +66,9 @@ func Write(w io.Writer, title string, model []byte) error {
 //
 // The query of source says what is wanted: run, the id of a run, which is empty
 // for spans outside any and absent for every run; category, absent for those of
-// the headline folded; width, seconds, absent where it does not matter. None of
-// them is sent while the reader has not chosen. The answer is a report.Report
-// whose first pick is that one, with every width that the reader may choose.
+// the headline folded. The answer is a report.Report whose first pick is that
+// one, with every width that the reader may choose; or 404 where there are no
+// such spans, whereupon the page asks for more: no category, then every run.
 func Shell(w io.Writer, title, source string, refresh time.Duration) error {
 	seconds := max(1, int64(refresh.Round(time.Second)/time.Second))
 	live := fmt.Sprintf(` data-source="%s" data-refresh="%d"`, html.EscapeString(source), seconds)

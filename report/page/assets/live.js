@@ -1,13 +1,12 @@
 // The live page asks for the same JSON again and again, and keeps what the
 // reader has chosen, zoomed, sorted out and scrolled to.
 
-const live = { timer: 0, request: null, failures: 0, paused: false, body: "" };
+const live = { timer: 0, request: null, failures: 0, paused: false, body: "", pending: null };
 
 function liveAddress() {
   const query = new URLSearchParams();
   if (page.run !== EVERY_RUN && page.run !== undefined) query.set("run", page.run);
   if (page.category) query.set("category", page.category);
-  if (page.widthS) query.set("width", String(page.widthS));
   return page.live.source + "?" + query;
 }
 
@@ -18,31 +17,55 @@ async function fetchModel() {
   const timeout = setTimeout(() => request.abort(), 30_000);
   try {
     const answer = await fetch(liveAddress(), { cache: "no-store", credentials: "same-origin", signal: request.signal });
-    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
     const body = await answer.text();
     if (request !== live.request) return;
+    if (answer.status === 404 && pickWider()) return;
+    if (!answer.ok) throw new Error(shorten(body.trim() || `the server answers ${answer.status}`, 80));
     live.failures = 0;
     if (body !== live.body) {
-      const model = JSON.parse(body);
+      live.pending = JSON.parse(body);
       live.body = body;
-      page.model = model;
-      showModel();
     }
     liveState("ok", `live, every ${page.live.refreshS} s`);
+    showPending();
   } catch (error) {
     if (request !== live.request || live.paused) return;
     live.failures++;
     liveState("critical", error.name === "AbortError" ? "no answer" : error.message === "Failed to fetch" ? "not reachable" : error.message);
   } finally {
     clearTimeout(timeout);
-    if (request === live.request) scheduleFetch();
+    if (request === live.request && !live.paused) scheduleFetch();
   }
+}
+
+// showPending draws what has come, but not under a pointer that moves, nor a
+// selection.
+function showPending() {
+  if (!live.pending) return;
+  if (page.model && ((hovered && performance.now() - pointedAt < 15_000) || !getSelection().isCollapsed)) {
+    liveState("ok", "live, waiting while you look");
+    return;
+  }
+  page.model = live.pending;
+  live.pending = null;
+  showModel();
+}
+
+// pickWider is called where there are no spans of what was picked.
+function pickWider() {
+  if (page.category) page.category = "";
+  else if (page.run !== EVERY_RUN && page.run !== undefined) page.run = EVERY_RUN;
+  else return false;
+  live.failures = 0;
+  announce("There are no such spans: a wider choice is shown.");
+  setTimeout(fetchModel);
+  return true;
 }
 
 // scheduleFetch waits longer after failures, and sleeps while nobody looks.
 function scheduleFetch() {
   clearTimeout(live.timer);
-  if (live.paused || document.hidden) return;
+  if (document.hidden) return;
   live.timer = setTimeout(fetchModel, page.live.refreshS * 1000 * Math.min(2 ** live.failures, 16));
 }
 

@@ -5,6 +5,8 @@ function pick(run, category) {
   page.run = run;
   page.category = category;
   if (page.live) {
+    resetZoom();
+    hovered = null;
     live.body = "";
     fetchModel();
     return;
@@ -16,10 +18,6 @@ function pick(run, category) {
 
 function pickWidth(widthS) {
   page.widthS = widthS;
-  if (page.live && !list(page.pick?.charts).some((c) => c.width_s === widthS)) {
-    fetchModel();
-    return;
-  }
   chooseWidth(widthS);
   draw();
 }
@@ -35,8 +33,20 @@ function showModel() {
   draw();
 }
 
-// Where it stands on the page and what was opened, kept while it is redrawn.
+// alike are the controls of a section that read the same.
+function alike(section, label) {
+  return [...document.querySelectorAll(`#${CSS.escape(section)} :is(button, summary, [tabindex="0"])`)].filter((e) => labelOf(e) === label);
+}
+
+function labelOf(e) {
+  return e.getAttribute("aria-label") ?? e.textContent;
+}
+
+// Where it stands on the page, what was opened and what had the focus, kept
+// while it is redrawn.
 function keepPlace() {
+  const focused = document.activeElement, section = focused?.closest("main section[id]")?.id;
+  const label = section && labelOf(focused), position = section ? alike(section, label).indexOf(focused) : -1;
   const opened = [...document.querySelectorAll("details[open]")].map((d) => d.closest("section")?.id).filter(Boolean);
   const y = scrollY;
   return () => {
@@ -44,6 +54,7 @@ function keepPlace() {
       const box = document.getElementById(id)?.querySelector("details");
       if (box) box.open = true;
     }
+    if (position >= 0) alike(section, label)[position]?.focus({ preventScroll: true });
     scrollTo({ top: y, behavior: "instant" });
   };
 }

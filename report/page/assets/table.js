@@ -3,19 +3,29 @@
 
 const FIRST_ROWS = 12;
 
+// How tables are sorted, and which show all, by their labels: it stays while
+// the page is redrawn.
+const tableStates = new Map();
+
 function tableOf({ label, rows, columns, first = FIRST_ROWS, total, note }) {
   // What no row has is left out.
   const shown = columns.filter(Boolean).filter((c, i) => i === 0 || rows.some((r) => c.number ? !isMissing(c.number(r)) : c.node || ![undefined, null, "", MISSING].includes(c.text(r))));
-  const state = { by: null, down: true, all: rows.length <= first + 2, rows };
+  const known = tableStates.get(label);
+  const state = { by: shown.find((c) => c.head === known?.head) ?? null, down: known?.down ?? true, all: known?.all || rows.length <= first + 2, rows };
+  if (state.by) state.rows = sortRows(rows, state.by, state.down);
   const tbody = el("tbody");
   const heads = shown.map((c) => headOf(c, () => {
     state.down = state.by === c ? !state.down : Boolean(c.number);
     state.by = c;
     state.rows = sortRows(rows, c, state.down);
-    refresh();
+    keep();
   }));
-  const more = el("button", { type: "button", class: "more", onclick: () => { state.all = !state.all; refresh(); } });
+  const more = el("button", { type: "button", class: "more", onclick: () => { state.all = !state.all; keep(); } });
   const tops = shown.map((c) => c.bar ? Math.max(...rows.map((r) => c.number(r) ?? 0)) : 0);
+  function keep() {
+    tableStates.set(label, { head: state.by?.head, down: state.down, all: state.all });
+    refresh();
+  }
   function refresh() {
     heads.forEach((h, i) => h.setAttribute("aria-sort", state.by !== shown[i] ? "none" : state.down ? "descending" : "ascending"));
     const visible = state.all ? state.rows : state.rows.slice(0, first);

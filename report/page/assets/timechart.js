@@ -7,7 +7,10 @@ const GRID = { left: 70, right: 14, top: 14, bottom: 26, outerBoundsMode: "none"
 // drawn are the charts on the page: {chart, spec, node}.
 let drawn = [];
 // hovered is the chart under the pointer: the others show only the line.
-let hovered = null;
+let hovered = null, pointedAt = 0;
+
+// hiddenLines are those that the reader does not want to see, by chart.
+const hiddenLines = new Map();
 
 // timeCard makes a section with a chart. spec: {id, title, hint, height,
 // series: [{name, color, values, …}], option(chart) → parts of the ECharts
@@ -19,7 +22,8 @@ function timeCard(spec) {
     "aria-label": `${spec.title}. The numbers are in the table below the chart.`, style: { height: spec.height + "px" },
   });
   spec.node = node;
-  spec.hidden = new Set(list(spec.series).filter((s) => s.off).map((s) => s.name));
+  if (!hiddenLines.has(spec.id)) hiddenLines.set(spec.id, new Set(list(spec.series).filter((s) => s.off).map((s) => s.name)));
+  spec.hidden = hiddenLines.get(spec.id);
   const section = card(spec.id, spec.title, spec.hint, legend(spec), node, spec.columns && numbers(spec));
   section.classList.toggle("small", Boolean(spec.small));
   return section;
@@ -29,7 +33,7 @@ function legend(spec) {
   if (spec.legend) return spec.legend();
   if (list(spec.series).length < 2) return null;
   return el("div", { class: "legend", role: "group", "aria-label": `Lines of ${spec.title}` }, spec.series.map((s) => el("button", {
-    type: "button", class: "legend-item", "aria-pressed": String(!s.off), onclick: (event) => {
+    type: "button", class: "legend-item", "aria-pressed": String(!spec.hidden.has(s.name)), onclick: (event) => {
       const show = spec.hidden.delete(s.name);
       if (!show) spec.hidden.add(s.name);
       event.currentTarget.setAttribute("aria-pressed", String(show));
@@ -69,8 +73,13 @@ function drawTimeChart(spec) {
   spec.chart.group = GROUP;
   spec.chart.on("datazoom", zoomed);
   spec.chart.getZr().on("dblclick", () => zoomTo(0, 100));
-  spec.node.addEventListener("pointerenter", () => { hovered = spec; });
-  spec.node.addEventListener("pointerleave", () => { if (hovered === spec) hovered = null; });
+  for (const event of ["pointerenter", "pointermove"]) {
+    spec.node.addEventListener(event, () => { hovered = spec; pointedAt = performance.now(); });
+  }
+  spec.node.addEventListener("pointerleave", () => {
+    if (hovered === spec) hovered = null;
+    showPending();
+  });
   dragToZoom(spec);
   drawn.push(spec);
 }
