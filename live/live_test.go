@@ -146,8 +146,9 @@ func TestReportsByRunCategoryAndWidth(t *testing.T) {
 		require.Equal(t, []string{category.Category}, one.Picks[0].Categories)
 		require.Equal(t, category.Requests, one.Picks[0].Totals.Requests)
 	}
-	require.EqualValues(t, 10, picked(t, address, "?width=10").Picks[0].Charts[0].WidthS)
-	require.NotEmpty(t, picked(t, address, "?width=7").Picks[0].Charts, "a width that the file does not keep")
+	for _, width := range []string{"", "?width=1", "?width=10", "?width=7"} {
+		require.Len(t, picked(t, address, width).Picks[0].Charts, 2, "those of every width that suits")
+	}
 	for query, status := range map[string]int{
 		"?run=nobody": 404, "?category=agent": 404, "?category=nothing": 404, "?width=-1": 400, "?width=x": 400,
 		"?run=a&run=b": 400, "?drop=table": 400, "?category=%00%1b[31m": 404,

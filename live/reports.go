@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +32,6 @@ type request struct {
 	hasRun   bool
 	run      string
 	category string
-	width    int64
 }
 
 // answer is a report that has been assembled.
@@ -173,7 +171,6 @@ func (r *reports) assemble(ctx context.Context, o *opened, of request) (body []b
 	err = o.reader.View(ctx, func(tx *sql.Tx) (err error) {
 		q := r.query
 		q.Now = r.now()
-		q.Width = widthOf(ctx, tx, of.width)
 		made, err = report.Assemble(ctx, tx, report.Options{Query: q, Only: key})
 		return err
 	})
@@ -185,13 +182,4 @@ func (r *reports) assemble(ctx context.Context, o *opened, of request) (body []b
 	}
 	body, err = made.JSON()
 	return body, made.Open.Requests > 0, err
-}
-
-// widthOf returns a width that the file keeps, or 0: charts of every one.
-func widthOf(ctx context.Context, tx *sql.Tx, width int64) int64 {
-	meta, err := storage.ReadMeta(ctx, tx)
-	if err != nil || !slices.ContainsFunc(meta.Widths, func(w storage.Width) bool { return w.Seconds == width }) {
-		return 0
-	}
-	return width
 }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 )
@@ -57,18 +59,27 @@ func TestViewersShareAReport(t *testing.T) {
 	require.NotEqual(t, string(changed), string(get()))
 }
 
-// However many picks are asked for, so many are kept.
+// Of many views so many are kept as were used last; one that is not there is
+// not.
 func TestReportsThatAreKeptAreBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spanbucket.db")
 	end := filetest.Begin.Add(2 * time.Hour)
-	filetest.Write(t, filetest.Options(path, end), filetest.Traffic(50))
-	r := newReports(path, analysis.Query{}, func() time.Time { return end })
+	observations := filetest.Traffic(2 * (maxKept + 10))
+	for i := range observations {
+		observations[i].Series.Run = fmt.Sprintf("run %d", i/2)
+		observations[i].Rejected, observations[i].Series.Category = aggregator.NotRejected, aggregator.CategoryLLM
+	}
+	filetest.Write(t, filetest.Options(path, end), observations)
+	var now atomic.Int64
+	r := newReports(path, analysis.Query{}, func() time.Time { return end.Add(time.Duration(now.Add(1))) })
 	defer func() { require.NoError(t, r.file.close()) }()
-	for width := range int64(maxKept + 10) {
-		_, err := r.get(t.Context(), request{width: width})
+	for i := range maxKept + 10 {
+		_, err := r.get(t.Context(), request{hasRun: true, run: fmt.Sprintf("run %d", i)})
 		require.NoError(t, err)
-		_, err = r.get(t.Context(), request{hasRun: true, run: string(rune('a' + width))})
+		_, err = r.get(t.Context(), request{hasRun: true, run: fmt.Sprintf("nobody %d", i)})
 		require.ErrorIs(t, err, errNoPick)
 	}
 	require.Len(t, r.kept, maxKept)
+	require.NotContains(t, r.kept, request{hasRun: true, run: "run 0"})
+	require.Contains(t, r.kept, request{hasRun: true, run: fmt.Sprintf("run %d", maxKept+9)})
 }

@@ -95,7 +95,10 @@ type server struct {
 	o       Options
 	shell   []byte
 	reports *reports
-	failing sync.Map // texts of what has been logged and not been mended since
+
+	mu sync.Mutex
+	// failing are what has been logged since the last answer that succeeded.
+	failing map[string]bool
 }
 
 func newServer(ctx context.Context, address net.Addr, o Options) (*server, error) {
@@ -153,7 +156,7 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 	status, text := http.StatusServiceUnavailable, "the file cannot be read at the moment"
 	switch {
 	case err == nil:
-		s.failing.Clear()
+		s.mended()
 		send(w, "application/json", body)
 		return
 	case r.Context().Err() != nil:
@@ -168,15 +171,29 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, text, status)
 }
 
+// maxLogged is how many different errors are logged until an answer succeeds.
+const maxLogged = 20
+
 // log writes an error once, until an answer succeeds. Viewers do not learn of
 // paths.
 func (s *server) log(err error) {
-	if s.o.Log == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.o.Log == nil || s.failing[err.Error()] || len(s.failing) >= maxLogged {
 		return
 	}
-	if _, known := s.failing.LoadOrStore(err.Error(), true); !known {
-		s.o.Log.Print(err)
+	if s.failing == nil {
+		s.failing = map[string]bool{}
 	}
+	s.failing[err.Error()] = true
+	s.o.Log.Print(err)
+}
+
+// mended notes that an answer succeeded.
+func (s *server) mended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = nil
 }
 
 var errRequest = errors.New("unknown request")
@@ -195,7 +212,8 @@ func parseRequest(r *http.Request) (of request, err error) {
 		case "category":
 			of.category = value
 		case "width":
-			if of.width, err = strconv.ParseInt(value, 10, 64); err != nil || of.width < 0 {
+			// The report has charts of every width that suits.
+			if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 0 {
 				return of, fmt.Errorf("%w: width %.20q: must be seconds", errRequest, value)
 			}
 		default:

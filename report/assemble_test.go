@@ -1,8 +1,10 @@
 package report_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -129,4 +131,87 @@ func TestReportOfAFinishedRunStays(t *testing.T) {
 		}
 		require.Equal(t, first, string(text), "%s after the last span", after)
 	}
+}
+
+// shapes are files that lack something that others have.
+func shapes(t *testing.T) map[string]string {
+	t.Helper()
+	make := func(change func(*storage.Options), observations []aggregator.Observation) string {
+		o := filetest.Options(filepath.Join(t.TempDir(), "spanbucket.db"), settled)
+		change(&o)
+		filetest.Write(t, o, observations)
+		return o.Path
+	}
+	none := func(*storage.Options) {}
+	traffic := filetest.Traffic(600)
+	equal := filetest.Traffic(300)
+	outside := filetest.Traffic(300)
+	for i := range equal {
+		if equal[i].Rejected == aggregator.NotRejected {
+			equal[i].SetMeasure(aggregator.MeasureDuration, 250e6)
+		}
+		outside[i].Series.Run = ""
+	}
+	return map[string]string{
+		"headline only": make(func(o *storage.Options) {
+			for i := range o.Widths {
+				o.Widths[i].Detail = storage.DetailHeadline
+			}
+		}, traffic),
+		"one width":      make(func(o *storage.Options) { o.Widths = []storage.Width{{Seconds: 3600}} }, traffic),
+		"one span":       make(none, traffic[:1]),
+		"one bucket":     make(none, traffic[:9]),
+		"equal":          make(none, equal),
+		"outside a run":  make(none, outside),
+		"only rejected":  make(none, []aggregator.Observation{traffic[0], rejected(traffic[1])}[1:]),
+		"nothing at all": make(none, nil),
+	}
+}
+
+func rejected(o aggregator.Observation) aggregator.Observation {
+	o.Rejected = aggregator.RejectedStartInFuture
+	return o
+}
+
+// A report can be made of every file, in every form.
+func TestEveryShapeOfFileHasAReport(t *testing.T) {
+	for name, path := range shapes(t) {
+		t.Run(name, func(t *testing.T) {
+			made := assemble(t, path, analysis.Query{})
+			for form, write := range map[string]func(io.Writer) error{
+				"json": made.WriteJSON, "html": made.WriteHTML, "text": made.WriteText, "md": made.WriteMarkdown,
+			} {
+				var out bytes.Buffer
+				require.NoError(t, write(&out), form)
+				if form == "html" { // holds scripts of others
+					continue
+				}
+				require.NotContains(t, out.String(), "NaN", form)
+				require.NotContains(t, out.String(), "%!", form)
+			}
+			for _, pick := range made.Picks {
+				require.NotEmpty(t, pick.Charts)
+			}
+		})
+	}
+}
+
+// A width that would make too many buckets is refused, not drawn.
+func TestWidthThatIsAskedForIsBounded(t *testing.T) {
+	observations := filetest.Traffic(400)
+	for i := range observations {
+		later := int64(i) * int64(time.Minute)
+		observations[i].StartUnixNano += later
+		observations[i].EndUnixNano += later
+	}
+	path := makeFile(t, observations)
+	view(t, path, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := report.Assemble(ctx, tx, report.Options{Query: analysis.Query{Now: settled, Width: 1}})
+		require.ErrorIs(t, err, analysis.ErrQuery)
+		require.ErrorContains(t, err, "width 1 s: charts would have some")
+		return nil
+	})
+	made := assemble(t, path, analysis.Query{Width: 10})
+	require.Len(t, made.Picks[0].Charts, 1)
+	require.EqualValues(t, 10, made.Picks[0].Charts[0].WidthS)
 }

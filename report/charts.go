@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
@@ -16,6 +17,8 @@ const (
 	minBuckets      = 10
 	maxBuckets      = 720
 	maxBucketsLater = 240
+	// maxBucketsAsked bounds a chart of a width that was asked for.
+	maxBucketsAsked = 5_000
 )
 
 // readCharts makes a chart of the narrowest width that suits, and of each wider
@@ -30,8 +33,11 @@ func (p *Pick) readCharts(ctx context.Context, tx *sql.Tx, q analysis.Query, fir
 	if first {
 		most = maxBuckets
 	}
+	if q.Width != 0 {
+		return p.readAsked(ctx, tx, q)
+	}
 	narrowest, err := p.readChart(ctx, tx, analysis.CourseQuery{Query: q, MaxBuckets: most})
-	if err != nil || narrowest == nil || q.Width != 0 {
+	if err != nil || narrowest == nil {
 		return err
 	}
 	for _, w := range meta.Widths {
@@ -45,6 +51,22 @@ func (p *Pick) readCharts(ctx context.Context, tx *sql.Tx, q analysis.Query, fir
 		}
 	}
 	return nil
+}
+
+// readAsked makes the one chart of the width that was asked for.
+func (p *Pick) readAsked(ctx context.Context, tx *sql.Tx, q analysis.Query) error {
+	any := q
+	any.Width = 0
+	course, err := analysis.AskCourse(ctx, tx, analysis.CourseQuery{Query: any, MaxBuckets: minBuckets})
+	if err != nil {
+		return err
+	}
+	if n := int64(len(course.Rows)) * course.WidthS / q.Width; n > maxBucketsAsked {
+		return fmt.Errorf("width %d s: charts would have some %d buckets, more than %d: ask for wider ones or for a shorter interval: %w",
+			q.Width, n, maxBucketsAsked, analysis.ErrQuery)
+	}
+	_, err = p.readChart(ctx, tx, analysis.CourseQuery{Query: q})
+	return err
 }
 
 // readChart adds a chart; it returns nil where there is nothing to draw.

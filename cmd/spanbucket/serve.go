@@ -84,7 +84,7 @@ func (p *program) serve(ctx context.Context, flags *serveFlags) error {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", flags.listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return usageError{fmt.Errorf("--listen: %w", err)}
 	}
 	o := live.Options{
 		Path: flags.db, Token: flags.token, Refresh: flags.refresh, Now: p.now,
