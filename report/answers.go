@@ -33,6 +33,7 @@ type Answers struct {
 	Sessions      *analysis.Sessions `json:"sessions"` // their total counts all
 	Tools         *analysis.Tools    `json:"tools"`
 	ToolsTotal    int                `json:"tools_total"`
+	SLOs          *analysis.SLOs     `json:"slos"`
 }
 
 // answer asks a question; a file of a schema without an answer has none.
@@ -109,6 +110,10 @@ func (a *Answers) readWhole(ctx context.Context, tx *sql.Tx, q analysis.Query) e
 	err = answer(&a.Sessions, func() (*analysis.Sessions, error) {
 		return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{Query: q, Limit: MaxTableRows})
 	})
+	if err != nil {
+		return err
+	}
+	err = answer(&a.SLOs, func() (*analysis.SLOs, error) { return analysis.AskSLOs(ctx, tx, q) })
 	if err != nil {
 		return err
 	}

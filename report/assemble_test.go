@@ -80,6 +80,14 @@ func TestPartsOfAPickSumUpToItsTotals(t *testing.T) {
 			require.Len(t, chart.P50MS, chart.Buckets)
 			require.Len(t, chart.CostUSD, chart.Buckets)
 		}
+		require.Equal(t, total.Requests, pick.Errors.Requests)
+		require.Equal(t, total.Errors, pick.Errors.Errors)
+		require.Equal(t, total.Requests, pick.Diagnosis.Requests)
+		require.Equal(t, total.Errors, pick.Diagnosis.Errors)
+		require.Equal(t, total.Latency.Percentiles.Get("p95"), pick.Diagnosis.P95MS)
+		require.Equal(t, total.Usage, pick.Usage.Total.Usage)
+		require.Equal(t, *total.Latency.MaxMS, pick.Slow.Rows[0].LatencyMS)
+		require.Equal(t, pick.Category == "", pick.Tools != nil, "of a run as a whole")
 		for _, table := range pick.Tables {
 			var requests, errors int64
 			for _, row := range table.Rows {

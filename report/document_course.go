@@ -1,6 +1,8 @@
 package report
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
@@ -91,4 +93,35 @@ func (p *Pick) addBursts(d *document) {
 	l.add(name, "faults", func(b *analysis.Burst) string { return strings.Join(b.Faults, ", ") })
 	shown := p.Bursts.Rows[:min(maxTextRows, len(p.Bursts.Rows))]
 	addTable(d, "Bursts of refused requests", shown, &l, moreText(p.Bursts.Count-len(shown), "burst"))
+}
+
+func (p *Pick) addObjectives(d *document) {
+	if p.SLOs == nil {
+		return
+	}
+	var l layout[analysis.SLO]
+	l.add(name, "objective", func(s *analysis.SLO) string { return s.Name })
+	l.add(number, "aim %", func(s *analysis.SLO) string { return shareText(&s.Objective) })
+	l.add(number, "good %", func(s *analysis.SLO) string { return shareText(s.GoodShare) })
+	l.add(number, "good", func(s *analysis.SLO) string { return tables.Count(s.Good) })
+	l.add(number, "of", func(s *analysis.SLO) string { return tables.Count(s.Total) })
+	l.add(word, "met", func(s *analysis.SLO) string {
+		if s.Met == nil {
+			return ""
+		}
+		return map[bool]string{true: "yes", false: "no"}[*s.Met]
+	})
+	l.add(number, "budget spent %", func(s *analysis.SLO) string { return tables.Percent(s.BudgetSpent) })
+	l.add(word, "alert", func(s *analysis.SLO) string { return orEmpty(s.Alert) })
+	shown := p.SLOs.Rows[:min(maxTextRows, len(p.SLOs.Rows))]
+	addTable(d, "Objectives", shown, &l, moreText(len(p.SLOs.Rows)-len(shown), "objective"))
+}
+
+// shareText shows a share that lies near 1 with the digits that tell it apart,
+// rounded down: 99.95.
+func shareText(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(math.Floor(*v*1e5+1e-6)/1e3, 'f', -1, 64)
 }

@@ -26,6 +26,7 @@ func (r *Report) document() *document {
 	d.facts(p.headline())
 	r.addCategories(d)
 	r.addRuns(d)
+	p.addObjectives(d)
 	p.addImpact(d)
 	p.addAnomalies(d)
 	p.addBursts(d)

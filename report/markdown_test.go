@@ -95,7 +95,7 @@ func TestMarkdownOfHostileNamesIsInert(t *testing.T) {
 			columns = 0
 			continue
 		}
-		require.NotRegexp(t, `evil\.example|alert`, left, "a name is code in a table")
+		require.NotRegexp(t, `evil\.example|alert\(`, left, "a name is code in a table")
 		if columns == 0 {
 			columns = strings.Count(left, "|")
 		}
