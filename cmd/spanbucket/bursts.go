@@ -119,36 +119,32 @@ func (p *program) printBursts(answer *analysis.Bursts) error {
 	t.Number("recovery", burstRecovery)
 	t.Number("requests", func(b *analysis.Burst) string { return tables.Count(b.Requests) })
 	t.Number("refused %", func(b *analysis.Burst) string { return tables.Percent(b.RefusedShare) })
-	phases := []struct {
+	phaseColumns(t, "successes/s", func(b *analysis.BurstPhase) *float64 { return &b.SuccessPerS })
+	phaseColumns(t, "p95 ms", func(b *analysis.BurstPhase) *float64 { return b.P95MS })
+	if err := t.Write(p.stdout); err != nil {
+		return err
+	}
+	return tables.WriteOpen(p.stdout, &answer.Open)
+}
+
+// phaseColumns adds a figure of before, during and after.
+func phaseColumns(t *tables.Table[analysis.Burst], group string, figure func(*analysis.BurstPhase) *float64) {
+	t.Group = group
+	for _, phase := range []struct {
 		name string
 		of   func(*analysis.Burst) *analysis.BurstPhase
 	}{
 		{"before", func(b *analysis.Burst) *analysis.BurstPhase { return b.Before }},
 		{"during", func(b *analysis.Burst) *analysis.BurstPhase { return b.During }},
 		{"after", func(b *analysis.Burst) *analysis.BurstPhase { return b.After }},
-	}
-	t.Group = "successes/s"
-	for _, phase := range phases {
+	} {
 		t.Number(phase.name, func(b *analysis.Burst) string {
 			if phase.of(b) == nil {
 				return tables.Missing
 			}
-			return tables.MS(&phase.of(b).SuccessPerS)
+			return tables.MS(figure(phase.of(b)))
 		})
 	}
-	t.Group = "p95 ms"
-	for _, phase := range phases {
-		t.Number(phase.name, func(b *analysis.Burst) string {
-			if phase.of(b) == nil {
-				return tables.Missing
-			}
-			return tables.MS(phase.of(b).P95MS)
-		})
-	}
-	if err := t.Write(p.stdout); err != nil {
-		return err
-	}
-	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
 func burstRecovery(b *analysis.Burst) string {
