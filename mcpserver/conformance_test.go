@@ -86,7 +86,7 @@ var calls = map[string][]map[string]any{
 	"errors":     {nil}, "bursts": {nil}, "anomalies": {nil}, "faults": {nil}, "circuits": {nil, {"limit": 3}},
 	"sessions": {nil, {"sort": "tokens", "limit": 50}}, "tools": {nil}, "usage": {nil, {"by": []string{"provider"}}},
 	"slow": {nil, {"min_ms": 100, "limit": 50}}, "requests": {nil, {"outcome": "rate_limited", "limit": 50}},
-	"window": {{"from": "+1m", "to": "+2m"}}, "runs": {nil},
+	"window": {{"from": "+1m", "to": "+2m"}}, "runs": {nil}, "slo": {nil},
 	"compare": {{"baseline": map[string]any{"to": "+2m"}, "candidate": map[string]any{"from": "+2m"}}},
 	"query": {{"sql": "SELECT * FROM timeseries"}, {"sql": "SELECT model, histogram_percentile(histogram_merge(histogram), 'p99', " +
 		"min(min_ns), max(max_ns)) AS p99_ns FROM histograms JOIN latency USING (width_s, bucket_start, series_id) " +
@@ -175,6 +175,36 @@ func TestBadArgumentsAreToldToTheModel(t *testing.T) {
 }
 
 const endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+// What would write, read other files or never end does not through the protocol
+// either; package query has the whole corpus.
+func TestHostileQueriesWriteNothing(t *testing.T) {
+	path := makeFile(t)
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	session, _ := start(t, "--db", path)
+	for _, statement := range []string{
+		"ATTACH 'other.db' AS o", "PRAGMA journal_mode = DELETE", "PRAGMA query_only = off", "VACUUM INTO 'copy.db'",
+		"WITH t AS (SELECT 1) DELETE FROM meta", "DELETE FROM meta RETURNING key", "SELECT 1; DROP TABLE meta",
+		"CREATE TEMP TABLE t AS SELECT 1", "SELECT load_extension('x')", "SELECT writefile('x', 'y')", "SELECT randomblob(900000000)",
+		"SELECT * FROM sqlite_dbpage", "SELECT printf('%1000000000d', 1)", "SELECT 1\x00; DELETE FROM meta", "BEGIN IMMEDIATE",
+		"SELECT key FROM fingerprint_key", "",
+	} {
+		text, failed := call(t, session, "query", map[string]any{"sql": statement})
+		require.True(t, failed, "%s: %s", statement, text)
+		require.Contains(t, text, "query is refused", statement)
+	}
+	text, failed := call(t, session, "query", map[string]any{"sql": "SELECT a.key FROM meta AS a, meta AS b, meta AS c LIMIT -1"})
+	require.False(t, failed, text)
+	require.Contains(t, text, `"cut":"only the first 100 rows are shown"`)
+	require.NoError(t, session.Close())
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}
 
 // A call that is cancelled, and one that runs into its limit, leave the server as
 // it was.

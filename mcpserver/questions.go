@@ -79,6 +79,9 @@ func (s *server) addQuestions() {
 	plain(s, "window", "What happened in an interval?",
 		"Figures inside the interval from … to, beside those of the rest of the run; error types and fault windows that touch it.",
 		shape{}, s.window)
+	plain(s, "slo", "Are the objectives met?",
+		"Service level objectives: good and total requests (exact), share of the error budget spent, burn rates over 1 h, 6 h, 3 d and 30 d. Empty where none is configured.",
+		shape{drop: []string{"window_s", "covered"}}, analysis.AskSLOs)
 	add(s, question[nothing]{"runs", "Which test runs are there?",
 		"Run ids with name, first and last span, requests.",
 		func(ctx context.Context, tx *sql.Tx, _ nothing) (any, error) { return analysis.AskRuns(ctx, tx) },

@@ -186,19 +186,15 @@ func (s *session) explain(ctx, within context.Context, l Limits, err error) erro
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	switch failure.Primary() {
-	case sqlite3.SQLITE_INTERRUPT:
+	if within.Err() != nil && s.denied == "" {
 		return fmt.Errorf("%w: it took longer than %s", ErrTooMuch, l.Time)
+	}
+	switch failure.Primary() {
 	case sqlite3.SQLITE_NOMEM:
 		return fmt.Errorf("%w: it needs more memory than %d MiB", ErrTooMuch, heapBytes>>20)
 	case sqlite3.SQLITE_TOOBIG:
 		return fmt.Errorf("%w: a value or the query itself is too long: %w", ErrQuery, err)
-	case sqlite3.SQLITE_AUTH:
-		if s.denied == "" && within.Err() != nil {
-			return fmt.Errorf("%w: it took longer than %s", ErrTooMuch, l.Time)
-		}
-		return fmt.Errorf("%w: %s", ErrQuery, s.denied)
-	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_MISMATCH:
+	case sqlite3.SQLITE_AUTH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_MISMATCH:
 		if s.denied != "" {
 			return fmt.Errorf("%w: %s", ErrQuery, s.denied)
 		}
