@@ -297,3 +297,9 @@ func textOrNil(text string) *string {
 	}
 	return &text
 }
+
+// HasRequests tells whether a request of the interval counts towards some
+// objective.
+func (a *SLOs) HasRequests() bool {
+	return slices.ContainsFunc(a.Rows, func(s SLO) bool { return s.Total > 0 })
+}

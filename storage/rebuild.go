@@ -7,6 +7,8 @@ import (
 	"math"
 	"path/filepath"
 	"time"
+
+	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
 
 // RebuildOptions say what Rebuild does.
@@ -36,13 +38,16 @@ type Rebuilt struct {
 	// CompleteFromUnixNano where there are none.
 	EstimatedFromUnixNano int64
 	Widths                []RebuiltWidth // finest first
+	// Objectives is how many counts for objectives were corrected, added or
+	// removed.
+	Objectives int64
 	// Runs is how many rows of run and run_category were corrected.
 	Runs int64
 }
 
 // Changed returns how many rows differ from before.
 func (r *Rebuilt) Changed() int64 {
-	n := r.Runs
+	n := r.Runs + r.Objectives
 	for _, w := range r.Widths {
 		n += w.Corrected + w.Added + w.Removed
 	}
@@ -137,6 +142,10 @@ type rebuild struct {
 	ranges         []rebuildRange
 	kept, spans    int64 // rows, and spans that were folded and not purged
 	done           Rebuilt
+	// objectives are those that are configured; overflowed are the categories of
+	// spans that tell not whether they count for one that is narrowed.
+	objectives []aggregator.Objective
+	overflowed [aggregator.NumCategories]bool
 }
 
 func (r *rebuild) run(ctx context.Context) (*Rebuilt, error) {
@@ -151,7 +160,7 @@ func (r *rebuild) run(ctx context.Context) (*Rebuilt, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
-		r.compareBuckets, r.countLeft, func(ctx context.Context) error { return r.rebuildRuns(ctx, f.runs()) }, r.markEstimated,
+		r.compareBuckets, r.rebuildObjectives, r.countLeft, func(ctx context.Context) error { return r.rebuildRuns(ctx, f.runs()) }, r.markEstimated,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

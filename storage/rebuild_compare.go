@@ -85,16 +85,28 @@ func (r *rebuild) correct(ctx context.Context, t *bucketTable) error {
 		args      []any
 	}{
 		{"DELETE FROM main." + t.histograms + " WHERE bucket_id IN (SELECT stored FROM temp.difference WHERE folded IS NULL)", nil},
+		{t.uncountSQL(), nil},
 		{"DELETE FROM main." + t.name + " WHERE id IN (SELECT stored FROM temp.difference WHERE folded IS NULL)", nil},
 		{t.correctSQL(), []any{r.version}},
 		{t.addSQL(), []any{highest, r.version}},
 		{t.correctHistogramsSQL(), []any{highest}},
 	} {
+		if step.statement == "" {
+			continue
+		}
 		if _, err := r.exec(ctx, step.statement, step.args...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// uncountSQL removes what rows count for objectives that are to go.
+func (t *bucketTable) uncountSQL() string {
+	if t.counted == "" {
+		return ""
+	}
+	return "DELETE FROM main." + t.counted + " WHERE bucket_id IN (SELECT stored FROM temp.difference WHERE folded IS NULL)"
 }
 
 // contentColumns are those that the requests decide.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -42,7 +43,7 @@ func newRefolder(ctx context.Context, r *rebuild) (_ *refolder, err error) {
 		}
 	}
 	for _, table := range []string{
-		headlineTable.name, headlineTable.histograms, seriesTable.name, seriesTable.histograms,
+		headlineTable.name, headlineTable.histograms, headlineTable.counted, seriesTable.name, seriesTable.histograms,
 	} {
 		var text string
 		const query = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?"
@@ -59,17 +60,17 @@ func newRefolder(ctx context.Context, r *rebuild) (_ *refolder, err error) {
 	}
 	// Nothing is new to the registry: without limits of its own it leaves
 	// everything as it was stored.
-	options := &Options{Widths: r.meta.Widths}
+	options := &Options{Widths: r.meta.Widths, Objectives: r.objectives}
 	w := &writer{
 		options: options, finest: FinestWidths(r.meta.Widths), conn: r.conn, now: math.MinInt64, live: newLive(),
 		registry: aggregator.NewRegistry(aggregator.Limits{}), statements: map[*bucketTable]*tableStatements{},
 		unsaved: map[aggregator.SeriesID]aggregator.NamedSeries{}, seen: map[aggregator.Category]bool{},
 		// It knows of nothing that has left, and adds to every width.
 		pruner: newPruner(PruneBounds{}), newest: map[aggregator.SeriesID]int64{},
-		pending: newPendingRows(),
+		pending: newPendingRows(), prepared: map[string]*sql.Stmt{},
 	}
-	w.single = aggregator.NewDelta(w.finest)
-	f := &refolder{rebuild: r, writer: w, series: map[int64]*aggregator.Series{}, delta: aggregator.NewDelta(w.finest)}
+	w.single = w.newDelta()
+	f := &refolder{rebuild: r, writer: w, series: map[int64]*aggregator.Series{}, delta: w.newDelta()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.close())
@@ -89,6 +90,9 @@ func (f *refolder) close() error {
 		if s != nil {
 			errs = append(errs, s.close())
 		}
+	}
+	for _, s := range f.writer.prepared {
+		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -164,6 +168,7 @@ func (f *refolder) add(row *refoldRow) error {
 	f.waiting = append(f.waiting, aggregator.Observation{})
 	o := &f.waiting[len(f.waiting)-1]
 	row.observe(series, o)
+	f.loseNarrowed(series)
 	times := int64(1)
 	if row.start < f.rebuild.complete {
 		times = timesOf(row.weight, o)
@@ -179,7 +184,7 @@ func (f *refolder) apply(ctx context.Context, before int64) error {
 	for i := range f.waiting {
 		d := often[f.times[i]]
 		if d == nil {
-			d = aggregator.NewDelta(f.writer.finest)
+			d = f.writer.newDelta()
 			often[f.times[i]] = d
 		}
 		if d.Fold(&f.waiting[i]); d.Rejected(aggregator.RejectedOverflow) > 0 {
@@ -190,6 +195,9 @@ func (f *refolder) apply(ctx context.Context, before int64) error {
 		if err := f.applyDelta(ctx, d, n); err != nil {
 			return fmt.Errorf("fold requests: %w", err)
 		}
+	}
+	if err := f.writer.flushObjectives(ctx); err != nil {
+		return err
 	}
 	f.delta.Reset()
 	f.waiting, f.times = f.waiting[:0], f.times[:0]

@@ -33,6 +33,11 @@ func (r *rebuild) plan(ctx context.Context) error {
 	if err := r.countKept(ctx); err != nil {
 		return err
 	}
+	stored, err := ReadObjectives(ctx, r.conn)
+	if err != nil {
+		return err
+	}
+	r.objectives = configured(stored)
 	pruned, err := ReadPruned(ctx, r.conn, SchemaVersion)
 	if err != nil {
 		return err

@@ -107,6 +107,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	}{
 		{"sqlite", v.checkIntegrity}, {"sqlite", v.checkReferences}, {"sqlite", v.checkSchema}, {"meta", v.checkMeta}, {"run", v.checkRuns},
 		{"series", v.checkSeries}, {"pruned", v.checkPruned}, {"headline_bucket", v.checkBuckets}, {"headline_bucket", v.checkTotals},
+		{"slo_bucket", v.checkObjectives},
 		{"ledger", v.checkLedger}, {"request", v.checkRequests}, {"fingerprint", v.checkReliability},
 	} {
 		err := check.run(ctx)

@@ -85,9 +85,11 @@ type rebuilt struct {
 	CompleteFrom  *string `json:"complete_from_utc"`
 	Estimated     bool    `json:"estimated"`
 	EstimatedFrom *string `json:"estimated_from_utc"`
-	// Runs is how many rows about runs were corrected.
-	Runs   int64          `json:"runs"`
-	Widths []rebuiltWidth `json:"widths"`
+	// Objectives is how many counts for service level objectives were corrected,
+	// Runs how many rows about runs.
+	Objectives int64          `json:"objectives"`
+	Runs       int64          `json:"runs"`
+	Widths     []rebuiltWidth `json:"widths"`
 }
 
 // rebuiltWidth counts rows, by category and by series.
@@ -105,7 +107,7 @@ type rebuiltWidth struct {
 func newRebuilt(flags *rebuildFlags, done *storage.Rebuilt) *rebuilt {
 	r := &rebuilt{
 		DryRun: flags.dryRun, Requests: done.Requests, CompleteFrom: boundUTC(done.CompleteFromUnixNano),
-		Estimated: done.EstimatedFromUnixNano < done.CompleteFromUnixNano, Runs: done.Runs,
+		Estimated: done.EstimatedFromUnixNano < done.CompleteFromUnixNano, Objectives: done.Objectives, Runs: done.Runs,
 	}
 	if r.Estimated {
 		r.EstimatedFrom = boundUTC(done.EstimatedFromUnixNano)
@@ -164,6 +166,9 @@ func (p *program) writeRebuilt(format string, r *rebuilt) error {
 			}
 		}
 		text.WriteString("\n")
+	}
+	if r.Objectives > 0 {
+		fmt.Fprintf(&text, "    objectives: %s %s corrected\n", tables.Count(r.Objectives), tables.Plural(r.Objectives, "count"))
 	}
 	if r.Runs > 0 {
 		fmt.Fprintf(&text, "    runs: %s corrected\n", tables.Count(r.Runs))

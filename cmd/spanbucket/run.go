@@ -122,7 +122,7 @@ written. Answers go to stdout, everything else to stderr.`,
 	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.errorsCommand(), p.windowCommand(),
 		p.burstsCommand(), p.anomaliesCommand(), p.diagnoseCommand(), p.requestsCommand(), p.slowCommand(),
 		p.usageCommand(), p.faultsCommand(), p.circuitsCommand(),
-		p.sessionsCommand(), p.toolsCommand(), p.reportCommand(), p.runsCommand(),
+		p.sessionsCommand(), p.toolsCommand(), p.sloCommand(), p.reportCommand(), p.runsCommand(),
 		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.mcpCommand(), p.pruneCommand(), p.queryCommand(),
 		p.schemaCommand(), p.serveCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
 	root.AddCommand(p.compareCommand(), p.checkCommand())
