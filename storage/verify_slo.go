@@ -80,7 +80,7 @@ func (v *verifier) checkObjectives(ctx context.Context) error {
 		if err := v.checkAllCounted(ctx, w); err != nil {
 			return err
 		}
-		if i == 0 {
+		if i == 0 || v.broken["slo_bucket"] {
 			continue
 		}
 		if err := v.checkCountsMerge(ctx, v.meta.Widths[i-1], w); err != nil {
