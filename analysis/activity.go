@@ -18,8 +18,11 @@ type activityReading struct {
 	// from and to bound the start of spans: from <= start < to, Unix
 	// nanoseconds.
 	from, to int64
-	scope    Scope
-	headline []string // categories that count as requests
+	// The same for spans, and no further than the run has any.
+	firstSpan, lastSpan int64
+	byIndex             bool // that is a small part of the file
+	scope               Scope
+	headline            []string // categories that count as requests
 	// completeFrom is from where on no span has been deleted; nil: none was.
 	completeFrom *string
 }
@@ -71,12 +74,15 @@ func newActivityReading(ctx context.Context, tx *sql.Tx, q Query) (*activityRead
 }
 
 // bound says what interval the answer covers: the one asked for, or the data.
+// It is not read beyond the data of the run.
 func (r *activityReading) bound(ctx context.Context, tx *sql.Tx) error {
-	var first, last sql.NullInt64
-	const query = "SELECT min(first_ns), max(last_ns) FROM run WHERE ?1 IS NULL OR run_id = ?1"
-	if err := tx.QueryRowContext(ctx, query, r.query.Run).Scan(&first, &last); err != nil {
+	var first, last, fileFirst, fileLast sql.NullInt64
+	const query = `SELECT min(first_ns) FILTER (WHERE ?1 IS NULL OR run_id = ?1), max(last_ns) FILTER (WHERE ?1 IS NULL OR run_id = ?1),
+		min(first_ns), max(last_ns) FROM run`
+	if err := tx.QueryRowContext(ctx, query, r.query.Run).Scan(&first, &last, &fileFirst, &fileLast); err != nil {
 		return fmt.Errorf("read extent of runs: %w", err)
 	}
+	r.firstSpan, r.lastSpan = r.from, r.to
 	if !first.Valid || !last.Valid {
 		return nil
 	}
@@ -88,6 +94,8 @@ func (r *activityReading) bound(ctx context.Context, tx *sql.Tx) error {
 		to = r.to
 	}
 	r.scope.FromUTC, r.scope.ToUTC = utcOf(&from), utcOf(&to)
+	r.firstSpan, r.lastSpan = max(r.from, first.Int64), min(r.to, addCapped(last.Int64, 1))
+	r.byIndex = float64(r.lastSpan)-float64(r.firstSpan) < (float64(fileLast.Int64)-float64(fileFirst.Int64))/3
 	return nil
 }
 
@@ -100,13 +108,13 @@ func (r *activityReading) profile(column string) string {
 }
 
 // inInterval is the SQL that bounds the start of the request r: with ?1 and ?2
-// being from and to. Without bounds the index on the start would only be in the
-// way of reading the table from one end to the other.
+// being firstSpan and lastSpan. For most of a file the index on the start would only be in
+// the way of reading the table from one end to the other.
 func (r *activityReading) inInterval() string {
-	if r.query.From.IsZero() && r.query.To.IsZero() {
-		return "+r.start_ns >= ?1 AND +r.start_ns < ?2"
+	if r.byIndex {
+		return "r.start_ns >= ?1 AND r.start_ns < ?2"
 	}
-	return "r.start_ns >= ?1 AND r.start_ns < ?2"
+	return "+r.start_ns >= ?1 AND +r.start_ns < ?2"
 }
 
 func utcText(unixNano int64) string { return *utc(time.Unix(0, unixNano).Unix()) }

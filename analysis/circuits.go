@@ -152,7 +152,7 @@ func (r *activityReading) readRejected(ctx context.Context, tx *sql.Tx, answer *
 		FROM request AS r JOIN series AS s ON s.series_id = r.series_id
 		WHERE r.kept & 4 AND s.outcome = 'circuit_open' AND ` + r.inInterval() + ` AND (?3 IS NULL OR s.run_id = ?3)
 		GROUP BY 1, 2, 3, 4 HAVING circuit IS NOT NULL`
-	rows, err := tx.QueryContext(ctx, query, r.from, r.to, r.query.Run)
+	rows, err := tx.QueryContext(ctx, query, r.firstSpan, r.lastSpan, r.query.Run)
 	if err != nil {
 		return fmt.Errorf("count refused calls: %w", err)
 	}

@@ -30,6 +30,20 @@ const (
 //
 // In a file of a schema without fault windows it returns storage.ErrOlder.
 func AskFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, error) {
+	return AskFaultImpactOf(ctx, tx, FaultImpactQuery{Query: q})
+}
+
+// FaultImpactQuery asks the same, with what is known already, and of fewer.
+type FaultImpactQuery struct {
+	Query
+	// Windows are those of the file, as AskFaultWindows has read them in the
+	// same transaction; nil: they are read.
+	Windows *FaultWindows
+	Limit   int // of faults, the longest; 0, and more than 100: 100
+}
+
+// AskFaultImpactOf is AskFaultImpact for those who ask several times.
+func AskFaultImpactOf(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*FaultImpact, error) {
 	answer, err := askFaultImpact(ctx, tx, q)
 	if err != nil {
 		return nil, fmt.Errorf("fault impact: %w", err)
@@ -37,17 +51,19 @@ func AskFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, err
 	return answer, nil
 }
 
-func askFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, error) {
-	r, err := newReading(ctx, tx, q, false)
+func askFaultImpact(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*FaultImpact, error) {
+	r, err := newReading(ctx, tx, q.Query, false)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.choose(ctx, tx, r.categories()); err != nil {
 		return nil, err
 	}
-	windows, err := AskFaultWindows(ctx, tx)
-	if err != nil {
-		return nil, err
+	windows := q.Windows
+	if windows == nil {
+		if windows, err = AskFaultWindows(ctx, tx); err != nil {
+			return nil, err
+		}
 	}
 	runs, err := readRunExtents(ctx, tx)
 	if err != nil {
@@ -61,10 +77,14 @@ func askFaultImpact(ctx context.Context, tx *sql.Tx, q Query) (*FaultImpact, err
 			answer.Windows = append(answer.Windows, *w)
 		}
 	}
-	if n := len(groups); n > maxFaults {
-		answer.Left = int64(n - maxFaults)
+	most := maxFaults
+	if q.Limit > 0 {
+		most = min(q.Limit, maxFaults)
+	}
+	if n := len(groups); n > most {
+		answer.Left = int64(n - most)
 		slices.SortStableFunc(groups, func(a, b *faultGroup) int { return cmp.Compare(b.until()-b.start, a.until()-a.start) })
-		groups = groups[:maxFaults]
+		groups = groups[:most]
 		slices.SortFunc(groups, compareGroups)
 	}
 	if len(groups) == 0 {

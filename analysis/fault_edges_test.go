@@ -88,9 +88,16 @@ func TestFaultImpactWhereNotEveryRequestIsKept(t *testing.T) {
 			keep(200_000, 5)(o)
 			o.Storage.Widths = []storage.Width{{Seconds: 10}}
 		}), analysis.Query{Now: later})
+		// An estimate, but what is kept for cause stands for all of its minute.
 		require.True(t, f.During.Estimated)
-		require.InDelta(t, 25, *f.During.Requests, 24) // an estimate
+		require.InDelta(t, 25, *f.During.Requests, 1e-4)
 		require.InDelta(t, 450, *f.During.Latency.AvgMS, 1e-6)
+	})
+	t.Run("a sample, and buckets with series that the fault cuts", func(t *testing.T) {
+		f := onlyFault(t, steady(150, [2]float64{63, 87}).file(t, keep(500_000, 5)), analysis.Query{Now: later})
+		require.Equal(t, []float64{240, 24}, []float64{*f.During.Requests, f.During.CoveredS})
+		require.True(t, f.During.Estimated) // of the delays at its ends there is a sample
+		require.InEpsilon(t, 50, *f.During.NetLatency.P50MS, 1.0/127)
 	})
 	t.Run("buckets without series", func(t *testing.T) {
 		headline := func(change func(*folding.Settings)) func(*folding.Settings) {
@@ -173,6 +180,19 @@ func TestFaultsThatHaveNotSettled(t *testing.T) {
 	f = onlyFault(t, path, q)
 	require.False(t, f.OpenEnd)
 	require.Equal(t, []float64{600, 100}, []float64{*f.During.Requests, *f.After.Requests})
+}
+
+// A long fault is compared with an hour, a short one with a minute.
+func TestBeforeAndAfterAreBounded(t *testing.T) {
+	for length, want := range map[float64]float64{2 * 3600: 3600, 1800: 1800, 5: 60} {
+		s := newStory()
+		for at := -6.0 * 3600; at < 3500; at += 10 {
+			s.chat(at, 0.1)
+		}
+		s.injector(-4*3600, length, "latency")
+		f := onlyFault(t, s.file(t, asItIs), analysis.Query{Now: later})
+		require.Equal(t, []float64{want / 10, want / 10, length}, []float64{*f.Before.Requests, *f.After.Requests, f.During.CoveredS})
+	}
 }
 
 func TestFaultsThatNeverRecover(t *testing.T) {

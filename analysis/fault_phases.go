@@ -215,9 +215,13 @@ func (f *impactReading) takeDelays(ctx context.Context, of Segment, injected int
 			return err
 		}
 	}
-	// Kept requests that are a sample add up to about as many.
-	t.netUnknown = t.netUnknown || found == 0
-	t.estimated = t.estimated || found != injected && found > 0
+	switch {
+	case found == injected:
+	case found == 0 || of.From*nsPerSecond < f.estimable:
+		t.netUnknown = true
+	default: // a sample, which adds up to about as many
+		t.estimated = true
+	}
 	return nil
 }
 

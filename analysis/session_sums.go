@@ -64,7 +64,7 @@ func (all *sessionSums) readSpans(ctx context.Context, tx *sql.Tx) error {
 			sum(input_tokens), sum(output_tokens), sum(cost_nano_usd)
 		FROM request AS r WHERE kept & 2 AND session_id <> '' AND `+all.inInterval()+`
 			AND (?3 IS NULL OR series_id IN (SELECT series_id FROM series WHERE run_id = ?3))
-		GROUP BY series_id, session_id`, all.from, all.to, all.query.Run)
+		GROUP BY series_id, session_id`, all.firstSpan, all.lastSpan, all.query.Run)
 	if err != nil {
 		return fmt.Errorf("read spans: %w", err)
 	}

@@ -42,7 +42,7 @@ func (all *sessionSums) readTurns(ctx context.Context, tx *sql.Tx, chosen []*ses
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT series_id, session_id, start_ns, start_ns + max(duration_ns, 0), trace_id, coalesce(role, 0)
 		FROM request AS r WHERE kept & 2 AND `+all.inInterval()+` AND session_id IN (SELECT value FROM json_each(?3))`,
-		all.from, all.to, string(list))
+		all.firstSpan, all.lastSpan, string(list))
 	if err != nil {
 		return fmt.Errorf("read turns: %w", err)
 	}

@@ -74,7 +74,7 @@ func (r *activityReading) toolSpans(ctx context.Context, tx *sql.Tx, series map[
 		FROM request AS r
 		WHERE r.kept & 2 AND (r.role IN (2, 3, 4) OR r.series_id IN (SELECT series_id FROM series WHERE category = 'tool'))
 			AND `+r.inInterval()+`
-			AND (?3 IS NULL OR r.series_id IN (SELECT series_id FROM series WHERE run_id = ?3))`, r.from, r.to, r.query.Run)
+			AND (?3 IS NULL OR r.series_id IN (SELECT series_id FROM series WHERE run_id = ?3))`, r.firstSpan, r.lastSpan, r.query.Run)
 	if err != nil {
 		return nil, fmt.Errorf("read tool spans: %w", err)
 	}
