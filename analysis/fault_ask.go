@@ -152,7 +152,7 @@ func (f *impactReading) fault(ctx context.Context, g *faultGroup, run runExtent)
 	before := interval{max(g.beforeFrom, addCapped(g.beforeTo, -aside), known.first), min(g.beforeTo, known.last)}
 	during := interval{max(g.start, known.first), min(g.until(), known.last)}
 	after := interval{g.afterFrom, min(g.afterTo, addCapped(g.afterFrom, aside), known.last)}
-	f.run = g.run
+	f.run, f.single = g.run, 0
 	f.cache = map[[2]int64]*rawBucket{}
 	sums := map[string]*tally{}
 	for _, p := range []struct {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -35,6 +36,7 @@ type impactReading struct {
 	edgeWidth    int64
 	seriesWidths []planWidth
 	run          string                  // the one that is looked at
+	single       int64                   // requests of the fault that were looked at one by one
 	cache        map[[2]int64]*rawBucket // of a run, by start and width
 }
 
@@ -230,15 +232,16 @@ func (f *impactReading) takeDelays(ctx context.Context, of Segment, injected int
 func (f *impactReading) sumSingle(
 	ctx context.Context, of interval, endsBy int64, buckets map[int64]bool, width int64, onlyThese bool, t *tally,
 ) error {
-	for _, start := range sortedKeys(buckets) {
+	starts := slices.DeleteFunc(sortedKeys(buckets), func(start int64) bool {
+		return start*nsPerSecond >= of.to || (start+width)*nsPerSecond <= of.from
+	})
+	single, err := f.buckets(ctx, starts, width)
+	if err != nil {
+		return err
+	}
+	for _, start := range starts {
 		within := interval{max(of.from, start*nsPerSecond), min(of.to, (start+width)*nsPerSecond)}
-		if within.from >= within.to {
-			continue
-		}
-		b, err := f.bucket(ctx, start, width)
-		if err != nil {
-			return err
-		}
+		b := single[start]
 		if !b.exact && (!onlyThese || !b.estimable) {
 			continue
 		}

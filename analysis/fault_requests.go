@@ -14,45 +14,98 @@ import (
 
 // rawBucket is a bucket with its single requests.
 type rawBucket struct {
-	rows []impactRow
+	rows    []impactRow
+	counted int64 // requests
 	// exact tells whether every request that the bucket counts is there;
 	// estimable whether, if not, those that are stand for the others.
 	exact, estimable bool
 }
 
-// maxSingle is how many requests of one bucket are looked at one by one.
-const maxSingle = 100_000
+// maxSingle is how many requests of one fault are looked at one by one.
+const maxSingle = 200_000
 
 func sortedKeys(of map[int64]bool) []int64 { return slices.Sorted(maps.Keys(of)) }
 
-// bucket reads the requests of a bucket of the run that is looked at.
-func (f *impactReading) bucket(ctx context.Context, start, width int64) (*rawBucket, error) {
-	key := [2]int64{start, width}
-	if b, ok := f.cache[key]; ok {
-		return b, nil
+// buckets reads the requests of buckets of the run that is looked at, which
+// ascend, neighbours together.
+func (f *impactReading) buckets(ctx context.Context, starts []int64, width int64) (map[int64]*rawBucket, error) {
+	all := map[int64]*rawBucket{}
+	var missing []int64
+	for _, start := range starts {
+		if b, ok := f.cache[[2]int64{start, width}]; ok {
+			all[start] = b
+		} else {
+			missing = append(missing, start)
+		}
 	}
-	b := &rawBucket{}
-	f.cache[key] = b
-	filter := f.runFilter(Segment{width, start, start + width})
-	where, args := filter.Condition(false)
-	var counted int64
-	query := "SELECT coalesce(sum(b.requests), 0) FROM headline_bucket AS b WHERE " + where
-	if err := f.tx.QueryRowContext(ctx, query, args...).Scan(&counted); err != nil {
-		return nil, fmt.Errorf("count requests: %w", err)
+	for len(missing) > 0 {
+		n := 1
+		for n < len(missing) && missing[n] == missing[n-1]+width {
+			n++
+		}
+		if err := f.readBuckets(ctx, missing[:n], width, all); err != nil {
+			return nil, err
+		}
+		missing = missing[n:]
 	}
-	if counted > maxSingle {
-		return b, nil
+	return all, nil
+}
+
+// readBuckets reads neighbours.
+func (f *impactReading) readBuckets(ctx context.Context, starts []int64, width int64, into map[int64]*rawBucket) error {
+	first, last := starts[0], starts[len(starts)-1]+width
+	counted, total, err := f.countRequests(ctx, Segment{width, first, last})
+	if err != nil {
+		return err
 	}
-	var weight int64
-	whole := true
-	err := f.eachRow(ctx, interval{start * nsPerSecond, (start + width) * nsPerSecond}, false, func(r *impactRow) {
+	for _, start := range starts {
+		b := &rawBucket{counted: counted[start]}
+		into[start], f.cache[[2]int64{start, width}] = b, b
+	}
+	if f.single += total; f.single > maxSingle {
+		return nil // neither exact nor estimable
+	}
+	err = f.eachRow(ctx, interval{first * nsPerSecond, last * nsPerSecond}, false, func(r *impactRow) {
+		b := into[aggregator.BucketStart(r.start/nsPerSecond, width)]
 		b.rows = append(b.rows, *r)
-		weight += r.weight
-		whole = whole && r.weight == micro
 	})
-	b.exact = whole && weight == counted*micro
-	b.estimable = len(b.rows) > 0 && start*nsPerSecond >= f.estimable
-	return b, err
+	for _, start := range starts {
+		into[start].judge(start*nsPerSecond >= f.estimable)
+	}
+	return err
+}
+
+// countRequests returns how many requests buckets count.
+func (f *impactReading) countRequests(ctx context.Context, s Segment) (counted map[int64]int64, total int64, err error) {
+	filter := f.runFilter(s)
+	where, args := filter.Condition(false)
+	rows, err := f.tx.QueryContext(ctx, "SELECT b.bucket_start, sum(b.requests) FROM headline_bucket AS b WHERE "+where+" GROUP BY b.bucket_start", args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count requests: %w", err)
+	}
+	defer rows.Close()
+	counted = map[int64]int64{}
+	for rows.Next() {
+		var start, requests int64
+		if err := rows.Scan(&start, &requests); err != nil {
+			return nil, 0, fmt.Errorf("count requests: %w", err)
+		}
+		counted[start] = requests
+		total += requests
+	}
+	return counted, total, rows.Err()
+}
+
+// judge finds out what the rows are worth.
+func (b *rawBucket) judge(estimable bool) {
+	var weight int64
+	b.exact = true
+	for i := range b.rows {
+		weight += b.rows[i].weight
+		b.exact = b.exact && b.rows[i].weight == micro
+	}
+	b.exact = b.exact && weight == b.counted*micro
+	b.estimable = len(b.rows) > 0 && estimable
 }
 
 // eachRow calls look with the kept requests of the run that start in the
@@ -160,17 +213,19 @@ func (f *impactReading) straddling(ctx context.Context, g *faultGroup, known run
 	if width == 0 || g.start > known.last {
 		return nil
 	}
-	buckets, err := f.bucketsReaching(ctx, g.start, known.first-nsPerSecond*width, width)
+	reaching, err := f.bucketsReaching(ctx, g.start, known.first-nsPerSecond*width, width)
+	if err != nil {
+		return err
+	}
+	starts := sortedKeys(reaching)
+	buckets, err := f.buckets(ctx, starts, width)
 	if err != nil {
 		return err
 	}
 	var weight int64
-	for _, start := range sortedKeys(buckets) {
-		b, err := f.bucket(ctx, start, width)
-		switch {
-		case err != nil:
-			return err
-		case !b.exact && !b.estimable:
+	for _, start := range starts {
+		b := buckets[start]
+		if !b.exact && !b.estimable {
 			return nil
 		}
 		for i := range b.rows {
