@@ -217,3 +217,25 @@ func TestErrorsOfSmallFiles(t *testing.T) {
 	}}, wrong.ByType)
 	require.Equal(t, traceOf(&one[0]), wrong.ByType[0].Samples[0].TraceID)
 }
+
+// Of very many rows the newest are counted, and the answer says from when on.
+func TestStatusCodesOfTheNewest(t *testing.T) {
+	observations := filetest.Traffic(100)
+	now := filetest.Begin.Add(3 * time.Hour)
+	path := fileWith(t, observations, now, everyRequest, statusOf)
+	const rows = 100_050
+	// One failed request, a millisecond apart.
+	execute(t, path, `DELETE FROM request WHERE id <> (SELECT min(r.id) FROM request AS r JOIN series AS s ON s.series_id = r.series_id
+		WHERE s.category = 'llm' AND s.outcome <> 'success')`)
+	execute(t, path, "UPDATE request SET start_ns = ?", filetest.Begin.UnixNano())
+	execute(t, path, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO request (start_ns, duration_ns, trace_id, span_id, series_id, kept, profile_id)
+		SELECT start_ns + i * 1000000, duration_ns, trace_id, span_id, series_id, kept, profile_id FROM request, n`, rows-1)
+	s := ask(t, path, askErrors(analysis.Query{Now: now, From: filetest.Begin, To: filetest.Begin.Add(time.Hour)})).StatusCodes
+	require.Equal(t, int64(100_000), s.Rows)
+	require.False(t, s.Complete)
+	require.Equal(t, "2026-01-30T10:00:00Z", *s.FromUTC) // the 50th millisecond
+	require.Len(t, s.Codes, 1)
+	s = ask(t, path, askErrors(analysis.Query{Now: now, From: filetest.Begin.Add(time.Minute), To: filetest.Begin.Add(time.Hour)})).StatusCodes
+	require.Equal(t, int64(rows-60_000), s.Rows)
+}

@@ -134,7 +134,7 @@ func TestWindowShowsTheFaultsThatTouchIt(t *testing.T) {
 		fault, run string
 		from, to   float64
 	}{
-		{"before", "", 10, 20}, {"into", "", 15, 25}, {"instant", "", 30, 30}, {"edge", "", 40, 50}, {"other", "load-2", 22, 23}, {"around", "load-1", 1, 200},
+		{"before", "", 10, 20}, {"into", "", 15, 25}, {"instant", "", 30, 30}, {"at the start", "", 20, 20}, {"until the start", "", 5, 20}, {"edge", "", 40, 50}, {"other", "load-2", 22, 23}, {"around", "load-1", 1, 200},
 	} {
 		execute(t, path, "INSERT INTO fault_window VALUES ('import', ?, ?, '', '', ?, ?)", w.run, w.fault, at(w.from), at(w.to))
 	}
@@ -144,7 +144,7 @@ func TestWindowShowsTheFaultsThatTouchIt(t *testing.T) {
 	for _, w := range ask(t, path, window(q)).Faults {
 		faults = append(faults, w.Fault)
 	}
-	require.Equal(t, []string{"around", "into", "instant"}, faults)
+	require.Equal(t, []string{"around", "into", "at the start", "instant"}, faults)
 }
 
 func TestWindowOfNothing(t *testing.T) {

@@ -171,13 +171,13 @@ func (p *program) printStatusCodes(answer *analysis.Errors) error {
 		return err
 	}
 	text := "are incomplete: only those of %s failed %s are kept"
-	if s.Estimable {
+	switch {
+	case s.FromUTC != nil && answer.FromUTC != nil && *s.FromUTC > *answer.FromUTC:
+		text = "are those of the newest %s kept %s, from " + *s.FromUTC + " on"
+	case s.Estimable:
 		text = "are estimates from %s kept %s, each with its weight"
 	}
 	text = fmt.Sprintf("Status codes "+text+".", tables.Count(s.Rows), tables.Plural(s.Rows, "request"))
-	if s.FromUTC != nil && answer.FromUTC != nil && *s.FromUTC > *answer.FromUTC {
-		text += " They begin at " + *s.FromUTC + "."
-	}
 	_, err := fmt.Fprintf(p.stdout, "%s\n", text)
 	return err
 }
