@@ -47,7 +47,7 @@ func (f fixture) faults() (rows []object) {
 			return object{"count": n, "avg_ms": median * k * 1.1, "p50_ms": median * k, "p95_ms": median * k * 2.2, "p99_ms": median * k * 3.4}
 		}
 		return object{
-			"covered_s": 180, "requests": n, "errors": float64(n) * share, "requests_injected": 0, "requests_per_s": float64(n) / 180, "success_share": 1 - share,
+			"covered_s": 180, "estimated": false, "requests": n, "errors": float64(n) * share, "requests_injected": 0, "requests_per_s": float64(n) / 180, "success_share": 1 - share,
 			"error_share": share, "latency": measure(1), "net_latency": measure(0.8), "ttft": measure(0.3), "input_tokens": n * 812, "output_tokens": n * 214, "cost_usd": float64(n) * 0.004,
 		}
 	}
@@ -56,7 +56,7 @@ func (f fixture) faults() (rows []object) {
 		row := object{
 			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "sources": []string{"injector"}, "window_ids": []string{"a"},
 			"start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"], "length_s": 180 - 90*i, "open_end": false,
-			"requests_marked": w["requests"], "before": before, "during": during, "after": after, "straddling": 41, "edge_share": 0.04, "estimated": i == 1,
+			"requests_marked": w["requests"], "before": before, "during": during, "after": after, "straddling": 41, "straddling_estimated": false, "edge_share": 0.04,
 			"during_against_before": object{"error_share_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6},
 			"after_against_before":  object{"p95_latency_ratio": 1.02}, "recovery": "recovered", "recovery_s": 20.0, "watched_s": 300, "watch_ends": "fault",
 		}

@@ -37,7 +37,7 @@ var charts string
 // need each other; styles likewise.
 var (
 	scripts = []string{
-		"format.js", "dom.js", "theme.js", "model.js", "zoom.js", "timechart.js", "charts.js", "heatmap.js", "happenings.js",
+		"format.js", "dom.js", "theme.js", "model.js", "zoom.js", "timechart.js", "series.js", "hover.js", "charts.js", "heatmap.js", "happenings.js",
 		"headline.js", "table.js", "sections.js", "events.js", "impact.js", "notes.js", "pickers.js", "live.js", "main.js",
 	}
 	styles = []string{"colors.css", "page.css", "sections.css", "print.css"}

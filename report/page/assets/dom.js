@@ -36,11 +36,12 @@ function replace(node, ...children) {
 
 // card is a section of the page with a heading.
 function card(id, title, hint, ...children) {
-  return el("section", { class: "card", id, "aria-labelledby": id + "-title" },
-    el("div", { class: "card-head" },
-      el("h2", { id: id + "-title" }, title),
-      hint && el("p", { class: "hint" }, hint)),
-    ...children);
+  return el(
+    "section",
+    { class: "card", id, "aria-labelledby": id + "-title" },
+    el("div", { class: "card-head" }, el("h2", { id: id + "-title" }, title), hint && el("p", { class: "hint" }, hint)),
+    ...children,
+  );
 }
 
 function swatch(color) {
@@ -64,23 +65,35 @@ const ICONS = {
 };
 
 function icon(name) {
-  return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" },
-    svg("path", { d: ICONS[name] }));
+  return svg(
+    "svg",
+    { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" },
+    svg("path", { d: ICONS[name] }),
+  );
 }
 
 // iconButton is a button that shows an icon and is called by name.
 function iconButton(name, label, onclick, attributes = {}) {
-  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes }, icon(name));
+  return el(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes },
+    icon(name),
+  );
 }
 
 // copyButton copies text, and says so.
 function copyButton(text, what) {
-  const button = iconButton("copy", `Copy ${what}`, async () => {
-    const copied = await copyText(text);
-    replace(button, icon(copied ? "done" : "critical"));
-    announce(copied ? `${what} copied` : `${what} could not be copied`);
-    setTimeout(() => replace(button, icon("copy")), 1500);
-  }, { class: "icon-button small" });
+  const button = iconButton(
+    "copy",
+    `Copy ${what}`,
+    async () => {
+      const copied = await copyText(text);
+      replace(button, icon(copied ? "done" : "critical"));
+      announce(copied ? `${what} copied` : `${what} could not be copied`);
+      setTimeout(() => replace(button, icon("copy")), 1500);
+    },
+    { class: "icon-button small" },
+  );
   return button;
 }
 

@@ -16,7 +16,10 @@ function group(number) {
 // fixed rounds to places decimals, halves to even, as Go does.
 function fixed(v, places) {
   const text = v.toFixed(places);
-  const rest = Math.abs(v).toFixed(Math.min(places + 30, 100)).split(".")[1].slice(places);
+  const rest = Math.abs(v)
+    .toFixed(Math.min(places + 30, 100))
+    .split(".")[1]
+    .slice(places);
   if (/^50*$/.test(rest) && "13579".includes(text.at(-1))) {
     return text.slice(0, -1) + String(Number(text.at(-1)) - 1);
   }
@@ -41,7 +44,8 @@ function count(n) {
 // compact rounds counts from a million up: 123.9M.
 function compact(n) {
   if (isMissing(n)) return MISSING;
-  let v = n, unit = "";
+  let v = n,
+    unit = "";
   for (const next of ["M", "G", "T"]) {
     if ((v < 1e6 && unit === "") || v < 1e3) break;
     v /= unit === "" ? 1e6 : 1e3;
@@ -108,8 +112,14 @@ function interval(from, to) {
 function seconds(s) {
   if (isMissing(s)) return MISSING;
   if (s < 0) return "−" + seconds(-s);
+  if (s > 0 && s < 1) return ms(s * 1000) + " ms";
   if (s < 60) return decimals(s, 0, s < 10 && s % 1 !== 0 ? 2 : 0) + " s";
-  const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const parts = [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ];
   const out = [];
   let rest = Math.round(s);
   for (const [size, unit] of parts) {
@@ -117,7 +127,11 @@ function seconds(s) {
     rest -= n * size;
     if (n > 0 || out.length > 0) out.push([n, unit]);
   }
-  return out.slice(0, 2).filter(([n], i) => i === 0 || n > 0).map(([n, unit]) => `${n} ${unit}`).join(" ");
+  return out
+    .slice(0, 2)
+    .filter(([n], i) => i === 0 || n > 0)
+    .map(([n, unit]) => `${n} ${unit}`)
+    .join(" ");
 }
 
 // width names the width of a bucket: 10 s, 5 min, 1 h.
@@ -144,5 +158,5 @@ function words(name) {
 }
 
 function plural(n, one, many) {
-  return `${count(n)} ${n === 1 ? one : many ?? one + "s"}`;
+  return `${count(n)} ${n === 1 ? one : (many ?? one + "s")}`;
 }

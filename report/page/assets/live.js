@@ -13,7 +13,7 @@ function liveAddress() {
 async function fetchModel() {
   clearTimeout(live.timer);
   live.request?.abort();
-  const request = live.request = new AbortController();
+  const request = (live.request = new AbortController());
   const timeout = setTimeout(() => request.abort(), 30_000);
   try {
     const answer = await fetch(liveAddress(), { cache: "no-store", credentials: "same-origin", signal: request.signal });
@@ -31,7 +31,10 @@ async function fetchModel() {
   } catch (error) {
     if (request !== live.request || live.paused) return;
     live.failures++;
-    liveState("critical", error.name === "AbortError" ? "no answer" : error.message === "Failed to fetch" ? "not reachable" : error.message);
+    liveState(
+      "critical",
+      error.name === "AbortError" ? "no answer" : error.message === "Failed to fetch" ? "not reachable" : error.message,
+    );
   } finally {
     clearTimeout(timeout);
     if (request === live.request && !live.paused) scheduleFetch();
@@ -77,18 +80,29 @@ function liveState(kind, text) {
 }
 
 function liveControls() {
-  const button = el("button", { type: "button", class: "more", "aria-pressed": "false", onclick: () => {
-    live.paused = !live.paused;
-    button.setAttribute("aria-pressed", String(live.paused));
-    button.textContent = live.paused ? "Go on" : "Pause";
-    liveState(live.paused ? "none" : "ok", "live");
-    if (live.paused) {
-      clearTimeout(live.timer);
-      live.request?.abort();
-    } else {
-      fetchModel();
-    }
-  } }, "Pause");
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !live.paused) fetchModel(); });
+  const button = el(
+    "button",
+    {
+      type: "button",
+      class: "more",
+      "aria-pressed": "false",
+      onclick: () => {
+        live.paused = !live.paused;
+        button.setAttribute("aria-pressed", String(live.paused));
+        button.textContent = live.paused ? "Go on" : "Pause";
+        liveState(live.paused ? "none" : "ok", "live");
+        if (live.paused) {
+          clearTimeout(live.timer);
+          live.request?.abort();
+        } else {
+          fetchModel();
+        }
+      },
+    },
+    "Pause",
+  );
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && !live.paused) fetchModel();
+  });
   return el("span", { class: "live" }, el("span", { id: "live-state", class: "badge none" }, "connecting"), button);
 }

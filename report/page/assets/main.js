@@ -35,7 +35,9 @@ function showModel() {
 
 // alike are the controls of a section that read the same.
 function alike(section, label) {
-  return [...document.querySelectorAll(`#${CSS.escape(section)} :is(button, summary, [tabindex="0"])`)].filter((e) => labelOf(e) === label);
+  return [...document.querySelectorAll(`#${CSS.escape(section)} :is(button, summary, [tabindex="0"])`)].filter(
+    (e) => labelOf(e) === label,
+  );
 }
 
 function labelOf(e) {
@@ -45,8 +47,10 @@ function labelOf(e) {
 // Where it stands on the page, what was opened and what had the focus, kept
 // while it is redrawn.
 function keepPlace() {
-  const focused = document.activeElement, section = focused?.closest("main section[id]")?.id;
-  const label = section && labelOf(focused), position = section ? alike(section, label).indexOf(focused) : -1;
+  const focused = document.activeElement,
+    section = focused?.closest("main section[id]")?.id;
+  const label = section && labelOf(focused),
+    position = section ? alike(section, label).indexOf(focused) : -1;
   const opened = [...document.querySelectorAll("details[open]")].map((d) => d.closest("section")?.id).filter(Boolean);
   const y = scrollY;
   return () => {
@@ -68,12 +72,32 @@ function draw() {
   drawHead();
   const specs = page.chart ? chartSpecs(page.chart) : [];
   if (!page.pick || !page.pick.totals) {
-    replace(body, verdict(), el("section", { class: "card" }, el("p", {}, "No requests here: pick another run or category.")), notes());
+    replace(
+      body,
+      verdict(),
+      el("section", { class: "card" }, el("p", {}, "No requests here: pick another run or category.")),
+      notes(),
+    );
   } else {
-    replace(body,
-      verdict(), tiles(), el("div", { class: "charts small-" + specs.filter((s) => s.small).length }, specs.map(timeCard)),
-      errorsSection(), impactSection(), ...dimensionSections(), circuitsSection(), burstsSection(), anomaliesSection(),
-      objectivesSection(), usageSection(), slowSection(), toolsSection(), sessionsSection(), chaosSection(), notes());
+    replace(
+      body,
+      verdict(),
+      tiles(),
+      el("div", { class: "charts small-" + specs.filter((s) => s.small).length }, specs.map(timeCard)),
+      errorsSection(),
+      impactSection(),
+      ...dimensionSections(),
+      circuitsSection(),
+      burstsSection(),
+      anomaliesSection(),
+      objectivesSection(),
+      usageSection(),
+      slowSection(),
+      toolsSection(),
+      sessionsSection(),
+      chaosSection(),
+      notes(),
+    );
   }
   drawPickers();
   drawJumps();
@@ -84,11 +108,16 @@ function draw() {
 }
 
 function drawHead() {
-  const p = page.pick, data = page.chart;
-  const from = unixSeconds(p?.from_utc ?? page.model.from_utc) ?? data?.start, to = unixSeconds(p?.to_utc ?? page.model.to_utc);
+  const p = page.pick,
+    data = page.chart;
+  const from = unixSeconds(p?.from_utc ?? page.model.from_utc) ?? data?.start,
+    to = unixSeconds(p?.to_utc ?? page.model.to_utc);
   const facts = [
     from !== null && to !== null && from !== undefined && `${interval(from, to)} (${seconds(to - from)})`,
-    p && (p.run_id === null ? plural(page.model.runs_total ?? list(page.model.runs).length, "run") : "run " + runLabel(list(page.model.runs).find((r) => r.run_id === p.run_id) ?? p)),
+    p &&
+      (p.run_id === null
+        ? plural(page.model.runs_total ?? list(page.model.runs).length, "run")
+        : "run " + runLabel(list(page.model.runs).find((r) => r.run_id === p.run_id) ?? p)),
     p && list(p.categories).join(" + "),
   ].filter(Boolean);
   document.getElementById("facts").textContent = facts.join("  ·  ");
@@ -106,7 +135,9 @@ function start() {
     root.classList.toggle("printing", printing === true);
     draw();
   });
-  document.getElementById("tools-of-page").append(...[page.live && liveControls(), theme, iconButton("print", "Print", () => print())].filter(Boolean));
+  document
+    .getElementById("tools-of-page")
+    .append(...[page.live && liveControls(), theme, iconButton("print", "Print", () => print())].filter(Boolean));
   theme.refresh();
   page.model = readModel();
   if (page.model) showModel();

@@ -21,7 +21,7 @@ function findPick(run, category) {
 function choose(run, category) {
   const picks = list(page.model.picks);
   page.pick = findPick(run, category) ?? picks.find((p) => (p.run_id ?? null) === run) ?? picks[0] ?? null;
-  page.run = page.pick ? page.pick.run_id ?? null : EVERY_RUN;
+  page.run = page.pick ? (page.pick.run_id ?? null) : EVERY_RUN;
   page.category = page.pick ? page.pick.category : "";
   chooseWidth(page.widthS);
 }
@@ -44,7 +44,10 @@ function runChoices() {
   } else {
     for (const p of list(page.model.picks)) {
       const run = p.run_id ?? null;
-      offered.set(run, run === null ? "every run" : runLabel(list(page.model.runs).find((r) => r.run_id === run) ?? { run_id: run }));
+      offered.set(
+        run,
+        run === null ? "every run" : runLabel(list(page.model.runs).find((r) => r.run_id === run) ?? { run_id: run }),
+      );
     }
   }
   if (!offered.has(page.run)) offered.set(page.run, runLabel({ run_id: page.run }));
@@ -81,7 +84,8 @@ function answerOf(name) {
 
 // Fault windows that concern the picked run: its own, and those of none.
 function faultWindows() {
-  return list(page.model.fault_windows).filter((w) => page.run === EVERY_RUN || w.run_id === page.run || w.run_id === "")
+  return list(page.model.fault_windows)
+    .filter((w) => page.run === EVERY_RUN || w.run_id === page.run || w.run_id === "")
     .map((w) => ({ ...w, from: w.start_ns / 1e6, to: w.end_ns / 1e6 }));
 }
 

@@ -1,8 +1,16 @@
 // Colours live in the style sheet; charts ask for them here.
 
 const OUTCOMES = [
-  "success", "rate_limited", "capacity_error", "server_error", "client_error", "connection_error", "malformed",
-  "cancelled", "circuit_open", "other_error",
+  "success",
+  "rate_limited",
+  "capacity_error",
+  "server_error",
+  "client_error",
+  "connection_error",
+  "malformed",
+  "cancelled",
+  "circuit_open",
+  "other_error",
 ];
 
 let computed = null;
@@ -25,7 +33,9 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 let themeWish = null;
 try {
   themeWish = localStorage.getItem("spanbucket-theme");
-} catch { /* not allowed here */ }
+} catch {
+  /* not allowed here */
+}
 
 function isDark() {
   return document.documentElement.dataset.theme === "dark";
@@ -42,7 +52,9 @@ function themeButton(onchange) {
     themeWish = isDark() ? "light" : "dark";
     try {
       localStorage.setItem("spanbucket-theme", themeWish);
-    } catch { /* not allowed here */ }
+    } catch {
+      /* not allowed here */
+    }
     refresh();
   });
   function refresh() {
@@ -56,7 +68,9 @@ function themeButton(onchange) {
   // Paper is light, whatever the system prefers; browsers say that it changed
   // while they print.
   let printing = false;
-  prefersDark.addEventListener("change", () => { if (!printing) refresh(); });
+  prefersDark.addEventListener("change", () => {
+    if (!printing) refresh();
+  });
   addEventListener("beforeprint", () => {
     printing = true;
     applyTheme("light");
@@ -84,7 +98,11 @@ let stopsOf = { theme: null, stops: [] };
 function rampStops() {
   const theme = document.documentElement.dataset.theme;
   if (stopsOf.theme !== theme) {
-    const stops = [1, 2, 3, 4, 5].map((i) => color("heat-" + i).match(/\w\w/g).map((h) => parseInt(h, 16)));
+    const stops = [1, 2, 3, 4, 5].map((i) =>
+      color("heat-" + i)
+        .match(/\w\w/g)
+        .map((h) => parseInt(h, 16)),
+    );
     stopsOf = { theme, stops };
   }
   return stopsOf.stops;

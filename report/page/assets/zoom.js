@@ -8,15 +8,45 @@ function zoomOptions(spec) {
   const ink = color("ink-soft");
   return [
     {
-      id: "inside", type: "inside", filterMode: "none", start: zoom.start, end: zoom.end, zoomOnMouseWheel: "ctrl",
-      moveOnMouseMove: false, moveOnMouseWheel: false, preventDefaultMouseMove: false, minSpan: 0.5,
+      id: "inside",
+      type: "inside",
+      filterMode: "none",
+      start: zoom.start,
+      end: zoom.end,
+      zoomOnMouseWheel: "ctrl",
+      moveOnMouseMove: false,
+      moveOnMouseWheel: false,
+      preventDefaultMouseMove: false,
+      minSpan: 0.5,
     },
     {
-      id: "slider", type: "slider", show: Boolean(spec.slider), filterMode: "none", start: zoom.start, end: zoom.end, height: 22, bottom: 8, left: GRID.left, right: GRID.right,
-      brushSelect: false, showDetail: false, borderColor: color("rule"), fillerColor: color("brush"), handleSize: "110%", minSpan: 0.5,
-      handleStyle: { color: color("surface"), borderColor: color("rule-strong") }, moveHandleSize: 0, textStyle: { color: ink },
-      dataBackground: { lineStyle: { color: color("rule-strong"), width: 1 }, areaStyle: { color: color("rule-strong"), opacity: .35 } },
-      selectedDataBackground: { lineStyle: { color: color("accent"), width: 1 }, areaStyle: { color: color("accent"), opacity: .25 } },
+      id: "slider",
+      type: "slider",
+      show: Boolean(spec.slider),
+      filterMode: "none",
+      start: zoom.start,
+      end: zoom.end,
+      height: 22,
+      bottom: 8,
+      left: GRID.left,
+      right: GRID.right,
+      brushSelect: false,
+      showDetail: false,
+      borderColor: color("rule"),
+      fillerColor: color("brush"),
+      handleSize: "110%",
+      minSpan: 0.5,
+      handleStyle: { color: color("surface"), borderColor: color("rule-strong") },
+      moveHandleSize: 0,
+      textStyle: { color: ink },
+      dataBackground: {
+        lineStyle: { color: color("rule-strong"), width: 1 },
+        areaStyle: { color: color("rule-strong"), opacity: 0.35 },
+      },
+      selectedDataBackground: {
+        lineStyle: { color: color("accent"), width: 1 },
+        areaStyle: { color: color("accent"), opacity: 0.25 },
+      },
       emphasis: { handleStyle: { borderColor: color("accent") } },
     },
   ];
@@ -45,14 +75,18 @@ function zoomTo(start, end) {
   zoom.start = Math.min(Math.max(start, 0), 100 - span);
   zoom.end = zoom.start + span;
   for (const s of drawn) {
-    s.chart.dispatchAction({ type: "dataZoom", batch: ["inside", "slider"].map((dataZoomId) => ({ dataZoomId, start: zoom.start, end: zoom.end })) }, { silent: true });
+    s.chart.dispatchAction(
+      { type: "dataZoom", batch: ["inside", "slider"].map((dataZoomId) => ({ dataZoomId, start: zoom.start, end: zoom.end })) },
+      { silent: true },
+    );
   }
   rescale();
   showZoom();
 }
 
 function zoomBy(factor) {
-  const middle = (zoom.start + zoom.end) / 2, half = (zoom.end - zoom.start) / 2 * factor;
+  const middle = (zoom.start + zoom.end) / 2,
+    half = ((zoom.end - zoom.start) / 2) * factor;
   zoomTo(middle - half, middle + half);
 }
 
@@ -64,7 +98,10 @@ function zoomMove(part) {
 // visible returns the first and the last bucket in sight.
 function visible(data) {
   const last = data.buckets - 1;
-  return [Math.min(Math.floor(data.buckets * zoom.start / 100), last), Math.min(Math.max(Math.ceil(data.buckets * zoom.end / 100) - 1, 0), last)];
+  return [
+    Math.min(Math.floor((data.buckets * zoom.start) / 100), last),
+    Math.min(Math.max(Math.ceil((data.buckets * zoom.end) / 100) - 1, 0), last),
+  ];
 }
 
 // rescale fits the value axes to what is in sight.
@@ -95,7 +132,7 @@ function niceScale(v) {
   if (!(v > 0)) return { max: 1, interval: 1 };
   const unit = 10 ** Math.floor(Math.log10(v / 4));
   const interval = [1, 2, 2.5, 5, 10].map((k) => k * unit).find((step) => step * 5 >= v * 1.02) ?? 20 * unit;
-  return { max: Math.ceil(v * 1.02 / interval) * interval, interval };
+  return { max: Math.ceil((v * 1.02) / interval) * interval, interval };
 }
 
 function showZoom() {
@@ -105,24 +142,28 @@ function showZoom() {
   const data = page.chart;
   if (!label || !data) return;
   const length = data.buckets * data.width_s;
-  const at = (p) => data.start + Math.round(length * p / 100);
+  const at = (p) => data.start + Math.round((length * p) / 100);
   label.textContent = whole ? "whole interval" : `${clock(at(zoom.start))} – ${clock(at(zoom.end))}`;
 }
 
 function zoomButtons() {
-  return el("div", { class: "zoom", role: "group", "aria-label": "Zoom of the charts" },
+  return el(
+    "div",
+    { class: "zoom", role: "group", "aria-label": "Zoom of the charts" },
     iconButton("out", "Zoom out", () => zoomBy(2), { "data-zoomed": "" }),
     iconButton("in", "Zoom in", () => zoomBy(0.5)),
     iconButton("left", "Earlier", () => zoomMove(-0.5), { "data-zoomed": "" }),
     iconButton("right", "Later", () => zoomMove(0.5), { "data-zoomed": "" }),
     iconButton("all", "Whole interval", () => zoomTo(0, 100), { "data-zoomed": "" }),
-    el("output", { id: "zoom-range", class: "zoom-range" }, "whole interval"));
+    el("output", { id: "zoom-range", class: "zoom-range" }, "whole interval"),
+  );
 }
 
 // dragToZoom zooms to what is dragged over with a mouse.
 function dragToZoom(spec) {
   const zr = spec.chart.getZr();
-  let from = null, brush = null;
+  let from = null,
+    brush = null;
   const inside = (x, y) => spec.chart.containPixel({ gridIndex: 0 }, [x, y]);
   const end = () => {
     removeEventListener("mouseup", stop);
@@ -131,8 +172,9 @@ function dragToZoom(spec) {
     from = null;
   };
   const toShare = (x) => {
-    const t = spec.chart.convertFromPixel({ xAxisIndex: 0 }, x), data = page.chart;
-    return Math.min(Math.max((t - edge(data, 0)) / (edge(data, data.buckets) - edge(data, 0)) * 100, 0), 100);
+    const t = spec.chart.convertFromPixel({ xAxisIndex: 0 }, x),
+      data = page.chart;
+    return Math.min(Math.max(((t - edge(data, 0)) / (edge(data, data.buckets) - edge(data, 0))) * 100, 0), 100);
   };
   const stop = (event) => {
     if (from === null) return;
@@ -149,8 +191,13 @@ function dragToZoom(spec) {
   });
   zr.on("mousemove", ({ offsetX }) => {
     if (from === null) return;
-    if (!brush) spec.node.append(brush = el("div", { class: "brush" }));
+    if (!brush) spec.node.append((brush = el("div", { class: "brush" })));
     const x = Math.min(Math.max(offsetX, GRID.left), spec.node.clientWidth - GRID.right);
-    setStyle(brush, { left: Math.min(from, x) + "px", width: Math.abs(x - from) + "px", top: GRID.top + "px", bottom: (spec.slider ? 70 : GRID.bottom) + "px" });
+    setStyle(brush, {
+      left: Math.min(from, x) + "px",
+      width: Math.abs(x - from) + "px",
+      top: GRID.top + "px",
+      bottom: (spec.slider ? 70 : GRID.bottom) + "px",
+    });
   });
 }
