@@ -31,6 +31,8 @@ type Options struct {
 	// first request began.
 	Warmup time.Duration
 	Began  time.Time
+	// SLOs checks the service level objectives of the file.
+	SLOs bool
 	// Regressions bound how much worse than a baseline the requests may be.
 	Regressions []Regression
 	// BaselineTx is the transaction that the baseline is read in; Comparison
@@ -42,8 +44,8 @@ type Options struct {
 
 // Result is what became of one rule.
 type Result struct {
-	// Check says what was checked: p99, error_rate … of a rule, "p99 regression"
-	// of a comparison with a baseline.
+	// Check says what was checked: p99, error_rate … of a rule, "slo NAME" of an
+	// objective, "p99 regression" of a comparison with a baseline.
 	Check    string  `json:"check"`
 	Category *string `json:"category"` // nil: those of the answer
 	Model    *string `json:"model"`    // nil: every one
@@ -92,6 +94,15 @@ func Run(ctx context.Context, tx *sql.Tx, o Options) (*Report, error) {
 			return nil, fmt.Errorf("check: %w", err)
 		}
 		report.add(result)
+	}
+	if o.SLOs {
+		results, err := r.objectives()
+		if err != nil {
+			return nil, fmt.Errorf("check: %w", err)
+		}
+		for _, result := range results {
+			report.add(result)
+		}
 	}
 	if len(o.Regressions) > 0 {
 		if err := report.compare(ctx, tx, &o); err != nil {

@@ -188,3 +188,19 @@ func TestRegressions(t *testing.T) {
 		require.Equal(t, c.want, got, "%+v", c)
 	}
 }
+
+// An objective that is met warns where it burns too fast; one without requests
+// has no data.
+func TestObjectives(t *testing.T) {
+	yes, no, window := true, false, "1h"
+	for _, c := range []struct {
+		slo  analysis.SLO
+		want Status
+	}{
+		{analysis.SLO{Met: &yes}, Pass}, {analysis.SLO{Met: &yes, Alert: &window}, Warn},
+		{analysis.SLO{Met: &no}, Fail}, {analysis.SLO{Met: &no, Alert: &window}, Fail},
+		{analysis.SLO{}, NoData}, {analysis.SLO{Alert: &window}, NoData},
+	} {
+		require.Equal(t, c.want, judgeObjective(&c.slo).Status, "%+v", c)
+	}
+}

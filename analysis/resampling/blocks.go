@@ -35,7 +35,7 @@ const MinBlocks = 8
 // intervals, and the length that leaves MinBlocks blocks, which wins.
 func Bounds(buckets int) (shortest, longest int) {
 	longest = max(1, buckets/MinBlocks)
-	return min(int(math.Ceil(1.3*math.Sqrt(float64(buckets)))), longest), longest
+	return max(1, min(int(math.Ceil(1.3*math.Sqrt(float64(buckets)))), longest)), longest
 }
 
 // BlockLength returns the length of block that suits the mean of a series best,

@@ -40,6 +40,7 @@ type checkFlags struct {
 	warmup      time.Duration
 	junit       string
 	strict      bool
+	slo         bool
 }
 
 func (p *program) checkCommand() *cobra.Command {
@@ -93,6 +94,7 @@ func (f *checkFlags) addRules(cmd *cobra.Command) {
 	flags.StringVar(&f.baselineDB, "baseline-db", "", "the file that has the baseline (default: that of --db)")
 	flags.StringArrayVar(&f.regressions, "max-regression", nil,
 		"fail where this is worse than in the baseline by more, such as p99=10%; may be repeated: "+strings.Join(check.RegressionNames(), ", "))
+	flags.BoolVar(&f.slo, "slo", false, "fail where a service level objective of the file is missed")
 	flags.DurationVar(&f.warmup, "warmup", 0, "leave out so much at the beginning, such as 30s")
 	flags.StringVar(&f.junit, "junit", "", "write the results to this file too, as JUnit XML")
 	flags.BoolVar(&f.strict, "strict", false, "let warnings fail the check")
@@ -133,6 +135,7 @@ func (f *checkFlags) rules(cmd *cobra.Command, stdin io.Reader) (o check.Options
 		}
 		o.Regressions = append(o.Regressions, g)
 	}
+	o.SLOs = f.slo
 	return o, f.checkCombination(o)
 }
 
@@ -146,7 +149,7 @@ func (f *checkFlags) checkCombination(o check.Options) error {
 		return usageError{errors.New("--baseline: --max-regression is missing, such as --max-regression p95=10%")}
 	case !hasBaseline && len(o.Regressions) > 0:
 		return usageError{errors.New("--max-regression: --baseline RUN is missing")}
-	case len(o.Rules) == 0 && len(o.Regressions) == 0:
+	case len(o.Rules) == 0 && len(o.Regressions) == 0 && !o.SLOs:
 		return usageError{errors.New("there is nothing to check: a threshold is missing, such as --p99 2000")}
 	}
 	return nil

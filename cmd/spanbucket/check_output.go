@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/check"
@@ -104,6 +105,8 @@ func levelText(c *check.Result, v *float64) string {
 		return tables.Missing
 	case c.Unit == "share" && strings.HasSuffix(c.Check, "regression"):
 		return signed(v) + " %"
+	case c.Unit == "share" && strings.HasPrefix(c.Check, "slo"):
+		return fineShare(*v) + " %"
 	case c.Unit == "share":
 		return tables.Percent(v) + " %"
 	case c.Unit == "ms":
@@ -114,6 +117,16 @@ func levelText(c *check.Result, v *float64) string {
 		return tables.Count(int64(*v))
 	}
 	return tables.USD(v) + c.Unit
+}
+
+// fineShare shows a share in percent with as many decimals as objectives have,
+// three at most. Less than all never looks like all.
+func fineShare(v float64) string {
+	text := strconv.FormatFloat(v*100, 'f', 3, 64)
+	if v < 1 && text == "100.000" {
+		text = "99.999"
+	}
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
 // describeResult says in a sentence what became of a check.
