@@ -106,7 +106,7 @@ var floors = []floor{
 		banned: map[string]string{"flag": "no command line", "net/http": "no network"},
 	},
 	{
-		room: "check", rooms: []string{"aggregator", "analysis"},
+		room: "check", rooms: []string{"aggregator", "storage", "analysis"},
 		why:     "thresholds and what became of them: the command line only prints it",
 		modules: map[string]string{"go.yaml.in/yaml/v3": "files of thresholds, with the lines of faults"},
 		banned:  map[string]string{"flag": "no command line", "net/http": "no network", "os": "files are opened by others"},

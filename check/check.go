@@ -3,11 +3,13 @@ package check
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // Status is what became of a rule.
@@ -212,6 +214,10 @@ func (r *runner) measure(m *metric, rule *Rule, result *Result) error {
 	result.Status = NoData
 	if m.value == nil {
 		circuits, err := analysis.AskCircuits(r.ctx, r.tx, analysis.CircuitsQuery{Query: r.query, Limit: 1})
+		if errors.Is(err, storage.ErrOlder) {
+			result.Message = "the file is too old to know"
+			return nil
+		}
 		if err != nil {
 			return err
 		}
