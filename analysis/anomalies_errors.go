@@ -50,7 +50,7 @@ func (s *anomalySearch) unexpected(ctx context.Context, tx *sql.Tx) error {
 	}
 	all, err := r.readErrors(ctx, tx, series, func(v seriesValues) bool {
 		return !v.faulty && (known || slices.Contains(permanentOutcomes, v.values[0]))
-	})
+	}, true)
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func (d *diagnosing) readErrors(ctx context.Context, tx *sql.Tx) (err error) {
 	if err != nil {
 		return err
 	}
-	if d.errors, err = r.readErrors(ctx, tx, series, func(seriesValues) bool { return true }); err != nil {
+	if d.errors, err = r.readErrors(ctx, tx, series, func(seriesValues) bool { return true }, false); err != nil {
 		return err
 	}
 	for _, e := range d.errors[:min(len(d.errors), maxTopErrors)] {

@@ -29,9 +29,10 @@ type errorTotal struct {
 }
 
 // readErrors counts the failed requests of the chosen segments by kind, those
-// of most requests first; of the series that keep accepts.
+// of most requests first; of the series that keep accepts. When each was seen
+// is as wide as the buckets that are read, unless it is to be refined.
 func (r *reading) readErrors(
-	ctx context.Context, tx *sql.Tx, series map[aggregator.SeriesID]seriesValues, keep func(seriesValues) bool,
+	ctx context.Context, tx *sql.Tx, series map[aggregator.SeriesID]seriesValues, keep func(seriesValues) bool, refine bool,
 ) ([]*errorTotal, error) {
 	sums, err := r.readSums(ctx, tx, series)
 	if err != nil {
@@ -40,8 +41,10 @@ func (r *reading) readErrors(
 	maps.DeleteFunc(sums, func(id aggregator.SeriesID, s *seriesSum) bool {
 		return series[id].success || s.requests == 0 || !keep(series[id])
 	})
-	if err := r.refineSeen(ctx, tx, sums); err != nil {
-		return nil, err
+	if refine {
+		if err := r.refineSeen(ctx, tx, sums); err != nil {
+			return nil, err
+		}
 	}
 	totals := map[errorKind]*errorTotal{}
 	for id, sum := range sums {
