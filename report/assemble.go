@@ -101,7 +101,11 @@ func (a *assembly) readFile(ctx context.Context, tx *sql.Tx) error {
 		a.widest = max(a.widest, w.WidthS)
 	}
 	totals := &analysis.Totals{Scope: overview.Scope, Rows: overview.Rows, Headline: overview.Total}
-	a.addRun(pickedRun{q.Run, q.From, q.To, totals})
+	from, to := q.From, q.To
+	if q.Run != nil && len(overview.Runs) == 1 {
+		from, to = a.boundsOf(&overview.Runs[0])
+	}
+	a.addRun(pickedRun{q.Run, from, to, totals})
 	return nil
 }
 
