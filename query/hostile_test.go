@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,10 +45,7 @@ const endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
 
 // corpus holds what reaches for more than the rows of the file.
 func corpus() []hostile {
-	all := writers
-	all = append(all, readers...)
-	all = append(all, takers...)
-	for _, deep := range []hostile{
+	return slices.Concat(writers, readers, takers, []hostile{
 		{"doubling common tables", doubling(40), ended, ""},
 		{"64 joined views", joined(64), stopped, ""},
 		{"deep parentheses", "SELECT " + strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000), refused, ""},
@@ -62,10 +60,7 @@ func corpus() []hostile {
 		{"LIKE that backtracks", "SELECT " + long + " LIKE '" + strings.Repeat("%a", 45) + "%b'", rows, ""},
 		{"LIKE that compares", "SELECT " + long + " LIKE '%" + strings.Repeat("a", 95) + "b%'", rows, ""},
 		{"GLOB with sets", "SELECT " + long + " GLOB '*" + strings.Repeat("[^b]", 24) + "c*'", rows, ""},
-	} {
-		all = append(all, deep)
-	}
-	return all
+	})
 }
 
 func doubling(levels int) string {
@@ -292,7 +287,7 @@ func TestAuthorizerIsWhatRefuses(t *testing.T) {
 	require.NoError(t, err)
 	defer r.Close()
 	through := 0
-	for _, h := range append(append([]hostile{}, writers...), readers...) {
+	for _, h := range slices.Concat(writers, readers) {
 		answer, err := query.AskUnguarded(t.Context(), r.URI(), h.sql, quickly())
 		if h.want == refused && err == nil && len(answer.Rows) > 0 {
 			through++
