@@ -18,7 +18,7 @@ import (
 type StatusCodes struct {
 	Kept
 	// FromUTC is when the counted errors begin, later than the interval where
-	// there are more than 100,000 that failed, carry a fault or were slow: then
+	// there are more than 50,000 that failed, carry a fault or were slow: then
 	// only the newest of them are counted. nil where none is kept.
 	FromUTC *string `json:"from_utc"`
 	// Rows is how many failed requests are kept, Estimated how many they stand
@@ -79,7 +79,7 @@ func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, failed int64)
 }
 
 // maxRowsForStatus bounds how many rows are counted.
-const maxRowsForStatus = 100_000
+const maxRowsForStatus = maxRowsForSamples
 
 // newestForCause returns the instant from which on there are at most so many
 // rows that are kept for cause; the index alone tells.
