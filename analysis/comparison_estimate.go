@@ -53,6 +53,9 @@ func (q *ComparisonQuery) compare(ctx context.Context, sides [2]*comparedReading
 	if err := answer.compare(grids, strata.values); err != nil {
 		return nil, err
 	}
+	if b.shares(c) {
+		answer.Notes = append(answer.Notes, "the two sides have requests in common, which cannot differ")
+	}
 	return answer, nil
 }
 

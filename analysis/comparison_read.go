@@ -184,6 +184,12 @@ func (s *comparedReading) cut(warmup int64) {
 	s.first += min(warmup, s.end-s.first)
 }
 
+// shares tells whether a request can be on both sides.
+func (s *comparedReading) shares(o *comparedReading) bool {
+	run, other := s.query.Run, o.query.Run
+	return s.tx == o.tx && s.first < o.end && o.first < s.end && (run == nil || other == nil || *run == *other)
+}
+
 // state writes what is compared into the scope.
 func (s *comparedReading) state() {
 	s.scope.Segments, s.scope.FromUTC, s.scope.ToUTC = []Segment{}, nil, nil

@@ -220,3 +220,16 @@ func TestErrorRatesOfTheDocs(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkComparison compares two runs of 720 buckets with 300 requests each.
+func BenchmarkComparison(b *testing.B) {
+	l := load{buckets: 720, requests: 300, phi: 0.85, levelSD: 0.12, spread: 0.6}
+	random := rand.New(rand.NewPCG(1, 2))
+	baseline, candidate := l.simulate(random, 1), l.simulate(random, 1)
+	for b.Loop() {
+		c := &Comparison{WidthS: 10, By: []string{"model"}, MinChange: DefaultMinChange, Seed: 1, Replicates: comparisonReplicates}
+		if err := c.compare([2]*comparedGrid{baseline, candidate}, [][]string{{"small"}, {"large"}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -64,6 +64,7 @@ func TestComparisonOfARunWithItself(t *testing.T) {
 	q := analysis.Query{Now: now, Run: &run}
 	answer := ask(t, path, compare(analysis.ComparisonQuery{Baseline: q, Candidate: q}))
 	require.Equal(t, answer, ask(t, path, compare(analysis.ComparisonQuery{Baseline: q, Candidate: q})), "the same again")
+	require.Contains(t, answer.Notes, "the two sides have requests in common, which cannot differ")
 	for _, m := range answer.Metrics {
 		require.Zero(t, *m.Change, m.Name)
 		require.NotEqual(t, analysis.VerdictWorse, m.Verdict, m.Name)
