@@ -71,12 +71,9 @@ func askFaultImpact(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*Fault
 	}
 	answer := &FaultImpact{Scope: r.scope, Windows: []FaultWindow{}, Rows: []Fault{}}
 	groups := chooseFaults(groupFaults(windows.Rows, runs), r.query)
-	for i := range windows.Rows {
-		w := &windows.Rows[i]
-		if slices.ContainsFunc(groups, func(g *faultGroup) bool { return slices.Contains(g.windows, w) }) {
-			answer.Windows = append(answer.Windows, *w)
-		}
-	}
+	// Faults are looked at as a whole, also beyond the interval.
+	answer.Moved = false
+	answer.Windows = windowsOf(windows.Rows, groups)
 	most := maxFaults
 	if q.Limit > 0 {
 		most = min(q.Limit, maxFaults)
@@ -122,6 +119,23 @@ func (answer *FaultImpact) KeepLongest(n int) {
 		rows = append(rows, answer.Rows[i])
 	}
 	answer.Rows = rows
+}
+
+// windowsOf returns those of the windows that the faults are made of.
+func windowsOf(all []FaultWindow, groups []*faultGroup) []FaultWindow {
+	used := map[*FaultWindow]bool{}
+	for _, g := range groups {
+		for _, w := range g.windows {
+			used[w] = true
+		}
+	}
+	windows := make([]FaultWindow, 0, len(used))
+	for i := range all {
+		if used[&all[i]] {
+			windows = append(windows, all[i])
+		}
+	}
+	return windows
 }
 
 // chooseFaults sets the periods of all faults and returns those that q asks

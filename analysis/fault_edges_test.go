@@ -182,6 +182,28 @@ func TestFaultsThatHaveNotSettled(t *testing.T) {
 	require.Equal(t, []float64{600, 100}, []float64{*f.During.Requests, *f.After.Requests})
 }
 
+// Where the fine buckets and the requests are gone, wider ones tell what they
+// can.
+func TestFaultImpactAfterPruning(t *testing.T) {
+	path := steady(150, [2]float64{60, 90}).file(t, asItIs)
+	gone := later.Unix()
+	prune(t, path, 1, later)
+	execute(t, path, "INSERT INTO pruned VALUES ('buckets', 1, ?, 1), ('request', 0, ?, 1)", gone, gone)
+	execute(t, path, "DELETE FROM request WHERE marked IS NULL")
+	execute(t, path, "UPDATE request SET kept = 4")
+	execute(t, path, "INSERT INTO meta VALUES ('requests_estimable_from_ns', ?)", later.UnixNano())
+	f := onlyFault(t, path, analysis.Query{Now: later})
+	require.Equal(t, []float64{300, 30}, []float64{*f.During.Requests, f.During.CoveredS})
+	require.InDelta(t, 50, *f.During.NetLatency.AvgMS, 1e-6)
+	require.Equal(t, []float64{500, 50}, []float64{*f.Before.Requests, f.Before.CoveredS}) // in the last bucket some might straddle
+	require.Nil(t, f.Straddling)
+	require.Equal(t, 0.0, *f.RecoveryS)
+	execute(t, path, "INSERT INTO pruned VALUES ('buckets', 10, ?1, 1), ('buckets', 300, ?1, 1), ('buckets', 3600, ?1, 1)", gone)
+	f = onlyFault(t, path, analysis.Query{Now: later})
+	require.Nil(t, f.During.Requests) // an hour is too wide
+	require.Equal(t, analysis.RecoveryUnknown, f.Recovery)
+}
+
 // A long fault is compared with an hour, a short one with a minute.
 func TestBeforeAndAfterAreBounded(t *testing.T) {
 	for length, want := range map[float64]float64{2 * 3600: 3600, 1800: 1800, 5: 60} {

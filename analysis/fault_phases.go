@@ -108,12 +108,16 @@ func (f *impactReading) runFilter(s Segment) storage.CellFilter {
 	return filter
 }
 
-// finestAt is the finest width that is complete at a second; 0 for none.
+// finestAt is the finest width that is complete at a second; where none is, the
+// widest, which reaches back furthest. 0 where there are no widths.
 func finestAt(widths []planWidth, at int64) int64 {
 	for _, w := range widths {
 		if aggregator.BucketStart(at, w.seconds) >= w.completeFrom {
 			return w.seconds
 		}
+	}
+	if n := len(widths); n > 0 {
+		return widths[n-1].seconds
 	}
 	return 0
 }

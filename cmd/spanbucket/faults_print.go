@@ -38,11 +38,13 @@ func (p *program) printFaults(onlyImpact bool, answer *analysis.FaultImpact) err
 	}
 	for i := range answer.Rows {
 		if f := &answer.Rows[i]; f.StraddlingEstimated || f.Before.Estimated || f.During.Estimated || f.After.Estimated {
-			_, err := fmt.Fprintln(p.stdout, "\n~ estimated from requests that are a sample")
-			return err
+			if _, err := fmt.Fprintln(p.stdout, "\n~ estimated from requests that are a sample"); err != nil {
+				return err
+			}
+			break
 		}
 	}
-	return nil
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
 // faultsText is the answer in words.
