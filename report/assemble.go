@@ -49,7 +49,6 @@ type Key struct {
 type assembly struct {
 	options Options
 	report  *Report
-	widest  int64 // width that the file keeps, seconds
 	// runs that have picks, all runs together first.
 	runs []pickedRun
 }
@@ -97,9 +96,6 @@ func (a *assembly) readFile(ctx context.Context, tx *sql.Tx) error {
 		})
 	}
 	a.leaveOut(len(r.Categories)-MaxCategories, "category with the fewest spans", "categories with the fewest spans", "--category")
-	for _, w := range overview.Widths {
-		a.widest = max(a.widest, w.WidthS)
-	}
 	totals := &analysis.Totals{Scope: overview.Scope, Rows: overview.Rows, Headline: overview.Total}
 	from, to := q.From, q.To
 	if q.Run != nil && len(overview.Runs) == 1 {
@@ -116,15 +112,15 @@ func (a *assembly) addRun(run pickedRun) {
 	}
 }
 
-// boundsOf returns the interval to ask for where a run is: the buckets of the
-// widest width that it touches, so that the rest of the file need not be read.
+// boundsOf returns the interval to ask for where a run is, in whole seconds: the
+// rest of the file need not be read, and no rate is taken over it.
 func (a *assembly) boundsOf(run *analysis.Run) (from, to time.Time) {
 	from, to = a.options.From, a.options.To
-	if run.FirstNS == nil || run.LastNS == nil || a.widest == 0 {
+	if run.FirstNS == nil || run.LastNS == nil {
 		return from, to
 	}
-	first := time.Unix(aggregator.BucketStart(aggregator.UnixSeconds(*run.FirstNS), a.widest), 0).UTC()
-	last := time.Unix(aggregator.BucketStart(aggregator.UnixSeconds(*run.LastNS), a.widest)+a.widest, 0).UTC()
+	first := time.Unix(aggregator.UnixSeconds(*run.FirstNS), 0).UTC()
+	last := time.Unix(aggregator.UnixSeconds(*run.LastNS)+1, 0).UTC()
 	if from.IsZero() || from.Before(first) {
 		from = first
 	}

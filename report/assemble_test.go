@@ -223,3 +223,30 @@ func TestWidthThatIsAskedForIsBounded(t *testing.T) {
 	require.Len(t, made.Picks[0].Charts, 1)
 	require.EqualValues(t, 10, made.Picks[0].Charts[0].WidthS)
 }
+
+// A rate of a run is taken over the time of the run, not over that of the file
+// or of the wide buckets that the run lies in.
+func TestRatesOfARunAreOverItsTime(t *testing.T) {
+	observations := filetest.Traffic(1_200) // two minutes, of which the run has the second
+	tokens := int64(0)
+	for i := range observations {
+		o := &observations[i]
+		o.Series.Run = map[bool]string{true: "first", false: "second"}[i < 600]
+		if o.Rejected == aggregator.NotRejected && i >= 600 {
+			tokens += o.OutputTokens
+		}
+	}
+	path := makeFile(t, observations)
+	run := "second"
+	made := assemble(t, path, analysis.Query{Run: &run})
+	rate := *made.Picks[0].Usage.Total.OutputTokensPerS
+	// Up to the end of its last span, and to the edges of buckets of 10 s.
+	require.InDelta(t, float64(tokens)/65, rate, float64(tokens)/65*0.15)
+	for _, pick := range assemble(t, path, analysis.Query{}).Picks {
+		if pick.RunID != nil && *pick.RunID == run && pick.Category == "" {
+			require.Equal(t, made.Picks[0].Usage.Total, pick.Usage.Total)
+			return
+		}
+	}
+	require.Fail(t, "there is no pick of the run")
+}

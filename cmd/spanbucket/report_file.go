@@ -10,9 +10,10 @@ import (
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
-// writeReportFile writes a file, which errors name, that appears when all of it is on the disk,
+// writeReportFile writes a file that appears when all of it is on the disk,
 // for its owner only, whatever the umask. It replaces a regular file that is
-// no database, and leaves nothing behind when it fails or ctx ends.
+// no database, and leaves nothing behind when it fails or ctx ends. Errors name
+// the file.
 func writeReportFile(ctx context.Context, source, target string, write func(io.Writer) error) (err error) {
 	if err := checkReportFile(source, target); err != nil {
 		return err
@@ -22,9 +23,13 @@ func writeReportFile(ctx context.Context, source, target string, write func(io.W
 		return fmt.Errorf("%s: %w", target, err)
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("%s: %w", target, err), os.Remove(unfinished))
+		if err == nil {
+			return
 		}
+		if usage := (usageError{}); !errors.As(err, &usage) { // which names it
+			err = fmt.Errorf("%s: %w", target, err)
+		}
+		err = errors.Join(err, os.Remove(unfinished))
 	}()
 	// The umask may have taken even the owner's rights.
 	if err := os.Chmod(unfinished, 0o600); err != nil {
