@@ -64,6 +64,8 @@ func TestAnomalies(t *testing.T) {
 			[]anomaly{{cliff, 60, 80, false}}},
 		{"a fall that lasts", []filetest.Stretch{steady(60), {Seconds: 60, PerSecond: 10}}, []anomaly{{cliff, 60, 120, false}}},
 		{"the end is no cliff", []filetest.Stretch{steady(60), {Seconds: 1, PerSecond: 5}}, nil},
+		{"nor are its last two buckets", []filetest.Stretch{steady(60), {Seconds: 3, PerSecond: 5}}, nil},
+		{"a fall to just below half may be chance", []filetest.Stretch{{Seconds: 60, PerSecond: 55}, {Seconds: 10, PerSecond: 27}, {Seconds: 60, PerSecond: 55}}, nil},
 		{"the beginning is no cliff", []filetest.Stretch{{Seconds: 1, PerSecond: 5}, steady(60)}, nil},
 		{"a fall of a third", []filetest.Stretch{steady(60), {Seconds: 20, PerSecond: 34}, steady(60)}, nil},
 		{"slow for a while", []filetest.Stretch{steady(60), {Seconds: 4, PerSecond: 50, Duration: 400 * time.Millisecond}, steady(60)},

@@ -169,6 +169,20 @@ func TestBurstPhasesAndBehaviour(t *testing.T) {
 	require.Empty(t, a.Trend, "one burst has no trend")
 }
 
+// Buckets in which the data begin or end hold less than whole ones do: they say
+// nothing of what was usual.
+func TestBurstPhasesLeaveOutWhatIsCut(t *testing.T) {
+	observations := filetest.Load(filetest.Stretch{Seconds: 20, PerSecond: 20},
+		filetest.Stretch{Seconds: 20, PerSecond: 20, Failed: 8, Outcome: refusedOutcome}, filetest.Stretch{Seconds: 20, PerSecond: 20})
+	observations = observations[100 : len(observations)-100] // five seconds less at each end
+	now := filetest.Begin.Add(time.Hour)
+	answer := ask(t, makeFile(t, observations, now), bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now, Width: 10}}))
+	require.Len(t, answer.Rows, 1)
+	checkPhase(t, "before", answer.Rows[0].Before, observations, 10, 20)
+	checkPhase(t, "after", answer.Rows[0].After, observations, 40, 50)
+	require.InDelta(t, 20, *answer.AIMD.NormalSuccessPerS, 1e-9)
+}
+
 func TestBackoffAndTrend(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
 	series := func(refused ...int) (all []filetest.Stretch) {
