@@ -62,8 +62,8 @@
 //
 // The tables and views are in migrations/. Files are named by what they do:
 // queue, commit, writer, apply, flush and live are the way of a batch; keep,
-// request_…, profile and strata that of single requests; slo… that of objectives; fingerprint… that of
-// deduplication; prune… what leaves; merge…, rebuild…, snapshot, new_file and
+// request_…, profile and strata that of single requests; slo… that of
+// objectives; fingerprint… that of deduplication; prune… what leaves; merge…, rebuild…, snapshot, new_file and
 // upkeep are for verbs; database_file, file_guard, header…, lock, quarantine and
 // wal look after the file underneath; verify… checks all of it.
 package storage

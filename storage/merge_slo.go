@@ -86,6 +86,7 @@ func (m *merger) newCountsMerger(ctx context.Context, t *bucketTable) (_ *counts
 		if !any {
 			continue
 		}
+		//nolint:sqlclosecheck // close does
 		if c.read[i], err = in.tx.PrepareContext(ctx, "SELECT slo_id, good, total FROM slo_bucket WHERE bucket_id = ?"); err != nil {
 			return nil, fmt.Errorf("%s: read slo_bucket: %w", in.path, err)
 		}
