@@ -93,9 +93,10 @@ func open(t *testing.T, l look, address string) *tab {
 	t.Helper()
 	browser, err := allocator()
 	require.NoError(t, err)
-	ctx, cancel := chromedp.NewContext(browser)
+	// Of its own: pages remember the theme.
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancelTimeout := context.WithTimeout(ctx, time.Minute)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancelTimeout)
 	b := &tab{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Listen(ctx, b.listen))

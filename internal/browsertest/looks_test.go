@@ -22,6 +22,7 @@ func TestLooks(t *testing.T) {
 	for _, l := range looks {
 		t.Run(l.String(), func(t *testing.T) {
 			b := open(t, l, address)
+			require.Equal(t, l.theme, eval[string](b, `document.documentElement.dataset.theme`))
 			checkCharts(b, decode(t, raw), map[bool]int{true: 1, false: 0}[l.width < 700])
 			photograph(b, l)
 			eval[any](b, `(() => { document.querySelector("#latency details").open = true; return new Promise((done) => setTimeout(done, 50)); })()`)
