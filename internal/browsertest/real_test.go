@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -129,4 +131,31 @@ func sorted(set map[string]bool) (all []string) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// The live page of the program shows the same, under the policy that its server
+// sends, and asks for nothing but its own data.
+func TestLivePageOfTheProgram(t *testing.T) {
+	name, err := program()
+	require.NoError(t, err)
+	serve := exec.CommandContext(t.Context(), name, "serve", "--db", recorded(t), "--include-open", "--listen", "127.0.0.1:0", "--refresh", "1s")
+	talk, err := serve.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, serve.Start())
+	t.Cleanup(func() { _ = serve.Wait() }) // its context has ended by then
+	line, err := bufio.NewReader(talk).ReadString('\n')
+	require.NoError(t, err)
+	address := strings.TrimSpace(line[strings.Index(line, "http://"):])
+	b := open(t, looks[3], address)
+	b.wait(`document.querySelectorAll(".chart canvas").length >= 6`)
+	require.Contains(t, eval[string](b, `document.getElementById("live-state").textContent`), "live")
+	total := eval[string](b, `document.querySelector(".tile-value").textContent`)
+	b.run(chromedp.Evaluate[chromedp.Void](`{ const s = document.getElementById("run"); s.selectedIndex = 1; s.dispatchEvent(new Event("change")); }`))
+	b.wait(fmt.Sprintf(`document.querySelector(".tile-value")?.textContent !== %q`, total))
+	b.mu.Lock()
+	for _, asked := range b.requests {
+		require.True(t, asked == address || strings.HasPrefix(asked, address+"report.json") || strings.HasPrefix(asked, "data:"), asked)
+	}
+	b.mu.Unlock()
+	b.quiet()
 }
