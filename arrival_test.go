@@ -16,7 +16,7 @@ import (
 // twice counts twice there, until duplicates are found.
 var onceEach = []string{
 	"sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals", "fault_windows",
-	"fault_periods", "phases", "fault_impact", "evaluations", "requests",
+	"fault_periods", "phases", "fault_impact", "evaluations", "chaos_results", "requests",
 }
 
 // TestArrivalDoesNotShow sends the golden spans and a generated world in
@@ -99,7 +99,7 @@ func TestActivityNeedsNoRequests(t *testing.T) {
 		got := content(t, path)
 		rows[i] = len(ofRelations(got, "requests"))
 		of[i] = ofRelations(got, "sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals",
-			"fault_windows", "fault_periods", "phases", "evaluations", "timeseries", "latency", "runs", "ledger")
+			"fault_windows", "fault_periods", "phases", "evaluations", "chaos_results", "timeseries", "latency", "runs", "ledger")
 	}
 	require.Zero(t, rows[1])
 	require.Positive(t, rows[2])

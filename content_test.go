@@ -20,7 +20,7 @@ import (
 var relations = []string{
 	"timeseries", "latency", "bins", "histograms", "timeseries_histograms", "runs", "ledger", "notes", "series",
 	"requests", "request_stratum", "sessions", "turns", "tools", "tool_calls", "tool_call_spans", "circuits", "circuit_totals",
-	"fault_windows", "fault_periods", "phases", "fault_impact", "evaluations",
+	"fault_windows", "fault_periods", "phases", "fault_impact", "evaluations", "chaos_results",
 }
 
 // volatile columns are not part of the content of a file.

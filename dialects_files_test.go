@@ -26,6 +26,7 @@ var goldenRelations = map[string][]string{
 	},
 	"fault_windows": {"run_id", "fault", "target", "start_ns", "end_ns", "source", "experiment_id", "requests"},
 	"circuits":      {"run_id", "circuit", "at_ns", "from_state", "to_state", "service"},
+	"chaos_results": {"run_id", "name", "passed", "expected", "actual", "duration_ms", "error", "suite", "service", "at_ns"},
 	"evaluations":   {"run_id", "at_ns", "session_id", "name", "label", "score", "accepted", "source"},
 }
 

@@ -40,6 +40,7 @@ type Request struct {
 	Circuits    []CircuitState
 	Evaluations []Evaluation
 	Window      *FaultWindow // set on a span of a fault injector
+	TestCase    TestCase     // set on the span of a test, whose name is not empty
 	RunFacts    RunFacts
 }
 
@@ -107,6 +108,16 @@ const (
 	VerdictAccepted
 	VerdictRejected
 )
+
+// TestCase is the result of a test that a span tells of. It began and took as
+// long as the span, and its error is that of the span.
+type TestCase struct {
+	Name     string
+	Suite    string
+	Passed   bool
+	Expected string // the rule by which it passes
+	Actual   string // what was seen
+}
 
 // FaultWindow is an interval in which a fault was being injected.
 type FaultWindow struct {

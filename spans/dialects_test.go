@@ -95,6 +95,11 @@ var fieldMeanings = [numFields]string{
 	fieldRunProfile:           "`profile` of the run",
 	fieldRunPreset:            "`preset` of the run",
 	fieldRunConfig:            "`config_json` of the run, a JSON object",
+	fieldTestCase:             "`name` of a test",
+	fieldTestResult:           "`passed` of a test: `pass`, `fail`",
+	fieldTestSuite:            "`suite` of a test",
+	fieldTestExpected:         "`expected` of a test",
+	fieldTestActual:           "`actual` of a test",
 }
 
 // TestDialectsPage holds the tables of docs/dialects.md to the tables in this

@@ -70,6 +70,7 @@ const (
 	fieldCircuitState
 	fieldPipeline
 	fieldAnnotated
+	fieldTestCase
 
 	fieldStrategy
 	fieldInstance
@@ -88,6 +89,10 @@ const (
 	fieldRunProfile
 	fieldRunPreset
 	fieldRunConfig
+	fieldTestResult
+	fieldTestSuite
+	fieldTestExpected
+	fieldTestActual
 	numFields
 )
 
@@ -113,7 +118,7 @@ var (
 	tokenFields    = setOf(fieldTimeToFirstToken, fieldFirstTokenTime)
 	resendFields   = setOf(fieldResendCount, fieldAttempt)
 	callFields     = setOf(fieldToolCallID, fieldDecision)
-	eventFields    = setOf(fieldCircuit, fieldPipeline, fieldAnnotated)
+	eventFields    = setOf(fieldCircuit, fieldPipeline, fieldAnnotated, fieldTestCase)
 )
 
 // fieldNames are the fields whose sources can be configured, by the names that

@@ -38,6 +38,7 @@ func (w *walker) readRequest(span ptrace.Span) {
 	r.Circuit = w.text(&w.span, fieldCircuit)
 	w.readCircuits(span)
 	w.readEvaluations(span)
+	w.readTestCase()
 	if w.observation.Series.Category == aggregator.CategoryFault {
 		r.Window = w.window(span)
 	}

@@ -217,6 +217,11 @@ var sources = []source{
 	{field: fieldRunProfile, scope: onSpanThenResource, attributes: []string{"chaos.profile"}},
 	{field: fieldRunPreset, scope: onSpanThenResource, attributes: []string{"chaos.preset"}},
 	{field: fieldRunConfig, scope: onSpanThenResource, attributes: []string{"chaos.config"}},
+	{field: fieldTestCase, attributes: []string{"test.case.name"}},
+	{field: fieldTestResult, request: true, attributes: []string{"test.case.result.status"}},
+	{field: fieldTestSuite, request: true, attributes: []string{"test.suite.name"}},
+	{field: fieldTestExpected, request: true, attributes: []string{"test.case.expected"}}, // private names
+	{field: fieldTestActual, request: true, attributes: []string{"test.case.actual"}},
 }
 
 // onlyOfRequests are the fields that folding does not read.

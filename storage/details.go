@@ -32,6 +32,9 @@ func (k *keeper) keepDetails(r *aggregator.Request, series *aggregator.Resolutio
 	if r.Window != nil {
 		k.keepWindow(r, series)
 	}
+	if r.TestCase.Name != "" {
+		k.keepTestCase(r, series)
+	}
 	// Where runs are thrown together nothing describes them all.
 	if r.RunFacts != (aggregator.RunFacts{}) && series.Run != "" && series.Run != aggregator.Overflow {
 		k.keepFacts(&r.RunFacts, series.Run)

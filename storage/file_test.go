@@ -23,7 +23,7 @@ func TestMigrationsArePinned(t *testing.T) {
 		"0003_activity.sql":    "deeda642fa3f16b7fb8c5e95ecacf54875ac4033fbd39a19286e017545529304",
 		"0004_reliability.sql": "4bc9f2c372652306dfce481abc974b11760c7def3833315a358650c84e78831a",
 		"0005_keeping.sql":     "a967a91c19f359fb340b6e9f8716ea6849dbb00f4187026a87766503039ce708",
-		"0006_slo.sql":         "7f928b86b7329830ceefd6703c1f5be5feb7817e51952d1bc21027a21d472f02",
+		"0006_slo.sql":         "256bebcf2defebaae5bf81da58bd699da66cc304116c844c4a1a63b3b1455c01",
 	}
 	entries, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)

@@ -66,6 +66,12 @@ var mergedTables = []*mergedTable{
 	{name: "fault_window", key: []string{"source", "run_id", "fault", "target", "experiment_id", "start_ns", "end_ns"}},
 	{name: "circuit_state", key: []string{"run_id", "service", "instance", "circuit", "at_ns", "state", "from_state"}},
 	{
+		name: "chaos_result", key: []string{"at_ns", "span_id", "trace_id", "ordinal"},
+		columns: []string{"run_id", "service", "suite", "name", "passed", "expected", "actual", "error", "duration_ns"},
+		add:     lowestRow(4),
+		apart:   func(row []any) bool { return isZeroID(row[1]) || isZeroID(row[2]) }, numbered: true,
+	},
+	{
 		name: "evaluation", key: []string{"at_ns", "span_id", "trace_id", "ordinal"},
 		columns: []string{"run_id", "service", "session_id", "name", "label", "score", "accepted", "source"},
 		add:     lowestRow(4),

@@ -197,7 +197,7 @@ func (*runTask) unreferenced() bool { return true }
 const emptyRuns = `SELECT run_id, (SELECT coalesce(sum(spans), 0) FROM run_category AS c WHERE c.run_id = run.run_id)
 	FROM run WHERE last_ns <= ?1 AND NOT pinned AND run_id <> '' AND run_id IS NOT (SELECT value FROM meta WHERE key = 'open_run')
 		AND run_id NOT IN (SELECT run_id FROM series) AND run_id NOT IN (SELECT run_id FROM evaluation)
-		AND run_id NOT IN (SELECT run_id FROM circuit_state) AND run_id NOT IN (SELECT run_id FROM fault_window)
+		AND run_id NOT IN (SELECT run_id FROM chaos_result) AND run_id NOT IN (SELECT run_id FROM circuit_state) AND run_id NOT IN (SELECT run_id FROM fault_window)
 	LIMIT ?2`
 
 func (r *runTask) chunk(ctx context.Context, t *pruneTx) (done bool, err error) {

@@ -29,6 +29,7 @@ type sweptTable struct {
 const ofPinnedRun = "EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = t.run_id AND r.pinned)"
 
 var sweptTables = []sweptTable{
+	{"chaos_result", []string{"at_ns", "span_id", "trace_id", "ordinal"}, "t.at_ns / 1000000000", ofPinnedRun, false},
 	{"evaluation", []string{"at_ns", "span_id", "trace_id", "ordinal"}, "t.at_ns / 1000000000", ofPinnedRun, false},
 	{"circuit_state", []string{"run_id", "service", "instance", "circuit", "at_ns", "state", "from_state"}, "t.at_ns / 1000000000", ofPinnedRun, false},
 	{"fault_window", []string{"source", "run_id", "fault", "target", "experiment_id", "start_ns", "end_ns"}, "t.end_ns / 1000000000",

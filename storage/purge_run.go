@@ -16,6 +16,7 @@ type PurgedRun struct {
 	Buckets       int64 // rows of all widths, by category and by series
 	Requests      int64 // rows of single spans
 	Evaluations   int64
+	ChaosResults  int64
 	CircuitStates int64
 	FaultWindows  int64
 	// Open: spans without a run of their own still go to it.
@@ -40,6 +41,7 @@ var purgeSteps = []purgeStep{
 	{"request", ofRun, func(p *PurgedRun) *int64 { return &p.Requests }},
 	{"series", "run_id = ?1", func(p *PurgedRun) *int64 { return &p.Series }},
 	{"evaluation", "run_id = ?1", func(p *PurgedRun) *int64 { return &p.Evaluations }},
+	{"chaos_result", "run_id = ?1", func(p *PurgedRun) *int64 { return &p.ChaosResults }},
 	{"circuit_state", "run_id = ?1", func(p *PurgedRun) *int64 { return &p.CircuitStates }},
 	// A window of no run belongs to any.
 	{"fault_window", "run_id = ?1 AND ?1 <> ''", func(p *PurgedRun) *int64 { return &p.FaultWindows }},

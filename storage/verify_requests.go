@@ -162,11 +162,27 @@ var eventRules = []*tableRules{
 	},
 }
 
+// resultRules are the rules for results of tests, and resultTexts their texts.
+var (
+	resultRules = &tableRules{
+		table: "chaos_result", from: "chaos_result", row: "'at_ns=' || at_ns || ' span_id=' || lower(hex(span_id)) || ' ordinal=' || ordinal",
+		rules: []rowRule{
+			{"run_id", ruleRun, "run_id NOT IN (SELECT run_id FROM run)", "a run"},
+			idRule("span_id", 8), idRule("trace_id", 16),
+			{"ordinal", rulePositive, "ordinal < 0", "0 or more"},
+			{"passed", ruleKnown, "passed NOT IN (0, 1)", "0 or 1"},
+			{"duration_ns", rulePositive, "duration_ns < 0", "0 or more, or NULL"},
+		},
+	}
+	resultTexts = tableTexts{"chaos_result", []string{"service", "suite", "name", "expected", "actual", "error"}}
+)
+
 // The first schema versions with these tables, and with requests in their
 // present form; rows in an older form are not looked at.
 const (
 	requestsSince = 2
 	profilesSince = 5
+	resultsSince  = 6
 )
 
 // checkRequests checks single requests and what they tell besides.
@@ -177,6 +193,9 @@ func (v *verifier) checkRequests(ctx context.Context) error {
 	rules, texts := eventRules, textColumns
 	if v.meta.SchemaVersion >= profilesSince {
 		rules, texts = append([]*tableRules{requestRules, profileRules, stratumRules}, rules...), append(texts, profileTexts...)
+	}
+	if v.meta.SchemaVersion >= resultsSince {
+		rules, texts = append(rules, resultRules), append(texts, resultTexts)
 	}
 	for _, t := range rules {
 		if err := v.checkRules(ctx, t); err != nil {

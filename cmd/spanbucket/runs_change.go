@@ -127,6 +127,7 @@ type purgedRun struct {
 	Buckets       int64  `json:"buckets"`
 	Requests      int64  `json:"requests"`
 	Evaluations   int64  `json:"evaluations"`
+	ChaosResults  int64  `json:"chaos_results"`
 	CircuitStates int64  `json:"circuit_states"`
 	FaultWindows  int64  `json:"fault_windows"`
 	Open          bool   `json:"open"`
@@ -167,7 +168,7 @@ a million spans; after three it tells its clients to send again later.`,
 			return purgeError(run, err)
 		}
 		return p.writePurgedRun(flags.format, &purgedRun{
-			run, purged.Spans, purged.Series, purged.Buckets, purged.Requests, purged.Evaluations, purged.CircuitStates,
+			run, purged.Spans, purged.Series, purged.Buckets, purged.Requests, purged.Evaluations, purged.ChaosResults, purged.CircuitStates,
 			purged.FaultWindows, purged.Open,
 		})
 	}
@@ -202,15 +203,15 @@ func (p *program) writePurgedRun(format string, r *purgedRun) error {
 		return writeJSON(p.stdout, r)
 	case "csv":
 		return writeCSV(p.stdout, []string{
-			"run_id", "spans", "series", "buckets", "requests", "evaluations", "circuit_states", "fault_windows", "open",
-		}, [][]any{{r.RunID, r.Spans, r.Series, r.Buckets, r.Requests, r.Evaluations, r.CircuitStates, r.FaultWindows, r.Open}})
+			"run_id", "spans", "series", "buckets", "requests", "evaluations", "chaos_results", "circuit_states", "fault_windows", "open",
+		}, [][]any{{r.RunID, r.Spans, r.Series, r.Buckets, r.Requests, r.Evaluations, r.ChaosResults, r.CircuitStates, r.FaultWindows, r.Open}})
 	}
 	parts := []string{tables.Count(r.Spans) + " " + tables.Plural(r.Spans, "span")}
 	for _, removed := range []struct {
 		n    int64
 		noun string
 	}{
-		{r.Buckets, "bucket"}, {r.Requests, "request"}, {r.Evaluations, "evaluation"}, {r.CircuitStates, "circuit state"},
+		{r.Buckets, "bucket"}, {r.Requests, "request"}, {r.Evaluations, "evaluation"}, {r.ChaosResults, "test result"}, {r.CircuitStates, "circuit state"},
 		{r.FaultWindows, "fault window"},
 	} {
 		if removed.n > 0 {

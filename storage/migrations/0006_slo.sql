@@ -55,3 +55,29 @@ SELECT
 FROM headline_bucket AS b
   JOIN slo_bucket AS n ON n.bucket_id = b.id
   JOIN slo AS s ON s.slo_id = n.slo_id;
+
+-- What came of the tests that spans tell of (test.case.name).
+CREATE TABLE chaos_result (
+  at_ns       INTEGER NOT NULL, -- Unix nanoseconds: the start of the span
+  span_id     BLOB NOT NULL,
+  trace_id    BLOB NOT NULL,
+  ordinal     INTEGER NOT NULL, -- 0; counts spans without ids
+  run_id      TEXT NOT NULL,
+  service     TEXT NOT NULL,
+  suite       TEXT,
+  name        TEXT NOT NULL,
+  passed      INTEGER NOT NULL CHECK (passed IN (0, 1)),
+  expected    TEXT, -- the rule by which it passes
+  actual      TEXT, -- what was seen
+  error       TEXT, -- error_type of the span
+  duration_ns INTEGER, -- NULL: none usable
+  PRIMARY KEY (at_ns, span_id, trace_id, ordinal)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW chaos_results AS
+SELECT run_id, name, passed, expected, actual, duration_ns / 1e6 AS duration_ms, error, suite, service,
+  strftime('%Y-%m-%dT%H:%M:%SZ', at_ns / 1000000000, 'unixepoch') AS at_utc,
+  at_ns,
+  CASE WHEN trace_id <> zeroblob(16) THEN lower(hex(trace_id)) END AS trace_id,
+  CASE WHEN span_id <> zeroblob(8) THEN lower(hex(span_id)) END AS span_id
+FROM chaos_result;
