@@ -20,8 +20,12 @@ func TestBehaviourIsThreeAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := analysis.Query{Now: now}
-			got := ask(t, path, func(ctx context.Context, tx *sql.Tx) (*analysis.Behaviour, error) { return analysis.AskBehaviour(ctx, tx, q) })
-			require.Equal(t, ask(t, path, func(ctx context.Context, tx *sql.Tx) (*analysis.Diagnosis, error) { return analysis.AskDiagnosis(ctx, tx, q) }), got.Diagnosis)
+			got := ask(t, path, func(ctx context.Context, tx *sql.Tx) (*analysis.Behaviour, error) {
+				return analysis.AskBehaviour(ctx, tx, q)
+			})
+			require.Equal(t, ask(t, path, func(ctx context.Context, tx *sql.Tx) (*analysis.Diagnosis, error) {
+				return analysis.AskDiagnosis(ctx, tx, q)
+			}), got.Diagnosis)
 			require.Equal(t, ask(t, path, func(ctx context.Context, tx *sql.Tx) (*analysis.Bursts, error) {
 				return analysis.AskBursts(ctx, tx, analysis.BurstsQuery{Query: q})
 			}), got.Bursts)

@@ -33,7 +33,9 @@ type Answers struct {
 	Sessions      *analysis.Sessions `json:"sessions"` // their total counts all
 	Tools         *analysis.Tools    `json:"tools"`
 	ToolsTotal    int                `json:"tools_total"`
-	SLOs          *analysis.SLOs     `json:"slos"`
+	// Chaos has at most MaxTableRows rows; it counts all.
+	Chaos *analysis.ChaosResults `json:"chaos_results"`
+	SLOs  *analysis.SLOs         `json:"slos"`
 }
 
 // answer asks a question; a file of a schema without an answer has none.
@@ -117,6 +119,10 @@ func (a *Answers) readWhole(ctx context.Context, tx *sql.Tx, q analysis.Query) e
 	if err != nil {
 		return err
 	}
+	err = answer(&a.Chaos, func() (*analysis.ChaosResults, error) { return analysis.AskChaosResults(ctx, tx, q) })
+	if err != nil {
+		return err
+	}
 	return answer(&a.Tools, func() (*analysis.Tools, error) { return analysis.AskTools(ctx, tx, q) })
 }
 
@@ -133,6 +139,9 @@ func (a *Answers) bound() {
 	}
 	if a.Circuits != nil {
 		a.CircuitsTotal = cut(&a.Circuits.Rows)
+	}
+	if a.Chaos != nil {
+		cut(&a.Chaos.Rows)
 	}
 	if a.Tools != nil {
 		a.ToolsTotal = cut(&a.Tools.Rows)

@@ -65,3 +65,27 @@ func (p *Pick) addSessions(d *document) {
 	shown := p.Sessions.Rows[:min(10, len(p.Sessions.Rows))]
 	addTable(d, "Sessions", shown, &l, moreText(int(p.Sessions.Total.Sessions)-len(shown), "session"))
 }
+
+func (p *Pick) addChaos(d *document) {
+	if p.Chaos == nil {
+		return
+	}
+	var l layout[analysis.ChaosResult]
+	l.add(name, "test", func(c *analysis.ChaosResult) string { return c.Name })
+	l.add(word, "result", func(c *analysis.ChaosResult) string {
+		return map[bool]string{true: "passed", false: "FAILED"}[c.Passed]
+	})
+	l.add(name, "expected", func(c *analysis.ChaosResult) string { return textOrEmpty(c.Expected) })
+	l.add(name, "actual", func(c *analysis.ChaosResult) string { return textOrEmpty(c.Actual) })
+	l.add(number, "ms", func(c *analysis.ChaosResult) string { return tables.MS(c.DurationMS) })
+	all := int(p.Chaos.Passed + p.Chaos.Failed)
+	shown := p.Chaos.Rows[:min(maxTextRows, len(p.Chaos.Rows))]
+	addTable(d, "Chaos tests", shown, &l, moreText(all-len(shown), "test"))
+}
+
+func textOrEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}

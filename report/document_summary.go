@@ -36,6 +36,7 @@ func (r *Report) document() *document {
 	p.addCircuits(d)
 	p.addTools(d)
 	p.addSessions(d)
+	p.addChaos(d)
 	p.addSlow(d)
 	r.addRemarks(d)
 	return d

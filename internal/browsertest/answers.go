@@ -18,7 +18,7 @@ func (f fixture) answers(p object, total, failed int) {
 	p["slow"] = f.slow()
 	p["tools"], p["tools_total"] = f.tools(), 4
 	p["sessions"] = f.sessions()
-	p["chaos_results"] = object{"rows": []object{
+	p["chaos_results"] = object{"passed": 1, "failed": 1, "rows": []object{
 		{"run_id": f.name("chaos-2026-01-30"), "name": f.name("recovers within 30 s"), "passed": true, "expected": "≤ 30 s", "actual": "20 s", "duration_ms": 21034.2, "error": nil},
 		{"run_id": f.name("chaos-2026-01-30"), "name": f.name("no failure without a fault"), "passed": false, "expected": "0", "actual": "412", "duration_ms": 1500321.0, "error": f.name("assertion failed")},
 	}}

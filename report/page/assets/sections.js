@@ -238,13 +238,13 @@ function sessionsSection() {
 }
 
 function chaosSection() {
-  const rows = list(answerOf("chaos_results")?.rows);
+  const results = answerOf("chaos_results");
+  const rows = list(results?.rows);
   if (rows.length === 0) return null;
-  const passed = rows.filter((r) => r.passed).length;
   return card(
     "chaos",
     "Chaos tests",
-    `${passed} of ${rows.length} passed`,
+    `${results.passed} of ${results.passed + results.failed} passed`,
     tableOf({
       label: "Chaos tests",
       rows,
