@@ -207,7 +207,7 @@ func addCapped(a, b int64) int64 {
 
 func newFault(g *faultGroup) *Fault {
 	f := &Fault{
-		RunID: g.run, Fault: g.fault, Target: g.target, ExperimentIDs: []string{}, Sources: []string{}, WindowIDs: []string{},
+		RunID: g.run, Fault: g.fault, Target: g.target, ExperimentIDs: []string{}, Kinds: append([]string{}, g.kinds...), Sources: []string{}, WindowIDs: []string{},
 		StartUTC: utcText(g.start), EndUTC: utcText(g.end), StartNS: g.start, EndNS: g.end, LengthS: float64(g.end-g.start) / 1e9,
 		Recovery: RecoveryUnknown,
 	}
@@ -219,7 +219,7 @@ func newFault(g *faultGroup) *Fault {
 		}
 		f.Marked = max(f.Marked, w.Requests)
 	}
-	for _, list := range []*[]string{&f.Sources, &f.WindowIDs, &f.ExperimentIDs} {
+	for _, list := range []*[]string{&f.Kinds, &f.Sources, &f.WindowIDs, &f.ExperimentIDs} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}

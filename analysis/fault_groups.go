@@ -40,7 +40,8 @@ type faultGroup struct {
 	fault   string
 	target  *string
 	windows []*FaultWindow
-	start   int64 // Unix nanoseconds
+	kinds   []string // of an experiment: what requests say of it
+	start   int64    // Unix nanoseconds
 	end     int64
 	said    bool // by somebody, not only seen
 	// What keeps clear of the other faults of the run, as the relation
@@ -92,7 +93,48 @@ func groupFaults(windows []FaultWindow, runs map[string]runExtent) []*faultGroup
 		}
 	}
 	slices.SortFunc(all, compareGroups)
-	return all
+	return joinExperiments(all)
+}
+
+// joinExperiments gives what was only seen of an experiment to the fault that
+// its injector tells of: an injector says when it acts, and each of the marks
+// that requests carry names one of the things it does. Where several could be
+// meant it is the first.
+func joinExperiments(groups []*faultGroup) []*faultGroup {
+	type experiment struct{ run, id string }
+	said := map[experiment][]*faultGroup{}
+	for _, g := range groups {
+		for _, id := range g.experiments() {
+			if g.said {
+				said[experiment{g.run, id}] = append(said[experiment{g.run, id}], g)
+			}
+		}
+	}
+	return slices.DeleteFunc(groups, func(g *faultGroup) bool {
+		ids := g.experiments()
+		if g.said || len(ids) != 1 {
+			return false
+		}
+		for _, of := range said[experiment{g.run, ids[0]}] {
+			if g.start >= of.start && g.start < of.until() {
+				of.windows, of.kinds = append(of.windows, g.windows...), append(of.kinds, g.fault)
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// experiments are the ids that the windows name, ascending.
+func (g *faultGroup) experiments() []string {
+	var ids []string
+	for _, w := range g.windows {
+		if w.ExperimentID != nil && *w.ExperimentID != "" {
+			ids = append(ids, *w.ExperimentID)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // take adds a window that begins within the fault. Marked requests that begin

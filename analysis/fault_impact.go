@@ -16,19 +16,23 @@ type FaultImpact struct {
 }
 
 // Fault is one fault in one run, however many sources tell of it: windows of
-// the same fault and target that overlap or touch are one.
+// the same fault and target that overlap or touch are one, and so are an
+// injector's and those of the marks that requests of its experiment carry.
 type Fault struct {
 	RunID         string   `json:"run_id"`
 	Fault         string   `json:"fault"`
 	Target        *string  `json:"target"`
 	ExperimentIDs []string `json:"experiment_ids"`
-	Sources       []string `json:"sources"` // config, import, injector, requests
-	WindowIDs     []string `json:"window_ids"`
-	StartUTC      string   `json:"start_utc"`
-	EndUTC        string   `json:"end_utc"`
-	StartNS       int64    `json:"start_ns"`
-	EndNS         int64    `json:"end_ns"`
-	LengthS       float64  `json:"length_s"`
+	// Kinds are the faults that requests name within the experiment of this one,
+	// ascending; empty where they name none but this.
+	Kinds     []string `json:"kinds"`
+	Sources   []string `json:"sources"` // config, import, injector, requests
+	WindowIDs []string `json:"window_ids"`
+	StartUTC  string   `json:"start_utc"`
+	EndUTC    string   `json:"end_utc"`
+	StartNS   int64    `json:"start_ns"`
+	EndNS     int64    `json:"end_ns"`
+	LengthS   float64  `json:"length_s"`
 	// OpenEnd tells whether the data end, or are not settled, before the fault
 	// does.
 	OpenEnd bool `json:"open_end"`

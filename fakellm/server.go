@@ -24,6 +24,9 @@ type Config struct {
 	RetryAfter time.Duration
 	// MaxBodyBytes bounds a request; 0: 1 MiB.
 	MaxBodyBytes int64
+	// Experiment is said on the span of every request with a fault, as
+	// chaos.experiment.id; empty: nothing is.
+	Experiment string
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -114,7 +117,7 @@ func (s *Server) serve(op operation) http.HandlerFunc {
 			return
 		}
 		s.truth.count(drawn.fault)
-		mark(r.Context(), drawn)
+		mark(r.Context(), drawn, s.config.Experiment)
 		s.answer(w, r, drawn, made)
 	}
 }

@@ -110,6 +110,7 @@ func faultTable(faults []numberedFault) *tables.Table[numberedFault] {
 		}
 		return lengthText(f.EndNS - f.StartNS)
 	})
+	t.Text("marks", func(f *numberedFault) string { return tables.Cut(tables.Clean(strings.Join(f.Kinds, ", ")), 20) })
 	t.Text("said by", func(f *numberedFault) string { return strings.Join(f.Sources, ", ") })
 	t.Number("marked", func(f *numberedFault) string { return tables.CountOrMissing(f.Marked) })
 	t.Text("run", func(f *numberedFault) string { return tables.Cut(tables.Clean(f.RunID), 12) })
@@ -209,7 +210,7 @@ var impactColumns = []string{
 
 func impactNames() []string {
 	names := []string{
-		"run_id", "fault", "target", "experiment_ids", "sources", "start_utc", "end_utc", "start_ns", "end_ns", "open_end", "requests_marked",
+		"run_id", "fault", "target", "experiment_ids", "kinds", "sources", "start_utc", "end_utc", "start_ns", "end_ns", "open_end", "requests_marked",
 		"straddling", "straddling_estimated", "edge_share", "recovery", "recovery_s", "watched_s", "watch_ends",
 	}
 	for _, phase := range []string{"before", "during", "after"} {
@@ -225,7 +226,7 @@ func impactRecords(answer *analysis.FaultImpact) [][]any {
 	for i := range answer.Rows {
 		f := &answer.Rows[i]
 		record := []any{
-			f.RunID, f.Fault, f.Target, strings.Join(f.ExperimentIDs, " "), strings.Join(f.Sources, " "), f.StartUTC, f.EndUTC, f.StartNS, f.EndNS,
+			f.RunID, f.Fault, f.Target, strings.Join(f.ExperimentIDs, " "), strings.Join(f.Kinds, " "), strings.Join(f.Sources, " "), f.StartUTC, f.EndUTC, f.StartNS, f.EndNS,
 			f.OpenEnd, f.Marked, f.Straddling, f.StraddlingEstimated, f.EdgeShare, f.Recovery, f.RecoveryS, f.WatchedS, f.WatchEnds,
 		}
 		for _, p := range []*analysis.ImpactPhase{&f.Before, &f.During, &f.After} {

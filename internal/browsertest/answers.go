@@ -54,7 +54,7 @@ func (f fixture) faults() (rows []object) {
 	for i, w := range f.windows() {
 		before, during, after := phase(6120, 0.009, 640), phase(5230, 0.212, 1690), phase(6044, 0.011, 655)
 		row := object{
-			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "sources": []string{"injector"}, "window_ids": []string{"a"},
+			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "kinds": []string{}, "sources": []string{"injector"}, "window_ids": []string{"a"},
 			"start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"], "length_s": 180 - 90*i, "open_end": false,
 			"requests_marked": w["requests"], "before": before, "during": during, "after": after, "straddling": 41, "straddling_estimated": false, "edge_share": 0.04,
 			"during_against_before": object{"error_share_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6},

@@ -44,7 +44,7 @@ func startModel(c *Config, telemetry *telemetry) (*model, error) {
 		return &model{url: c.Target}, nil
 	}
 	m := &model{preset: c.Preset.Name, server: fakellm.New(fakellm.Config{
-		Preset: c.Preset, Seed: c.Seed, SlowBy: slowBy, Hang: hang, TokenEvery: tokenEvery, RetryAfter: retryAfter,
+		Preset: c.Preset, Seed: c.Seed, SlowBy: slowBy, Hang: hang, TokenEvery: tokenEvery, RetryAfter: retryAfter, Experiment: c.Preset.Name,
 	})}
 	// Only a load has faults from its beginning.
 	m.server.SetFaults(c.Mode == stress.ModeLoad || c.Mode == stress.ModeQuick)

@@ -44,7 +44,8 @@ function impactCard(f) {
   ];
   const phases = [f.before, f.during, f.after].map((p) => p ?? {});
   const shown = measures.filter(([, show]) => phases.some((p) => show(p) !== MISSING));
-  const title = f.target ? `${f.fault} on ${f.target}` : f.fault;
+  const kinds = list(f.kinds).length > 0 ? ` (${list(f.kinds).join(", ")})` : "";
+  const title = (f.target ? `${f.fault} on ${f.target}` : f.fault) + kinds;
   return el(
     "article",
     { class: "impact" },
