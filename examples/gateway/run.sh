@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A gateway in front of an LLM app: see README.md.
 set -euo pipefail
-# shellcheck source=examples/collector.sh
+# shellcheck source-path=SCRIPTDIR source=../collector.sh
 source "$(dirname "$0")/../collector.sh"
 
 start_collector gateway.db
