@@ -18,14 +18,16 @@ import (
 
 // client calls one API, for all users.
 type client struct {
-	base     *url.URL
-	http     *http.Client
-	tracer   trace.Tracer
-	timeout  time.Duration // of an attempt
-	attempts int           // of a call, at most
-	breaker  *breaker
-	pace     pace
-	tally    *Tally
+	base *url.URL
+	http *http.Client
+	// transport is beneath http, whose layers do not let its connections be closed.
+	transport *http.Transport
+	tracer    trace.Tracer
+	timeout   time.Duration // of an attempt
+	attempts  int           // of a call, at most
+	breaker   *breaker
+	pace      pace
+	tally     *Tally
 }
 
 // Limits of a client.
@@ -45,7 +47,7 @@ func newClient(c *Config, tally *Tally) *client {
 	traced := otelhttp.NewTransport(resends{transport}, otelhttp.WithTracerProvider(c.Tracing),
 		otelhttp.WithPropagators(propagation.TraceContext{}))
 	return &client{
-		base: c.Target, http: &http.Client{Transport: traced},
+		base: c.Target, http: &http.Client{Transport: traced}, transport: transport,
 		tracer:  c.Tracing.Tracer("github.com/spanbucket/spanbucketexporter/stress"),
 		timeout: c.Timeout, attempts: defaultAttempts, tally: tally, pace: pace{longest: c.MaxPause},
 		breaker: newBreaker(c.Target.Host, tripFailures, c.Cooldown, tally),
@@ -53,7 +55,7 @@ func newClient(c *Config, tally *Tally) *client {
 }
 
 // close closes idle connections.
-func (c *client) close() { c.http.CloseIdleConnections() }
+func (c *client) close() { c.transport.CloseIdleConnections() }
 
 // request is a call that somebody wants made.
 type request struct {

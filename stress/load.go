@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"sync"
@@ -50,6 +51,12 @@ type Load struct {
 	tally  *Tally
 }
 
+// Bounds of [Config.Rate], in calls a second.
+const (
+	MinRate = 0.001
+	MaxRate = 1e6
+)
+
 // NewLoad returns a load that has not begun.
 func NewLoad(c Config) (*Load, error) {
 	switch {
@@ -63,6 +70,8 @@ func NewLoad(c Config) (*Load, error) {
 		return nil, errors.New("load: the duration must be above 0")
 	case c.Rate < 0 || c.Think < 0:
 		return nil, errors.New("load: neither rate nor think time may be below 0")
+	case c.Rate > 0 && !(c.Rate >= MinRate && c.Rate <= MaxRate):
+		return nil, fmt.Errorf("load: rate %g: must be between %g and %d a second", c.Rate, MinRate, int(MaxRate))
 	}
 	if len(c.Models) == 0 {
 		c.Models = []string{"fake-small", "fake-large"}
@@ -122,14 +131,15 @@ func (l *Load) closed(ctx, accept context.Context, c *client) {
 // Starts of an open load that come later than slack after they were due are
 // delayed; those that would come later than tooLate are dropped.
 const (
-	slack   = 5 * time.Millisecond
-	tooLate = 10 * time.Second
+	slack       = 5 * time.Millisecond
+	tooLate     = 10 * time.Second
+	mostWaiting = 1 << 20 // starts; more are dropped at once
 )
 
 // open begins calls when they are due. At most as many as there are users are
 // under way at once: then the others wait, and it is counted that they did.
 func (l *Load) open(ctx, accept context.Context, c *client) {
-	due := make(chan time.Time, int(l.config.Rate*tooLate.Seconds())+1)
+	due := make(chan time.Time, min(int(l.config.Rate*tooLate.Seconds())+1, mostWaiting))
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer close(due)

@@ -106,6 +106,15 @@ func (f *checkFlags) addRules(cmd *cobra.Command) {
 	})
 }
 
+// ruleNames are the names of the flags that addRules adds.
+func ruleNames() []string {
+	names := []string{"thresholds", "baseline", "baseline-from", "baseline-to", "baseline-db", "max-regression", "slo", "warmup", "junit", "strict"}
+	for _, t := range thresholdFlags {
+		names = append(names, t[0])
+	}
+	return names
+}
+
 // rules turns the flags into what is checked.
 func (f *checkFlags) rules(cmd *cobra.Command, stdin io.Reader) (o check.Options, err error) {
 	for _, t := range thresholdFlags {

@@ -14,11 +14,8 @@ import (
 // finishCheck writes the results and returns the error that the exit code comes
 // from.
 func (p *program) finishCheck(ctx context.Context, f *checkFlags, r *check.Report) (err error) {
-	if f.junit != "" {
-		err := writeReportFile(ctx, f.db, f.junit, func(w io.Writer) error { return r.WriteJUnit(w, describeResult) })
-		if err != nil {
-			return fmt.Errorf("--junit %w", err)
-		}
+	if err := f.writeJUnit(ctx, r); err != nil {
+		return err
 	}
 	switch f.format {
 	case "json":
@@ -29,9 +26,27 @@ func (p *program) finishCheck(ctx context.Context, f *checkFlags, r *check.Repor
 		err = p.printCheck(r)
 	}
 	p.talk(&r.Scope, f.format == "text")
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	return f.verdict(r)
+}
+
+// writeJUnit writes the results for other programs, where that is wanted.
+func (f *checkFlags) writeJUnit(ctx context.Context, r *check.Report) error {
+	if f.junit == "" {
+		return nil
+	}
+	err := writeReportFile(ctx, f.db, f.junit, func(w io.Writer) error { return r.WriteJUnit(w, describeResult) })
+	if err != nil {
+		return fmt.Errorf("--junit %w", err)
+	}
+	return nil
+}
+
+// verdict is the error that the exit code of a check comes from.
+func (f *checkFlags) verdict(r *check.Report) error {
+	switch {
 	case r.Failed > 0:
 		return fmt.Errorf("%w: %d of %d", errCheck, r.Failed, len(r.Results))
 	case r.NoData > 0:

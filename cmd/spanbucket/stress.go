@@ -8,14 +8,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/check"
 	"github.com/spanbucket/spanbucketexporter/fakellm"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/stress"
 	"github.com/spanbucket/spanbucketexporter/stress/chaos"
 	"github.com/spanbucket/spanbucketexporter/stress/experiment"
 )
 
 func (p *program) stressCommand() *cobra.Command {
-	var flags stressFlags
+	flags := newStressFlags()
 	cmd := &cobra.Command{
 		Use:   "stress [--db FILE]",
 		Short: "Put a language model, or a fake one, under load and measure what happens",
@@ -32,10 +34,15 @@ The load is closed: a user waits for an answer before the next question, so that
 slow server is asked less, and hides part of its own latency. With --rate it is open:
 calls begin when they are due, and latency counts from then.
 
+With thresholds the run is held to them when it has ended, as "spanbucket check" does.
+Exit codes: 1 where no call succeeded, or a chaos test or a threshold failed; 2 wrong
+usage, or no data; 3 where spans were not delivered or the collector failed. Where
+there are several reasons, 3 goes before 1, and 1 before 2.
+
 Ctrl-C ends the load; what was measured until then is kept.`,
 		Example: `  spanbucket stress --db load.db --profile quick --duration 30s
   spanbucket stress --db chaos.db --mode full --preset chaos --duration 36s --report chaos.html
-  spanbucket stress --db mine.db --target http://127.0.0.1:8080 --model llama --rate 20`,
+  spanbucket stress --db mine.db --target http://127.0.0.1:8080 --model llama --rate 20 --p99 2000 --error-rate 1%`,
 		Args: noArguments,
 	}
 	flags.add(cmd)
@@ -44,65 +51,114 @@ Ctrl-C ends the load; what was measured until then is kept.`,
 		if err != nil {
 			return usageError{err}
 		}
-		return p.stress(cmd.Context(), &flags, c)
+		held, err := flags.held(cmd, p.stdin)
+		if err != nil {
+			return err
+		}
+		return p.stress(cmd.Context(), flags, c, held)
 	}
 	return cmd
 }
 
-// stress runs an experiment and tells what came of it.
-func (p *program) stress(ctx context.Context, flags *stressFlags, c *experiment.Config) error {
+// stress runs an experiment, tells what came of it, and holds it to thresholds
+// where there are any.
+func (p *program) stress(ctx context.Context, flags *stressFlags, c *experiment.Config, held *check.Options) error {
 	shown := p.newStressProgress(flags.quiet)
 	c.Progress = shown.progress
 	c.Tested = shown.tested
 	if !flags.quiet {
 		fmt.Fprintln(p.stderr, describeExperiment(c))
 	}
-	result, err := experiment.Run(ctx, *c)
+	result, failure := experiment.Run(ctx, *c)
 	shown.end()
 	if result == nil {
-		return err
+		return failure
 	}
-	if writing := p.writeStress(flags, c, result); writing != nil {
-		return errors.Join(err, writing)
+	// What is asked of the file afterwards must not end with the load.
+	ctx = context.WithoutCancel(ctx)
+	faults := []error{failure, loadVerdict(result), chaosVerdict(result)}
+	answer := newStressAnswer(c, result)
+	if held != nil {
+		var err error
+		answer.Check, err = flags.checks.run(ctx, p, *held)
+		faults = append(faults, err)
 	}
-	if err == nil && len(result.ExportErrors) > 0 {
-		err = fmt.Errorf("%d batches of spans were not delivered, so the file lacks them: %s", len(result.ExportErrors), result.ExportErrors[0])
+	if err := p.writeStress(flags, answer); err != nil {
+		return worst(append(faults, err)...)
 	}
-	if err != nil {
-		return err
+	if flags.db != "" {
+		faults = append(faults, p.afterStress(ctx, flags, c))
 	}
-	// What was asked of the file afterwards must not end with the load.
-	if flags.db == "" {
-		return verdict(result)
+	if answer.Check != nil {
+		faults = append(faults, p.finishStressCheck(ctx, flags, answer.Check))
 	}
-	if err := p.afterStress(context.WithoutCancel(ctx), flags, c); err != nil {
-		return err
-	}
-	return verdict(result)
+	return worst(faults...)
 }
 
-// verdict is an error where the load did not work at all, or a chaos test
-// failed.
-func verdict(result *experiment.Result) error {
-	var faults []string
-	if result.Load != nil {
-		if counts := result.Load.Counts(); counts.Calls > 0 && counts.Outcomes[stress.Success] == 0 {
-			faults = append(faults, fmt.Sprintf("none of %d calls succeeded", counts.Calls))
-		}
+// finishStressCheck writes the results of a check, which formats for programs
+// have already, and returns the error that the exit code comes from.
+func (p *program) finishStressCheck(ctx context.Context, flags *stressFlags, r *check.Report) error {
+	faults := []error{flags.checks.writeJUnit(ctx, r)}
+	if flags.format == "text" {
+		fmt.Fprintln(p.stdout)
+		faults = append(faults, p.printCheck(r))
 	}
+	return worst(append(faults, flags.checks.verdict(r))...)
+}
+
+// loadVerdict is an error where nothing worked, or nothing was tried.
+func loadVerdict(result *experiment.Result) error {
+	if result.Load == nil {
+		return nil
+	}
+	counts := result.Load.Counts()
+	switch {
+	case counts.Calls == 0:
+		return fmt.Errorf("%w: no call was made", errNoData)
+	case counts.Outcomes[stress.Success] == 0:
+		return fmt.Errorf("%w: none of %d %s succeeded", errCheck, counts.Calls, tables.Plural(counts.Calls, "call"))
+	}
+	return nil
+}
+
+// chaosVerdict is an error where a chaos test failed.
+func chaosVerdict(result *experiment.Result) error {
 	var failed []string
 	for _, test := range result.Chaos {
 		if !test.Passed {
 			failed = append(failed, test.Name)
 		}
 	}
-	if len(failed) > 0 {
-		faults = append(faults, fmt.Sprintf("%d of %d chaos tests: %s", len(failed), len(result.Chaos), strings.Join(failed, ", ")))
+	if len(failed) == 0 {
+		return nil
 	}
-	if len(faults) > 0 {
-		return fmt.Errorf("%w: %s", errCheck, strings.Join(faults, "; "))
+	return fmt.Errorf("%w: %d of %d chaos tests: %s", errCheck, len(failed), len(result.Chaos), strings.Join(failed, ", "))
+}
+
+// worstError is several errors of which one decides about the exit code.
+type worstError struct {
+	text  string
+	worst error
+}
+
+func (e *worstError) Error() string { return e.text }
+func (e *worstError) Unwrap() error { return e.worst }
+
+// worst joins errors so that the worst of them decides about the exit code:
+// what could not be read or written, then a check that failed, then usage and
+// missing data.
+func worst(all ...error) error {
+	severity := map[int]int{exitUsage: 1, exitCheck: 2, exitUnreadable: 3}
+	var decides error
+	for _, err := range all {
+		if severity[exitCode(err)] > severity[exitCode(decides)] {
+			decides = err
+		}
 	}
-	return nil
+	if decides == nil {
+		return nil
+	}
+	return &worstError{errors.Join(all...).Error(), decides}
 }
 
 // describeExperiment says in one line what is about to happen.

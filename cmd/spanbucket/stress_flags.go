@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spanbucket/spanbucketexporter/check"
 	"github.com/spanbucket/spanbucketexporter/fakellm"
 	"github.com/spanbucket/spanbucketexporter/stress"
 	"github.com/spanbucket/spanbucketexporter/stress/experiment"
@@ -32,6 +35,11 @@ type stressFlags struct {
 	seed                  uint64
 	report                string
 	quiet                 bool
+	checks                checkFlags // of the run, when it has ended
+}
+
+func newStressFlags() *stressFlags {
+	return &stressFlags{checks: checkFlags{values: map[string]*string{}}}
 }
 
 func (f *stressFlags) add(cmd *cobra.Command) {
@@ -55,9 +63,31 @@ func (f *stressFlags) add(cmd *cobra.Command) {
 	flags.Uint64Var(&f.seed, "seed", 0, "of everything that is drawn (default: drawn)")
 	flags.StringVar(&f.report, "report", "", "write a report of the run to this file, when it has ended")
 	flags.BoolVar(&f.quiet, "quiet", false, "no progress")
+	f.checks.addRules(cmd)
 	complete(cmd, "mode", func() ([]string, cobra.ShellCompDirective) { return modeNames(), cobra.ShellCompDirectiveNoFileComp })
 	complete(cmd, "profile", func() ([]string, cobra.ShellCompDirective) { return profileNames(), cobra.ShellCompDirectiveNoFileComp })
 	complete(cmd, "preset", func() ([]string, cobra.ShellCompDirective) { return presetNames(), cobra.ShellCompDirectiveNoFileComp })
+}
+
+// held returns what the run is held to; nil where no such flag was given.
+func (f *stressFlags) held(cmd *cobra.Command, stdin io.Reader) (*check.Options, error) {
+	names := ruleNames()
+	at := slices.IndexFunc(names, cmd.Flags().Changed)
+	if at < 0 {
+		return nil, nil
+	}
+	if f.db == "" {
+		return nil, usageError{fmt.Errorf("--%s: without --db there is no file to check", names[at])}
+	}
+	f.checks.queryFlags = f.ofRun(f.run, f.format)
+	options, err := f.checks.rules(cmd, stdin)
+	return &options, err
+}
+
+// ofRun are the flags of a question about a run that has ended: nobody writes
+// any more, so nothing is to settle.
+func (f *stressFlags) ofRun(run, format string) queryFlags {
+	return queryFlags{fileFlags: fileFlags{db: f.db, format: format}, run: run, runSet: func() bool { return true }, includeOpen: true}
 }
 
 func modeNames() (names []string) {
@@ -93,9 +123,10 @@ func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) 
 	if !set("seed") {
 		c.Seed = rand.Uint64()
 	}
-	if c.RunID == "" {
-		c.RunID = "stress-" + time.Now().UTC().Format("20060102T150405.000Z")
+	if f.run == "" {
+		f.run = "stress-" + time.Now().UTC().Format("20060102T150405.000Z")
 	}
+	c.RunID = f.run
 	for i, err := range faults {
 		if err != nil && i < 3 {
 			faults[i] = fmt.Errorf("--%w", err)
@@ -128,8 +159,8 @@ func (f *stressFlags) override(c *experiment.Config, set func(string) bool) erro
 			refuse("duration", f.duration, "above 0")
 		}
 	}
-	if set("rate") && !(f.rate > 0 && f.rate <= 1e6) {
-		refuse("rate", f.rate, "above 0, and at most 1000000 a second")
+	if set("rate") && !(f.rate >= stress.MinRate && f.rate <= stress.MaxRate) {
+		refuse("rate", f.rate, fmt.Sprintf("between %g and %d a second", stress.MinRate, int(stress.MaxRate)))
 	}
 	if !(f.think >= 0 && f.think <= 1000) {
 		refuse("think", f.think, "between 0 and 1000")
@@ -144,12 +175,22 @@ func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err er
 		return errors.New("--db FILE is missing; or name a collector with --otlp")
 	case f.otlp != "" && set("collector"):
 		return errors.New("--collector and --otlp: one of the two")
+	case f.otlp == "" && f.insecure:
+		return errors.New("--insecure: only with --otlp")
+	case f.target != "" && set("preset"):
+		return fmt.Errorf("--preset %s: is of the fake model, which --target replaces", f.preset)
 	case f.otlp != "" && f.report != "" && f.db == "":
 		return errors.New("--report: without --db there is no file to report on")
 	case f.otlp == "":
-		c.Collector, err = experiment.FindCollector(f.collector)
+		if c.Collector, err = experiment.FindCollector(f.collector); err != nil && f.collector != "" {
+			err = fmt.Errorf("--collector %s: %w", f.collector, err)
+		}
+		return err
 	}
-	return err
+	if _, port, err := net.SplitHostPort(f.otlp); err != nil || port == "" {
+		return fmt.Errorf("--otlp %q: must be a host and a port, such as 127.0.0.1:4317", f.otlp)
+	}
+	return nil
 }
 
 // parseTarget reads the URL of an API.
@@ -158,7 +199,10 @@ func parseTarget(text string) (*url.URL, error) {
 		return nil, nil
 	}
 	target, err := url.Parse(text)
-	if err != nil || !slices.Contains([]string{"http", "https"}, target.Scheme) || target.Host == "" || target.User != nil || target.RawQuery != "" {
+	switch {
+	case strings.ContainsAny(text, "@?#"): // what may be secret must not be repeated
+		return nil, errors.New("--target: must be a URL without a name, a password or a query, such as http://127.0.0.1:8080")
+	case err != nil || !slices.Contains([]string{"http", "https"}, target.Scheme) || target.Hostname() == "":
 		return nil, fmt.Errorf("--target %q: must be a URL such as http://127.0.0.1:8080", text)
 	}
 	target.Path = strings.TrimSuffix(strings.TrimSuffix(target.Path, "/"), "/v1")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/check"
 	"github.com/spanbucket/spanbucketexporter/fakellm"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/stress"
@@ -109,6 +110,7 @@ type stressAnswer struct {
 	LatencyMS map[string]float64 `json:"latency_ms"`
 	Injected  map[string]int64   `json:"injected"`
 	Chaos     []chaos.Result     `json:"chaos_results"`
+	Check     *check.Report      `json:"check"` // of thresholds; nil: there were none
 }
 
 func newStressAnswer(c *experiment.Config, result *experiment.Result) *stressAnswer {
@@ -149,8 +151,7 @@ func newStressAnswer(c *experiment.Config, result *experiment.Result) *stressAns
 }
 
 // writeStress writes what the clients saw.
-func (p *program) writeStress(flags *stressFlags, c *experiment.Config, result *experiment.Result) error {
-	a := newStressAnswer(c, result)
+func (p *program) writeStress(flags *stressFlags, a *stressAnswer) error {
 	switch flags.format {
 	case "json":
 		return writeJSON(p.stdout, a)
@@ -161,6 +162,12 @@ func (p *program) writeStress(flags *stressFlags, c *experiment.Config, result *
 		}
 		for _, test := range a.Chaos {
 			rows = append(rows, []any{"chaos_" + test.Name, test.Passed})
+		}
+		if a.Check != nil {
+			for i := range a.Check.Results {
+				r := &a.Check.Results[i]
+				rows = append(rows, []any{"check " + r.Name(), string(r.Status)})
+			}
 		}
 		return writeCSV(p.stdout, []string{"what", "value"}, rows)
 	}
@@ -224,8 +231,7 @@ func namedCounts(counts map[string]int64, without string) string {
 
 // afterStress asks the file about the run, and writes the report.
 func (p *program) afterStress(ctx context.Context, flags *stressFlags, c *experiment.Config) error {
-	// Nobody writes any more, so nothing is to settle.
-	query := queryFlags{fileFlags: fileFlags{db: flags.db, format: reportFormat(flags.report)}, run: c.RunID, runSet: func() bool { return true }, includeOpen: true}
+	query := flags.ofRun(c.RunID, flags.format)
 	if flags.format == "text" {
 		if err := query.view(ctx, func(tx *sql.Tx) error { return p.tellStress(ctx, &query, tx) }); err != nil {
 			return err
@@ -234,6 +240,7 @@ func (p *program) afterStress(ctx context.Context, flags *stressFlags, c *experi
 	if flags.report == "" {
 		return nil
 	}
+	query.format = reportFormat(flags.report)
 	if err := p.report(ctx, &query, flags.report); err != nil {
 		return fmt.Errorf("--report %s: %w", flags.report, err)
 	}

@@ -17,8 +17,9 @@ import (
 
 // probe sends requests.
 type probe struct {
-	config Config
-	http   *http.Client
+	config    Config
+	http      *http.Client
+	transport *http.Transport // beneath http
 }
 
 func newProbe(c Config) *probe {
@@ -37,7 +38,7 @@ func newProbe(c Config) *probe {
 		c.RapidRate = 1000
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: burst}
-	return &probe{config: c, http: &http.Client{Transport: otelhttp.NewTransport(transport,
+	return &probe{config: c, transport: transport, http: &http.Client{Transport: otelhttp.NewTransport(transport,
 		otelhttp.WithTracerProvider(c.Tracing), otelhttp.WithPropagators(propagation.TraceContext{}))}}
 }
 

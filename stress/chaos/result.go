@@ -47,7 +47,7 @@ const Suite = "chaos"
 // ctx ends, and calls each with the results as they come.
 func Run(ctx context.Context, c Config, each func(Result)) []Result {
 	p := newProbe(c)
-	defer p.http.CloseIdleConnections()
+	defer p.transport.CloseIdleConnections()
 	tracer := p.config.Tracing.Tracer("github.com/spanbucket/spanbucketexporter/stress/chaos")
 	var all []Result
 	for _, test := range Cases {
@@ -58,6 +58,9 @@ func Run(ctx context.Context, c Config, each func(Result)) []Result {
 			continue
 		}
 		result := p.run(ctx, tracer, &test)
+		if ctx.Err() != nil {
+			break // what an interrupt broke off has not failed
+		}
 		all = append(all, result)
 		each(result)
 	}
@@ -75,6 +78,10 @@ func (p *probe) run(ctx context.Context, tracer trace.Tracer, test *Case) Result
 		result.Error = seen.err.Error()
 	}
 	status := "pass"
+	if ctx.Err() != nil {
+		span.End(trace.WithTimestamp(start.Add(took)))
+		return result
+	}
 	if !result.Passed {
 		status = "fail"
 		span.SetStatus(codes.Error, "")

@@ -59,41 +59,70 @@ service:
     metrics: {level: none}
 `
 
-// collector is one that we started.
+// collector is one that we use, and perhaps started.
 type collector struct {
-	process *exec.Cmd
-	log     *tail
-	ended   chan struct{} // closed when the process has ended
-	err     error         // how; valid then
+	endpoint string
+	process  *exec.Cmd     // nil: it is not ours
+	log      *tail         // what ours says
+	ended    chan struct{} // closed when the process has ended; nil: nobody knows
+	err      error         // how; valid then
 }
 
-// startCollector starts a collector, unless there is an endpoint, and returns
-// where it listens.
-func startCollector(ctx context.Context, c *Config) (endpoint string, stop func() error, err error) {
+func (c *collector) hasEnded() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// startCollector starts a collector, unless there is an endpoint, where one must
+// listen.
+func startCollector(ctx context.Context, c *Config) (*collector, error) {
 	if c.OTLP != "" {
-		return c.OTLP, func() error { return nil }, nil
+		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", c.OTLP)
+		if err != nil {
+			return nil, err
+		}
+		return &collector{endpoint: c.OTLP}, conn.Close()
 	}
 	db, err := filepath.Abs(c.DB)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	if endpoint, err = freeEndpoint(); err != nil {
-		return "", nil, err
+	// Between looking for a port and listening on it somebody else may take it.
+	for attempt := 1; ; attempt++ {
+		endpoint, err := freeEndpoint()
+		if err != nil {
+			return nil, err
+		}
+		started, err := launch(ctx, c.Collector, endpoint, db)
+		if err == nil || attempt == 3 || !strings.Contains(err.Error(), "address already in use") {
+			return started, err
+		}
 	}
-	run := &collector{log: &tail{}, ended: make(chan struct{})}
-	run.process = exec.Command(c.Collector, "--config", "yaml:"+settings)
+}
+
+// launch starts a collector that listens on an endpoint and writes a file.
+func launch(ctx context.Context, program, endpoint, db string) (*collector, error) {
+	run := &collector{endpoint: endpoint, log: &tail{}, ended: make(chan struct{})}
+	run.process = exec.Command(program, "--config", "yaml:"+settings)
 	run.process.Env = append(os.Environ(), "SPANBUCKET_STRESS_ENDPOINT="+endpoint, "SPANBUCKET_STRESS_DB="+db)
 	run.process.Stdout, run.process.Stderr = run.log, run.log
 	// An interrupt of ours must not end it before it has what we send last.
 	run.process.SysProcAttr = ownGroup()
 	if err := run.process.Start(); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	go func() { run.err = run.process.Wait(); close(run.ended) }()
-	if err := run.ready(ctx, endpoint); err != nil {
-		return "", nil, errors.Join(err, run.stop())
+	if err := run.ready(ctx); err != nil {
+		if !run.hasEnded() {
+			err = errors.Join(err, run.stop())
+		}
+		return nil, err
 	}
-	return endpoint, run.stop, nil
+	return run, nil
 }
 
 // freeEndpoint finds a port that nobody listens on.
@@ -106,33 +135,36 @@ func freeEndpoint() (string, error) {
 }
 
 // ready waits until the collector listens.
-func (c *collector) ready(ctx context.Context, endpoint string) error {
+func (c *collector) ready(ctx context.Context) error {
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	for {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", endpoint)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", c.endpoint)
 		if err == nil {
 			return conn.Close()
 		}
 		select {
 		case <-c.ended:
-			return fmt.Errorf("it ended: %w: %s", c.err, c.log)
+			return fmt.Errorf("it ended: %w: %s", errors.Join(c.err), c.log)
 		case <-deadline.C:
-			return fmt.Errorf("it does not listen on %s: %s", endpoint, c.log)
+			return fmt.Errorf("it does not listen on %s: %s", c.endpoint, c.log)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// stop asks the collector to end, and waits until it has.
+// stop asks the collector to end where it is ours, and waits until it has.
 func (c *collector) stop() error {
-	select {
-	case <-c.ended:
-		return fmt.Errorf("the collector ended by itself: %w: %s", errors.Join(c.err, errEnded), c.log)
-	default:
+	switch {
+	case c.process == nil:
+		return nil
+	case c.hasEnded() && c.err == nil:
+		return fmt.Errorf("the collector ended by itself: %s", c.log)
+	case c.hasEnded():
+		return fmt.Errorf("the collector ended by itself: %w: %s", c.err, c.log)
 	}
 	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stop the collector: %w", err)
+		_ = c.process.Process.Kill() // there are systems without signals
 	}
 	select {
 	case <-c.ended:
@@ -145,8 +177,6 @@ func (c *collector) stop() error {
 	}
 	return nil
 }
-
-var errEnded = errors.New("while it was in use")
 
 // tail keeps the end of what a program says. It is safe for concurrent use.
 type tail struct {
@@ -166,8 +196,16 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// String returns what a program says last that it ended by, else all there is.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.TrimSpace(t.text.String())
+	text := strings.TrimSpace(t.text.String())
+	if at := strings.LastIndex("\n"+text, "\nError: "); at >= 0 {
+		text, _, _ = strings.Cut(text[at+len("Error: "):], "\n")
+	}
+	if text == "" {
+		return "it said nothing"
+	}
+	return text
 }

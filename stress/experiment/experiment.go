@@ -55,40 +55,43 @@ type Result struct {
 	Load         *stress.Tally // nil: there was none
 	Chaos        []chaos.Result
 	Truth        *fakellm.Truth // nil: the target was no fake model
-	// ExportErrors are failures to deliver spans: the file lacks them.
-	ExportErrors []string
 	Interrupted  bool
 }
 
 // Run does it. When ctx ends the load ends early, and what was measured until
-// then is kept.
+// then is kept. So it is where spans cannot be delivered any more; then there is
+// an error beside the result. The result is nil where there was no load.
 func Run(ctx context.Context, c Config) (result *Result, err error) {
 	// Telemetry outlives the interrupt that ends the load.
 	background := context.WithoutCancel(ctx)
-	endpoint, stop, err := startCollector(background, &c)
-	if err != nil {
+	collector, err := startCollector(background, &c)
+	switch {
+	case err != nil && c.OTLP != "":
+		return nil, fmt.Errorf("reach the collector: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("start the collector: %w", err)
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	telemetry, err := newTelemetry(background, &c, endpoint)
+	defer func() { err = errors.Join(err, collector.stop()) }()
+	telemetry, err := newTelemetry(background, &c, collector.endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("set up telemetry: %w", err)
 	}
-	result = &Result{RunID: c.RunID}
-	defer func() {
-		err = errors.Join(err, telemetry.close(background))
-		result.ExportErrors = telemetry.failures()
-	}()
+	defer telemetry.watch(collector)()
+	defer func() { err = errors.Join(err, telemetry.close(background)) }()
 	model, err := startModel(&c, telemetry)
 	if err != nil {
 		return nil, fmt.Errorf("start the fake model: %w", err)
 	}
 	defer model.close()
-	if err := c.load(ctx, model, telemetry, result); err != nil {
+	result = &Result{RunID: c.RunID}
+	measured, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(telemetry.lost, stop)()
+	if err := c.load(measured, model, telemetry, result); err != nil {
 		return nil, err
 	}
-	if (c.Mode == stress.ModeChaos || c.Mode == stress.ModeFull) && ctx.Err() == nil {
-		result.Chaos = c.test(ctx, model, telemetry)
+	if (c.Mode == stress.ModeChaos || c.Mode == stress.ModeFull) && measured.Err() == nil {
+		result.Chaos = c.test(measured, model, telemetry)
 	}
 	result.Interrupted = ctx.Err() != nil
 	result.Truth = model.truth()

@@ -28,6 +28,7 @@ type phases struct {
 	mu        sync.Mutex
 	phase     string
 	from      time.Time // of the fault; zero: not yet, or told
+	ended     bool
 }
 
 // newPhases begins the phases of a full run against the fake model. Other loads
@@ -49,6 +50,9 @@ func (c *Config) newPhases(model *model, telemetry *telemetry, began time.Time) 
 func (p *phases) inject() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.ended {
+		return // the timer was faster than what stops it
+	}
 	p.phase, p.from = faulty, time.Now()
 	p.model.server.SetFaults(true)
 }
@@ -70,6 +74,9 @@ func (p *phases) end() {
 		t.Stop()
 	}
 	p.relent()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
 }
 
 func (p *phases) current() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -23,8 +24,17 @@ type telemetry struct {
 	resource  []attribute.KeyValue
 	mu        sync.Mutex
 	providers map[string]*sdktrace.TracerProvider
-	failed    []string
+	// lost ends when spans cannot be delivered any more, for the reason that it
+	// carries. What a file lacks it lacks: nothing is sent from then on, as each
+	// attempt would only hold up whoever ends a span.
+	lost     context.Context
+	lose     context.CancelCauseFunc
+	lacking  int64    // spans that were not delivered
+	rejected []string // other failures, the first few
 }
+
+// mostRejected bounds what is remembered of failures.
+const mostRejected = 10
 
 // newTelemetry connects to an endpoint of OTLP/gRPC.
 func newTelemetry(ctx context.Context, c *Config, endpoint string) (*telemetry, error) {
@@ -37,7 +47,8 @@ func newTelemetry(ctx context.Context, c *Config, endpoint string) (*telemetry, 
 		return nil, err
 	}
 	t := &telemetry{exporter: exporter, providers: map[string]*sdktrace.TracerProvider{}, resource: describe(c)}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.fail))
+	t.lost, t.lose = context.WithCancelCause(ctx)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.reject))
 	return t, nil
 }
 
@@ -72,30 +83,77 @@ func (t *telemetry) provider(service string) *sdktrace.TracerProvider {
 		attribute.String("service.name", service), attribute.String("service.instance.id", service+"-0"),
 	}, t.resource...)
 	p := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithResource(resource.NewSchemaless(about...)),
-		sdktrace.WithBatcher(shared{t.exporter}, sdktrace.WithBlocking(), sdktrace.WithBatchTimeout(200*time.Millisecond),
+		sdktrace.WithBatcher(outlet{t}, sdktrace.WithBlocking(), sdktrace.WithBatchTimeout(200*time.Millisecond),
 			sdktrace.WithMaxQueueSize(8192), sdktrace.WithMaxExportBatchSize(1024)))
 	t.providers[service] = p
 	return p
 }
 
-// shared is an exporter that several providers use: none of them may end it.
-type shared struct{ sdktrace.SpanExporter }
+// outlet is what all providers send through: none of them may end it.
+type outlet struct{ t *telemetry }
 
-func (shared) Shutdown(context.Context) error { return nil }
-
-func (t *telemetry) fail(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.failed = append(t.failed, err.Error())
+func (o outlet) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	t := o.t
+	err := t.lost.Err()
+	if err == nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(t.lost, cancel)()
+		err = t.exporter.ExportSpans(ctx, spans)
+	}
+	if err != nil {
+		t.lose(err)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.lacking += int64(len(spans))
+	}
+	return nil // failure tells
 }
 
-func (t *telemetry) failures() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.failed
+func (outlet) Shutdown(context.Context) error { return nil }
+
+// errEnded is why a dead collector gets nothing.
+var errEnded = errors.New("the collector has ended")
+
+// watch gives up where a collector ends, until the function that it returns is
+// called.
+func (t *telemetry) watch(c *collector) (stop func()) {
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-c.ended:
+			t.lose(errEnded)
+		case <-done:
+		}
+	})
+	return func() { close(done); watching.Wait() }
 }
 
-// close sends what is left.
+// reject notes what the SDK complains of, such as spans that a collector refused.
+func (t *telemetry) reject(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.rejected) < mostRejected {
+		t.rejected = append(t.rejected, err.Error())
+	}
+}
+
+// failure tells what the file lacks, and why; nil: nothing.
+func (t *telemetry) failure() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all error
+	if t.lacking > 0 {
+		all = fmt.Errorf("%d spans were not delivered, so the file lacks them: %w", t.lacking, context.Cause(t.lost))
+	}
+	for _, text := range t.rejected {
+		all = errors.Join(all, errors.New(text))
+	}
+	return all
+}
+
+// close sends what is left, and tells what could not be sent.
 func (t *telemetry) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -106,5 +164,7 @@ func (t *telemetry) close(ctx context.Context) error {
 	for _, p := range providers {
 		all = errors.Join(all, p.Shutdown(ctx))
 	}
-	return errors.Join(all, t.exporter.Shutdown(ctx))
+	all = errors.Join(t.failure(), all, t.exporter.Shutdown(ctx))
+	t.lose(nil)
+	return all
 }

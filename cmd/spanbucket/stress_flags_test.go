@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/stress"
+	"github.com/spanbucket/spanbucketexporter/stress/experiment"
+)
+
+// stressConfig parses the flags of stress, without running it.
+func stressConfig(t *testing.T, args ...string) (*experiment.Config, error) {
+	t.Helper()
+	p := &program{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, now: time.Now}
+	flags := newStressFlags()
+	cmd := p.stressCommand()
+	cmd.ResetFlags()
+	flags.add(cmd)
+	require.NoError(t, cmd.ParseFlags(append([]string{"--otlp", "127.0.0.1:4317"}, args...)))
+	c, err := flags.config(cmd.Flags().Changed)
+	if err != nil {
+		return nil, err
+	}
+	_, err = flags.held(cmd, p.stdin)
+	return c, err
+}
+
+// TestEveryFieldOfAProfileIsHonoured, and each can be overridden, alone.
+func TestEveryFieldOfAProfileIsHonoured(t *testing.T) {
+	for _, profile := range stress.Profiles {
+		for _, c := range []struct {
+			args   []string
+			change func(*stress.Profile)
+		}{
+			{nil, func(*stress.Profile) {}},
+			{[]string{"--users", "7"}, func(p *stress.Profile) { p.Users = 7 }},
+			{[]string{"--spawn-rate", "2.5"}, func(p *stress.Profile) { p.SpawnRate = 2.5 }},
+			{[]string{"--duration", "42s"}, func(p *stress.Profile) { p.Duration = 42 * time.Second }},
+			{[]string{"--users", "1", "--spawn-rate", "0.1", "--duration", "3s"}, func(p *stress.Profile) {
+				p.Users, p.SpawnRate, p.Duration = 1, 0.1, 3*time.Second
+			}},
+		} {
+			want := profile
+			c.change(&want)
+			for _, mode := range stress.Modes {
+				got, err := stressConfig(t, append([]string{"--profile", profile.Name, "--mode", string(mode)}, c.args...)...)
+				require.NoError(t, err)
+				require.Equal(t, want, got.Profile, c.args)
+				require.Equal(t, mode, got.Mode)
+			}
+		}
+	}
+	got, err := stressConfig(t)
+	require.NoError(t, err)
+	require.Equal(t, stress.ModeLoad, got.Mode)
+	require.Equal(t, "quick", got.Profile.Name)
+	require.Equal(t, "realistic", got.Preset.Name)
+	require.Zero(t, got.Rate)
+	require.InDelta(t, 1, got.Think, 0)
+	require.Nil(t, got.Target)
+}
+
+// TestOtherFlagsOfStressArriveToo.
+func TestOtherFlagsOfStressArriveToo(t *testing.T) {
+	got, err := stressConfig(t, "--target", "https://api.example.com/base/v1/", "--model", "m", "--rate", "0.5", "--think", "0", "--insecure",
+		"--run", "r", "--name", "n", "--seed", "9")
+	require.NoError(t, err)
+	require.Equal(t, &url.URL{Scheme: "https", Host: "api.example.com", Path: "/base"}, got.Target)
+	require.Equal(t, []any{"m", 0.5, 0.0, true, "r", "n", uint64(9), "127.0.0.1:4317"},
+		[]any{got.Model, got.Rate, got.Think, got.Insecure, got.RunID, got.Name, got.Seed, got.OTLP})
+	got, err = stressConfig(t, "--preset", "chaos")
+	require.NoError(t, err)
+	require.Equal(t, "chaos", got.Preset.Name)
+}
+
+// TestWrongFlagsOfStress are named with their value and the rule.
+func TestWrongFlagsOfStress(t *testing.T) {
+	for want, args := range map[string]string{
+		`--profile "wild": must be one of ramp_up, sustained, spike, soak, quick`:                       "--profile wild",
+		`--mode "wild": must be one of load, chaos, full, quick`:                                        "--mode wild",
+		`--preset "wild": must be one of silent, gentle, realistic, stress_aimd, stress_extreme, chaos`: "--preset wild",
+		`--users 0: must be between 1 and 100000`:                                                       "--users 0",
+		`--users -1: must be between 1 and 100000`:                                                      "--users -1",
+		`--users 100001: must be between 1 and 100000`:                                                  "--users 100001",
+		`--spawn-rate 0: must be above 0, and at most 1000000 a second`:                                 "--spawn-rate 0",
+		`--spawn-rate -2: must be above 0, and at most 1000000 a second`:                                "--spawn-rate -2",
+		`--spawn-rate NaN: must be above 0, and at most 1000000 a second`:                               "--spawn-rate NaN",
+		`--duration 0s: must be above 0`:                                                                "--duration 0s",
+		`--duration -1s: must be above 0`:                                                               "--duration -1s",
+		`duration 2s: in mode full it must be at least 3s, a third for each phase`:                      "--mode full --duration 2s",
+		`--rate 0: must be between 0.001 and 1000000 a second`:                                          "--rate 0",
+		`--rate -1: must be between 0.001 and 1000000 a second`:                                         "--rate -1",
+		`--rate 1e-300: must be between 0.001 and 1000000 a second`:                                     "--rate 1e-300",
+		`--rate NaN: must be between 0.001 and 1000000 a second`:                                        "--rate NaN",
+		`--think -1: must be between 0 and 1000`:                                                        "--think -1",
+		`--think +Inf: must be between 0 and 1000`:                                                      "--think Inf",
+		`--target "ftp://x": must be a URL such as http://127.0.0.1:8080`:                               "--target ftp://x",
+		`--target "x": must be a URL such as http://127.0.0.1:8080`:                                     "--target x",
+		`--target "http://:80": must be a URL such as http://127.0.0.1:8080`:                            "--target http://:80",
+		`--preset silent: is of the fake model, which --target replaces`:                                "--preset silent --target http://x",
+		`--otlp "localhost": must be a host and a port, such as 127.0.0.1:4317`:                         "--otlp localhost",
+		`--collector and --otlp: one of the two`:                                                        "--collector x",
+		`--insecure: only with --otlp`:                                                                  "--otlp= --db x --insecure",
+		`--db FILE is missing; or name a collector with --otlp`:                                         "--otlp=",
+		`--report: without --db there is no file to report on`:                                          "--report x",
+		`--p99: without --db there is no file to check`:                                                 "--p99 3",
+		`--p99 "x": must be a number of 0 or more, like 800 or 0.5`:                                     "--p99 x --db x",
+		`--warmup -1s: must not be negative`:                                                            "--warmup -1s --db x",
+		`there is nothing to check: a threshold is missing, such as --p99 2000`:                         "--strict --db x",
+		`--thresholds -: is empty`:                                                                      "--thresholds - --db x",
+		`--format "xml": must be one of text, json, csv`:                                                "--format xml",
+	} {
+		_, err := stressConfig(t, strings.Fields(args)...)
+		require.EqualError(t, err, want, args)
+	}
+	// Whoever sends a password along must not read it in a log.
+	for _, secret := range []string{"http://user:hush@host", "http://host/?key=hush", "http://user:hush@ho st", "http://host/#hush"} {
+		_, err := stressConfig(t, "--target", secret)
+		require.EqualError(t, err, "--target: must be a URL without a name, a password or a query, such as http://127.0.0.1:8080")
+	}
+}
+
+// TestStressTakesTheFlagsOfCheck, but for those that select what is checked.
+func TestStressTakesTheFlagsOfCheck(t *testing.T) {
+	var selecting, rules cobra.Command
+	(&queryFlags{}).add(&selecting)
+	(&checkFlags{values: map[string]*string{}}).addRules(&rules)
+	p := &program{}
+	stressed := p.stressCommand()
+	for _, name := range ruleNames() {
+		require.NotNil(t, rules.Flag(name), name)
+		require.NotNil(t, stressed.Flag(name), name)
+	}
+	for usage := range strings.SplitSeq(p.checkCommand().LocalFlags().FlagUsages(), "\n") {
+		if flag, ok := strings.CutPrefix(strings.TrimSpace(usage), "--"); ok {
+			name, _, _ := strings.Cut(flag, " ")
+			require.True(t, selecting.Flag(name) != nil || slices.Contains(ruleNames(), name), name)
+		}
+	}
+}
+
+// TestTheWorstDecidesAboutTheExitCode, whatever else went wrong.
+func TestTheWorstDecidesAboutTheExitCode(t *testing.T) {
+	lost, failed, missing := errors.New("lost"), errCheck, errNoData
+	for _, c := range []struct {
+		all  []error
+		code int
+		text string
+	}{
+		{[]error{nil, nil}, exitFine, ""},
+		{[]error{nil, missing}, exitUsage, "no data"},
+		{[]error{missing, failed}, exitCheck, "no data\ncheck failed"},
+		{[]error{failed, missing}, exitCheck, "check failed\nno data"},
+		{[]error{failed, lost, missing}, exitUnreadable, "check failed\nlost\nno data"},
+		{[]error{worst(failed, missing), worst(lost)}, exitUnreadable, "check failed\nno data\nlost"},
+	} {
+		err := worst(c.all...)
+		require.Equal(t, c.code, exitCode(err), c.text)
+		if c.text == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, c.text)
+		}
+	}
+}
