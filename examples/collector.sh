@@ -14,7 +14,6 @@ example=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd) # the folder of run.sh
 programs=$(cd "${SPANBUCKET_BIN:-$example/../../bin}" && pwd)
 PATH=$programs:$PATH
 collectors=() # process ids
-used_ports=' '
 temporary=
 exec 3>&1 # where commands are shown
 
@@ -34,7 +33,7 @@ clean_up() {
 	done
 	wait
 	if ((code)) && compgen -G '*.log' >/dev/null; then
-		tail -n 20 ./*.log >&2
+		tail -n 5 ./*.log >&2
 	fi
 	[[ ! $temporary ]] || rm -rf "$temporary"
 	exit "$code"
@@ -43,13 +42,12 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-free_port() { # sets $port to one that nothing listens on
-	while :; do
-		port=$((20000 + RANDOM % 12000)) # below the range that outgoing connections use
-		if [[ $used_ports != *" $port "* ]] && ! listening "$port"; then
-			used_ports+="$port "
-			return
-		fi
+# Examples that run side by side have different process ids, so different ports.
+port=$((20000 + $$ % 750 * 16)) # below the range that outgoing connections use
+free_port() { # sets $port to the next one that nothing listens on
+	port=$((port + 1))
+	while listening "$port"; do
+		port=$((port + 1))
 	done
 }
 
@@ -74,6 +72,12 @@ start_collector() {
 		fi
 		sleep 0.05
 	done
+}
+
+# kill_now PID ends a program without giving it a chance to do anything.
+kill_now() {
+	kill -KILL "$1"
+	{ wait "$1" || true; } 2>/dev/null
 }
 
 # stop_collectors ends all of them the way a service manager does.

@@ -23,6 +23,7 @@ func TestExamples(t *testing.T) {
 	require.NoError(t, err)
 	for _, name := range exampleNames(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait more than they work
 			require.True(t, strings.Contains(string(overview), "(examples/"+name+"/README.md)"), "the README does not list it")
 			script, err := os.ReadFile(filepath.Join(examplesFolder, name, "run.sh"))
 			require.NoError(t, err)
@@ -41,7 +42,10 @@ func TestExamples(t *testing.T) {
 			require.Empty(t, left)
 		})
 	}
-	t.Run("a wrong answer is noticed", func(t *testing.T) { noticeWrongAnswer(t, programs) })
+	t.Run("a wrong answer is noticed", func(t *testing.T) {
+		t.Parallel()
+		noticeWrongAnswer(t, programs)
+	})
 }
 
 // noticeWrongAnswer: an example fails where the file says something else, and
