@@ -114,7 +114,9 @@ func TestContentIsNotStored(t *testing.T) {
 	settings := exportertest.NewNopSettings(NewFactory().Type())
 	settings.TelemetrySettings = meters.NewTelemetrySettings()
 	settings.Logger = zap.New(core)
-	e, err := NewFactory().CreateTraces(t.Context(), settings, testConfig(path))
+	config := testConfig(path)
+	config.SLOs = []SLOConfig{{Name: "chat", Category: "llm", Objective: 990_000_000}}
+	e, err := NewFactory().CreateTraces(t.Context(), settings, config)
 	require.NoError(t, err)
 	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
 	sendGoldens(t, e)
@@ -207,22 +209,52 @@ func requireSilentProgram(t *testing.T, path string) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // also under the race detector
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
-	all := []string{"--category", "llm,embedding,retrieval,tool,agent,workflow,fault,server,client,database,messaging,other"}
-	const dimensions = "run_id,service,operation,kind,category,provider,model,tool,agent,outcome,error_type,fault"
-	for _, verb := range [][]string{
-		append([]string{"stats"}, all...), append([]string{"timeseries", "--width", "1h"}, all...),
-		append([]string{"latency", "--by", dimensions}, all...), {"faults"}, {"schema"}, {"verify"},
+	const (
+		categories = "llm,embedding,retrieval,tool,agent,workflow,fault,server,client,database,messaging,other"
+		dimensions = "run_id,service,operation,kind,category,provider,model,tool,agent,outcome,error_type,fault"
+	)
+	for verb, says := range map[string]struct {
+		shows bool // what is stored; the others have figures only, or nothing of the span that has the marker
+		args  []string
+	}{
+		"stats":      {false, []string{"--category", categories}},
+		"timeseries": {false, []string{"--width", "1h", "--category", categories}},
+		"latency":    {true, []string{"--by", dimensions, "--category", categories}},
+		"faults":     {true, []string{"--limit", "0"}},
+		"errors":     {false, []string{"--category", categories}},
+		"window":     {false, []string{"--from", "+0s", "--category", categories}},
+		"bursts":     {false, []string{"--category", categories}},
+		"anomalies":  {false, []string{"--category", categories}},
+		"diagnose":   {false, []string{"--category", categories}},
+		"requests":   {true, []string{"--limit", "10000", "--category", categories}},
+		"slow":       {false, []string{"--limit", "10000", "--category", categories}},
+		"usage":      {true, []string{"--by", dimensions, "--category", categories}},
+		"circuits":   {false, []string{"--limit", "0"}},
+		"sessions":   {true, []string{"--limit", "0"}},
+		"tools":      {false, nil},
+		"runs":       {true, nil},
+		"compare":    {false, []string{"--baseline", "", "--candidate", "", "--by", "model,service,error_type", "--category", categories}},
+		"check":      {false, []string{"--p99", "86400000", "--category", categories}},
+		"slo":        {false, []string{"--category", categories}},
+		"report":     {true, nil},
+		"query":      {true, []string{"SELECT * FROM requests", "--limit", "0", "--timeout", "0"}},
+		"schema":     {false, nil},
+		"verify":     {false, nil},
 	} {
-		for _, format := range []string{"text", "json", "csv"} {
-			command := exec.CommandContext(t.Context(), program, append(verb, "--db", path, "--format", format)...)
+		formats := []string{"text", "json", "csv"}
+		if verb == "report" {
+			formats = []string{"text", "json", "md", "html"}
+		}
+		for _, format := range formats {
+			command := exec.CommandContext(t.Context(), program, append([]string{verb, "--db", path, "--format", format}, says.args...)...)
 			var stdout, stderr bytes.Buffer
 			command.Stdout, command.Stderr = &stdout, &stderr
-			assert.NoError(t, command.Run(), "%s %s", verb[0], format)
-			assert.NotEmpty(t, stdout.Bytes(), "%s %s", verb[0], format)
-			assert.False(t, found(stdout.Bytes(), canary), "%s %s", verb[0], format)
-			assert.False(t, found(stderr.Bytes(), canary), "%s %s on stderr", verb[0], format)
-			if verb[0] == "latency" || verb[0] == "faults" {
-				assert.True(t, found(stdout.Bytes(), marker), "%s %s prints what is stored", verb[0], format)
+			assert.NoError(t, command.Run(), "%s %s: %s", verb, format, &stderr)
+			assert.NotEmpty(t, stdout.Bytes(), "%s %s", verb, format)
+			assert.False(t, found(stdout.Bytes(), canary), "%s %s", verb, format)
+			assert.False(t, found(stderr.Bytes(), canary), "%s %s on stderr", verb, format)
+			if says.shows {
+				assert.True(t, found(stdout.Bytes(), marker), "%s %s prints what is stored", verb, format)
 			}
 		}
 	}
