@@ -226,6 +226,27 @@ func TestLongCallsEnd(t *testing.T) {
 	require.False(t, failed, text)
 }
 
+// What eats the memory of a query takes none from other calls.
+func TestHungryQueriesHarmNobody(t *testing.T) {
+	session, _ := start(t, "--db", makeFile(t))
+	const hungry = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) " +
+		"SELECT i, printf('%.120000c', 'a') || i FROM n ORDER BY 2 DESC"
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			tool, arguments := "query", map[string]any{"sql": hungry}
+			if i%3 != 0 {
+				tool, arguments = []string{"errors", "diagnose", "sessions"}[i%3], nil
+			}
+			result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
+			if err != nil || result.IsError != (i%3 == 0) {
+				t.Errorf("%s: %v %v", tool, result, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // Many calls at once, hostile ones among them, while a collector writes the file:
 // each gets its answer, and every answer about all requests is one state.
 func TestCallsAtOnceWhileTheFileIsWritten(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -27,15 +28,19 @@ type server struct {
 	Options
 	*mcp.Server
 	slots chan struct{}
+	// alone is held by a query, which takes all slots: others must not fail for
+	// the memory that it takes.
+	alone chan struct{}
 }
 
-// maxCalls is how many calls are answered at once; others wait.
+// maxCalls is how many calls are answered at once, queries by themselves; others
+// wait.
 const maxCalls = 4
 
 // New returns a server with all tools. The file is opened anew for every call: it
 // may be replaced while the server runs.
 func New(o Options) *mcp.Server {
-	s := &server{Options: o, slots: make(chan struct{}, maxCalls)}
+	s := &server{Options: o, slots: make(chan struct{}, maxCalls), alone: make(chan struct{}, 1)}
 	s.Server = mcp.NewServer(&mcp.Implementation{Name: "spanbucket", Title: "Spanbucket", Version: o.Version},
 		&mcp.ServerOptions{Instructions: instructions, Capabilities: &mcp.ServerCapabilities{}})
 	s.addQuestions()
@@ -104,11 +109,10 @@ func addTool[In any](s *server, name, title, description string, answer func(con
 		},
 	}
 	mcp.AddTool(s.Server, tool, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+		leave, err := s.enter(ctx, name == "query")
+		defer leave()
+		if err != nil {
+			return nil, nil, err
 		}
 		text, err := answer(ctx, in)
 		if err != nil {
@@ -116,6 +120,30 @@ func addTool[In any](s *server, name, title, description string, answer func(con
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
 	})
+}
+
+// enter waits until a call may be answered, by itself or beside others. leave must
+// be called.
+func (s *server) enter(ctx context.Context, byItself bool) (leave func(), err error) {
+	var held []chan struct{}
+	leave = func() {
+		for _, c := range held {
+			<-c
+		}
+	}
+	wanted := []chan struct{}{s.slots}
+	if byItself {
+		wanted = append([]chan struct{}{s.alone}, slices.Repeat(wanted, maxCalls)...)
+	}
+	for _, c := range wanted {
+		select {
+		case c <- struct{}{}:
+			held = append(held, c)
+		case <-ctx.Done():
+			return leave, ctx.Err()
+		}
+	}
+	return leave, nil
 }
 
 // explain says what went wrong, to somebody who cannot see the file.

@@ -20,9 +20,30 @@ var ErrQuery = errors.New("query is refused")
 // too long or too much memory.
 var ErrTooMuch = errors.New("query was ended")
 
-// heapBytes bounds the memory of the engine in this process while queries run.
-// What is sorted or kept aside beyond a few megabytes goes to temporary files.
+// heapBytes bounds what the memory of the engine in this process may grow by
+// while a query runs.
 const heapBytes = 128 << 20
+
+// turn is taken by the one query that runs: the bound on memory is one of the
+// process, and a query must not fail for what another one takes.
+var turn = make(chan struct{}, 1)
+
+// takeTurn waits for the turn, and bounds the memory until it is given back.
+func takeTurn(ctx context.Context) (giveBack func() error, err error) {
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	giveBack = func() error {
+		defer func() { <-turn }()
+		return engine.LimitHeap(0)
+	}
+	if err := engine.LimitHeap(engine.HeapUsed() + heapBytes); err != nil {
+		return nil, errors.Join(err, giveBack())
+	}
+	return giveBack, nil
+}
 
 // Rows takes the rows of an answer.
 type Rows interface {
@@ -73,9 +94,17 @@ func Ask(ctx context.Context, path, text string, l Limits) (_ *Answer, err error
 // Rows come in the order of the query; without ORDER BY, in whatever order they
 // lie.
 //
+// Queries run one at a time, and while one does, others that use the engine share
+// its bound on memory.
+//
 // Errors wrap ErrQuery, ErrTooMuch, that of ctx, or what rows returned; any other
 // is one of the file.
 func Each(ctx context.Context, r *storage.Reader, text string, l Limits, rows Rows) (cut string, err error) {
+	giveBack, err := takeTurn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, giveBack()) }()
 	within := ctx
 	if l.Time > 0 {
 		var cancel context.CancelFunc
@@ -191,7 +220,7 @@ func (s *session) explain(ctx, within context.Context, l Limits, err error) erro
 	}
 	switch failure.Primary() {
 	case sqlite3.SQLITE_NOMEM:
-		return fmt.Errorf("%w: it needs more memory than %d MiB", ErrTooMuch, heapBytes>>20)
+		return fmt.Errorf("%w: it needs more memory than %d MiB, or too many steps", ErrTooMuch, heapBytes>>20)
 	case sqlite3.SQLITE_TOOBIG:
 		return fmt.Errorf("%w: a value or the query itself is too long: %w", ErrQuery, err)
 	case sqlite3.SQLITE_AUTH, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_MISMATCH:

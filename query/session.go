@@ -18,9 +18,6 @@ type session struct {
 }
 
 func open(uri string, l Limits) (_ *session, err error) {
-	if err := engine.LimitHeap(heapBytes); err != nil {
-		return nil, err
-	}
 	conn, err := engine.Open(uri)
 	if err != nil {
 		return nil, err
@@ -31,7 +28,7 @@ func open(uri string, l Limits) (_ *session, err error) {
 		}
 	}()
 	conn.BusyTimeout(250)
-	if err := harden(conn); err != nil {
+	if err := harden(conn, l); err != nil {
 		return nil, err
 	}
 	s := &session{conn: conn, authorizer: &authorizer{expired: func() bool { return false }}}
@@ -55,7 +52,7 @@ func open(uri string, l Limits) (_ *session, err error) {
 }
 
 // harden switches off what reading does not need.
-func harden(conn *engine.Conn) error {
+func harden(conn *engine.Conn, l Limits) error {
 	for property, on := range map[int32]bool{
 		sqlite3.SQLITE_DBCONFIG_DEFENSIVE:             true,
 		sqlite3.SQLITE_DBCONFIG_TRUSTED_SCHEMA:        false,
@@ -71,7 +68,11 @@ func harden(conn *engine.Conn) error {
 			return err
 		}
 	}
-	for _, pragma := range []string{"query_only = 1", "cell_size_check = 1", "mmap_size = 0", "cache_size = -4096"} {
+	pragmas := []string{"query_only = 1", "cell_size_check = 1", "mmap_size = 0", "cache_size = -4096"}
+	if l.Time > 0 {
+		pragmas = append(pragmas, "temp_store = memory") // which is bounded, and a disk is not
+	}
+	for _, pragma := range pragmas {
 		if err := each(conn, "PRAGMA "+pragma, func(*engine.Statement) {}); err != nil {
 			return err
 		}
@@ -108,7 +109,9 @@ func each(conn *engine.Conn, query string, row func(*engine.Statement)) error {
 
 // watch ends what runs when ctx does: the engine asks every so many operations,
 // and looks at its mark for interruption inside of some long ones. The mark is
-// set again and again, because a statement that begins takes it away.
+// set again and again, because a statement that begins takes it away. A statement
+// need not have a jump, at which alone the engine asks and looks: what makes a
+// text or matches a pattern fails on its own when it is over.
 func (s *session) watch(ctx context.Context) (stop func()) {
 	s.expired = func() bool { return ctx.Err() != nil }
 	s.conn.Watch(1000, func() bool { return !s.expired() })
@@ -124,6 +127,7 @@ func (s *session) watch(ctx context.Context) (stop func()) {
 		defer again.Stop()
 		for {
 			s.conn.Interrupt()
+			s.conn.Exhaust()
 			select {
 			case <-finished:
 				return

@@ -148,6 +148,14 @@ func (c *Conn) BusyTimeout(millis int32) { sqlite3.Xsqlite3_busy_timeout(c.tls, 
 // be called from any goroutine, until Close is called.
 func (c *Conn) Interrupt() { sqlite3.Xsqlite3_interrupt(nil, c.db) }
 
+// Exhaust makes whatever computes a text or a blob, or matches a pattern, fail
+// from now on. It may be called when Interrupt may.
+func (c *Conn) Exhaust() {
+	for _, id := range []int32{sqlite3.SQLITE_LIMIT_LENGTH, sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH} {
+		sqlite3.Xsqlite3_limit(nil, c.db, id, 0)
+	}
+}
+
 // Action is what a statement asks to do, with the arguments of SQLITE_… actions:
 // https://sqlite.org/c3ref/c_alter_table.html.
 type Action struct {

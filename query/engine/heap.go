@@ -21,7 +21,8 @@ var errCounting = func() error {
 }()
 
 // LimitHeap bounds the memory that the library uses, for all connections of the
-// process together; beyond it statements fail with SQLITE_NOMEM.
+// process together; beyond it statements fail with SQLITE_NOMEM. 0 takes
+// the bound away.
 func LimitHeap(bytes int64) error {
 	if errCounting != nil {
 		return errCounting
@@ -39,9 +40,10 @@ func HeapUsed() int64 {
 	return int64(sqlite3.Xsqlite3_memory_used(tls))
 }
 
-// HeapPeak is how many bytes the library has used at most.
+// HeapPeak is how many bytes the library has used at most since this was asked
+// last.
 func HeapPeak() int64 {
 	tls := libc.NewTLS()
 	defer tls.Close()
-	return int64(sqlite3.Xsqlite3_memory_highwater(tls, 0))
+	return int64(sqlite3.Xsqlite3_memory_highwater(tls, 1))
 }
