@@ -127,7 +127,10 @@ func (s *anomalySearch) zeroSuccess(context.Context, *sql.Tx) error {
 	}
 	from, to := -1, -1
 	end := func() {
-		if sum := t.sum(from, to); from >= 0 && float64(sum.requests) >= least {
+		if from < 0 {
+			return
+		}
+		if sum := t.sum(from, to); float64(sum.requests) >= least {
 			s.reportZeroSuccess(from, to, sum.requests, *success)
 		}
 		from = -1

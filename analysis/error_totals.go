@@ -34,13 +34,17 @@ type errorTotal struct {
 func (r *reading) readErrors(
 	ctx context.Context, tx *sql.Tx, series map[aggregator.SeriesID]seriesValues, keep func(seriesValues) bool, refine bool,
 ) ([]*errorTotal, error) {
-	sums, err := r.readSums(ctx, tx, series)
+	wanted := map[aggregator.SeriesID]seriesValues{}
+	for id, values := range series {
+		if !values.success && keep(values) {
+			wanted[id] = values
+		}
+	}
+	sums, err := r.readSums(ctx, tx, wanted)
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(sums, func(id aggregator.SeriesID, s *seriesSum) bool {
-		return series[id].success || s.requests == 0 || !keep(series[id])
-	})
+	maps.DeleteFunc(sums, func(_ aggregator.SeriesID, s *seriesSum) bool { return s.requests == 0 })
 	if refine {
 		if err := r.refineSeen(ctx, tx, sums); err != nil {
 			return nil, err

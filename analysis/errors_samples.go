@@ -6,9 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -130,7 +128,7 @@ func (r *reading) sampleBuckets(
 	if len(wanted) == 0 {
 		return nil
 	}
-	list, err := json.Marshal(slices.Sorted(maps.Keys(wanted)))
+	list, err := seriesList(wanted)
 	if err != nil {
 		return err
 	}
@@ -140,7 +138,7 @@ func (r *reading) sampleBuckets(
 		ORDER BY bucket_start DESC, series_id`
 	open := len(wanted) // so many still want some
 	for _, segment := range slices.Backward(r.scope.Segments) {
-		args := []any{segment.WidthS, segment.From, segment.To, string(list)}
+		args := []any{segment.WidthS, segment.From, segment.To, list}
 		if err := eachSample(ctx, tx, query, args, samples, &open); err != nil {
 			return err
 		}

@@ -3,8 +3,11 @@ package analysis
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -69,10 +72,18 @@ func (r *reading) readSums(
 	ctx context.Context, tx *sql.Tx, wanted map[aggregator.SeriesID]seriesValues,
 ) (map[aggregator.SeriesID]*seriesSum, error) {
 	sums := map[aggregator.SeriesID]*seriesSum{}
+	if len(wanted) == 0 {
+		return sums, nil
+	}
+	ids, err := seriesList(wanted)
+	if err != nil {
+		return nil, err
+	}
 	const query = "SELECT series_id, min(bucket_start), max(bucket_start), " + sumColumns + ` FROM series_bucket
-		WHERE width_s = ? AND bucket_start >= ? AND bucket_start < ? GROUP BY series_id`
+		WHERE width_s = ? AND bucket_start >= ? AND bucket_start < ? AND series_id IN (SELECT value FROM json_each(?))
+		GROUP BY series_id`
 	for _, segment := range r.scope.Segments {
-		rows, err := tx.QueryContext(ctx, query, segment.WidthS, segment.From, segment.To)
+		rows, err := tx.QueryContext(ctx, query, segment.WidthS, segment.From, segment.To, ids)
 		if err != nil {
 			return nil, fmt.Errorf("add up series: %w", err)
 		}
@@ -87,9 +98,6 @@ func (r *reading) readSums(
 			if err := rows.Scan(into...); err != nil {
 				return nil, fmt.Errorf("add up series: %w", err)
 			}
-			if _, ok := wanted[id]; !ok {
-				continue
-			}
 			if sums[id] == nil {
 				sums[id] = &seriesSum{}
 			}
@@ -102,6 +110,15 @@ func (r *reading) readSums(
 		}
 	}
 	return sums, nil
+}
+
+// seriesList is the ids of series as a query takes them: a JSON array.
+func seriesList[V any](of map[aggregator.SeriesID]V) (string, error) {
+	list, err := json.Marshal(slices.Sorted(maps.Keys(of)))
+	if err != nil {
+		return "", fmt.Errorf("list series: %w", err)
+	}
+	return string(list), nil
 }
 
 // usage is what the sums say of tokens and cost.
