@@ -13,10 +13,12 @@ import (
 // of a schema that has no such thing, or, of those about a run as a whole, in
 // the picks of one category: there it is that of the headline pick of the run.
 type Answers struct {
-	Diagnosis   *analysis.Diagnosis   `json:"diagnosis"`
-	Bursts      *analysis.Bursts      `json:"bursts"`
-	Anomalies   *analysis.Anomalies   `json:"anomalies"`
-	FaultImpact *analysis.FaultImpact `json:"fault_impact"` // its windows are those of the report
+	Diagnosis *analysis.Diagnosis `json:"diagnosis"`
+	Bursts    *analysis.Bursts    `json:"bursts"`
+	Anomalies *analysis.Anomalies `json:"anomalies"`
+	// FaultImpact has at most MaxTableRows faults, the longest, and counts the
+	// others; its windows are those of the report.
+	FaultImpact *analysis.FaultImpact `json:"fault_impact"`
 	// Errors has at most MaxTableRows rows by type, ErrorTypes counts all.
 	Errors     *analysis.Errors `json:"errors"`
 	ErrorTypes int              `json:"error_types_total"`
@@ -69,7 +71,9 @@ func (p *Pick) readAnswers(ctx context.Context, tx *sql.Tx, q analysis.Query) er
 			return err
 		},
 		func() error {
-			return answer(&a.FaultImpact, func() (*analysis.FaultImpact, error) { return analysis.AskFaultImpact(ctx, tx, q) })
+			return answer(&a.FaultImpact, func() (*analysis.FaultImpact, error) {
+				return analysis.AskFaultImpactOf(ctx, tx, analysis.FaultImpactQuery{Query: q, Windows: p.windows, Limit: MaxTableRows})
+			})
 		},
 		func() error {
 			return answer(&a.Errors, func() (*analysis.Errors, error) { return analysis.AskErrors(ctx, tx, q) })

@@ -51,6 +51,8 @@ type assembly struct {
 	report  *Report
 	// runs that have picks, all runs together first.
 	runs []pickedRun
+	// windows are all of the file; nil where it is of a schema without.
+	windows *analysis.FaultWindows
 }
 
 // pickedRun is a run that has picks.
@@ -199,6 +201,7 @@ func (a *assembly) readWindows(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
+	a.windows = windows
 	for _, w := range windows.Rows {
 		q := &a.options.Query
 		if !q.From.IsZero() && w.EndNS < q.From.UnixNano() || !q.To.IsZero() && w.StartNS >= q.To.UnixNano() ||

@@ -63,7 +63,8 @@ type FaultWindow = analysis.FaultWindow
 // Pick is all that is known about the spans of one run, or of every run, and of
 // one category, or of the headline categories folded.
 type Pick struct {
-	run *pickedRun
+	run     *pickedRun
+	windows *analysis.FaultWindows // of the file; nil where it is of a schema without
 	// RunID is nil for every run; "" are the spans outside any.
 	RunID *string `json:"run_id"`
 	// Category is "" for the headline categories folded.

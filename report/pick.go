@@ -35,6 +35,7 @@ func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
 	bytes := 0
 	for i := range picks {
 		p := &picks[i]
+		p.windows = a.windows
 		if err := p.read(ctx, tx, a.query(p.run), i == 0); err != nil {
 			return err
 		}
