@@ -3,8 +3,9 @@
 #
 #   run.sh [FOLDER]
 #
-# FOLDER keeps the files; without it they are gone when the example ends. The
-# programs are those of `make build`; SPANBUCKET_BIN names another folder of them.
+# FOLDER, new or empty, keeps the files; without it they are gone when the example
+# ends. The programs are those of `make build`; SPANBUCKET_BIN names another folder
+# of them. Needs bash 5.
 #
 # shellcheck shell=bash
 set -euo pipefail
@@ -20,6 +21,10 @@ exec 3>&1 # where commands are shown
 if [[ ${1:-} ]]; then
 	mkdir -p "$1"
 	cd "$1"
+	if compgen -G '*' >/dev/null; then
+		echo "$1: must be a new or an empty folder" >&2
+		exit 2
+	fi
 else
 	temporary=$(mktemp -d)
 	cd "$temporary"
@@ -31,8 +36,8 @@ clean_up() {
 	for pid in $(jobs -p) "${collectors[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
-	wait
-	if ((code)) && compgen -G '*.log' >/dev/null; then
+	{ wait; } 2>/dev/null
+	if ((code && code < 128)) && compgen -G '*.log' >/dev/null; then
 		tail -n 5 ./*.log >&2
 	fi
 	[[ ! $temporary ]] || rm -rf "$temporary"

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,12 +30,25 @@ type stressed struct {
 	} `json:"chaos_results"`
 }
 
-// spanbucket builds the command line.
+// buildSpanbucket builds the command line beside the collector, once.
+var buildSpanbucket = sync.OnceValues(func() (string, error) {
+	collector, err := buildCollector()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(filepath.Dir(collector), "spanbucket")
+	output, err := exec.Command("go", "-C", "../..", "build", "-ldflags", "-s -w", "-o", path, "./cmd/spanbucket").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the command line: %w\n%s", err, output)
+	}
+	return path, nil
+})
+
+// spanbucket returns the path of the command line.
 func spanbucket(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "spanbucket")
-	output, err := exec.Command("go", "-C", "../..", "build", "-o", path, "./cmd/spanbucket").CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	path, err := buildSpanbucket()
+	require.NoError(t, err)
 	return path
 }
 

@@ -30,4 +30,5 @@ expect 'calls in the file, as the app counts them' "$(count calls app.csv)" \
 	"$(number gateway.db "SELECT sum(requests) FROM latency WHERE $calls")"
 expect 'calls with tokens and without a price' 0 \
 	"$(number gateway.db "SELECT sum(usage_count) - sum(priced_count) FROM latency WHERE $calls")"
-expect 'health checks' 0 "$(number gateway.db "SELECT count(*) FROM latency WHERE service = 'app'")"
+expect 'health checks' 0 "$(number gateway.db "SELECT coalesce(sum(requests), 0) FROM latency
+	WHERE service = 'app' AND width_s = 10")"
