@@ -12,7 +12,12 @@ set -euo pipefail
 export LC_ALL=C # the length of a text is in bytes, and numbers have points
 
 example=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd) # the folder of run.sh
-programs=$(cd "${SPANBUCKET_BIN:-$example/../../bin}" && pwd)
+programs=${SPANBUCKET_BIN:-$example/../../bin}
+if [[ ! -x $programs/otelcol-spanbucket || ! -x $programs/spanbucket ]]; then
+	echo "$programs: the programs are not there; make build makes them" >&2
+	exit 2
+fi
+programs=$(cd "$programs" && pwd)
 PATH=$programs:$PATH
 collectors=() # process ids
 temporary=
