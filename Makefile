@@ -27,10 +27,10 @@ test: ## run all tests of all modules
 	@tools/need.sh sqlite3 sqlite3
 	@tools/need.sh chromium chromium
 	@tools/progress.sh "the exporter's packages" go build -v ./...
-	go test ./...
+	go test -timeout 30m ./...
 	@for module in $(MODULES); do \
 	  tools/progress.sh "the packages of $$module" go -C $$module build -v -o /dev/null ./... || exit; \
-	  echo "go -C $$module test ./..."; go -C $$module test ./... || exit; done
+	  echo "go -C $$module test ./..."; go -C $$module test -timeout 30m ./... || exit; done
 
 # The race detector makes SQLite in Go twenty times slower, and has nothing to find
 # where one goroutine does everything: it runs the tests whose names say that

@@ -28,6 +28,7 @@ func randomWorld(r *rand.Rand, from time.Time) []goldenHost {
 	w := &world{r: r, from: from}
 	for range 30 {
 		w.session()
+		w.test()
 	}
 	for range 80 {
 		w.circuit()
@@ -83,6 +84,15 @@ func (w *world) add(run, service, name string, in parent, start, duration int64,
 	}
 	w.hosts = append(w.hosts, goldenHost{batch.Resource(), scope.Scope(), span})
 	return span, self
+}
+
+// test is the result of a test, as runners tell it.
+func (w *world) test() {
+	r := w.r
+	w.add(pick(r, "", "run-1", "run-2"), pick(r, "runner", "ci"), "test", parent{}, w.at(), pick(r, -1, r.Int64N(5e9)), map[string]any{
+		"test.suite.name": "chaos", "test.case.name": pick(r, "malformed_json", "rapid_fire"),
+		"test.case.result.status": pick(r, "pass", "fail", "skip"), "test.case.expected": "400 or 422", "test.case.actual": pick(r, "400", "500"),
+	})
 }
 
 func (w *world) session() {

@@ -36,7 +36,7 @@ func fileWith(
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 	for batch := range slices.Chunk(observations, 1000) {
-		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 		for i := range batch {
 			delta.Fold(&batch[i])
 		}

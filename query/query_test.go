@@ -158,7 +158,7 @@ func TestQueryLeavesTheLocksOfAWriter(t *testing.T) {
 	const total = "SELECT sum(requests_total) FROM timeseries WHERE width_s = 1"
 	before := ask(t, path, total)[0][0].(int64)
 	for round := range int64(3) {
-		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+		delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 		observations := filetest.Traffic(3)
 		for i := range observations {
 			delta.Fold(&observations[i])

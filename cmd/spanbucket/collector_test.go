@@ -23,7 +23,7 @@ func remembering(path string) storage.Options {
 
 // batchOf makes a batch of observations with a fingerprint for each.
 func batchOf(o *storage.Options, observations []aggregator.Observation, first int) storage.Batch {
-	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths))
+	delta := aggregator.NewDelta(storage.FinestWidths(o.Widths), o.Objectives...)
 	fingerprints := make([]uint64, len(observations))
 	for i := range observations {
 		delta.Fold(&observations[i])
