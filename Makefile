@@ -18,9 +18,8 @@ build: ## build bin/otelcol-spanbucket and bin/spanbucket
 	@tools/progress.sh "bin/spanbucket" go build -v -ldflags '-s -w' -o bin/spanbucket ./cmd/spanbucket
 
 .PHONY: demo
-demo: build ## send half a minute of LLM and chaos traffic through the collector, then print what the file says
-	@tools/progress.sh "bin/demo" go build -v -o bin/demo ./internal/demo
-	@internal/demo/run.sh
+demo: build ## put a fake model under load for half a minute, with faults in the middle, and show what the file says
+	@tools/demo.sh
 
 .PHONY: test
 test: ## run all tests of all modules
@@ -44,7 +43,7 @@ race: ## run the tests with several goroutines under the race detector
 	@tools/need.sh gcc gcc libc6-dev
 	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL)' -skip '$(SLOW)' .
 	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL_STORAGE)' ./storage
-	CGO_ENABLED=1 go test -race ./internal/demo/...
+	CGO_ENABLED=1 go test -race ./internal/traffic/...
 
 # Both run in their folder, so that go test shows the figures of tests that pass.
 .PHONY: torture

@@ -205,7 +205,7 @@ var floors = []floor{
 		banned: map[string]string{"database/sql": "storage knows SQL"},
 	},
 	{
-		room: "internal/demo", why: "sends spans as any service would: through the OpenTelemetry SDK, knowing nothing of us",
+		room: "internal/traffic", why: "sends spans as any service would: through the OpenTelemetry SDK, knowing nothing of us",
 		modules: map[string]string{
 			"go.opentelemetry.io/otel": "the SDK and its OTLP exporters", "google.golang.org/grpc": "the SDK's connection",
 		},
@@ -313,7 +313,7 @@ func TestFloorsCanFail(t *testing.T) {
 		"recording":            {"os", collectorPath + "component", modulePath + "/storage", modulePath},
 		"cmd/spanbucket":       {pdataPath + "ptrace", collectorPath + "component", modulePath + "/spans", modulePath},
 		".":                    {"database/sql", "modernc.org/sqlite", modulePath + "/internal/spantest"},
-		"internal/demo":        {modulePath, modulePath + "/aggregator", pdataPath + "ptrace"},
+		"internal/traffic":     {modulePath, modulePath + "/aggregator", pdataPath + "ptrace"},
 	} {
 		require.Contains(t, rows, room)
 		for _, name := range names {

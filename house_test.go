@@ -67,7 +67,7 @@ func TestProductionCodeImportsNoTesting(t *testing.T) {
 // TestClockIsAnArgument keeps reading the clock to the rooms at the edge;
 // elsewhere time is an argument.
 func TestClockIsAnArgument(t *testing.T) {
-	edges := []string{".", "storage", "query", "live", "fakellm", "stress", "cmd", "internal/demo", "bench"}
+	edges := []string{".", "storage", "query", "live", "fakellm", "stress", "cmd", "internal/traffic", "bench"}
 	for _, f := range readSources(t) {
 		if f.isTest || slices.ContainsFunc(edges, func(edge string) bool {
 			return f.room == edge || edge != "." && strings.HasPrefix(f.room, edge+"/")

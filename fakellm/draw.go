@@ -29,7 +29,7 @@ func newLottery(c *Config) *lottery {
 	return &lottery{random: rand.New(rand.NewPCG(c.Seed, 0x5bd1e995)), config: c}
 }
 
-// draw draws for a request at a time since the server began.
+// draw draws for a request at a time since faults were turned on.
 func (l *lottery) draw(elapsed time.Duration) lot {
 	l.mu.Lock()
 	defer l.mu.Unlock()

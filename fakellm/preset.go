@@ -27,7 +27,7 @@ type Burst struct {
 	RateLimitedPerMillion, OverloadedPerMillion int
 }
 
-// on tells whether there is a burst at a time since the server began.
+// on tells whether there is a burst at a time since faults were turned on.
 func (b Burst) on(elapsed time.Duration) bool {
 	return b.Interval > 0 && elapsed%b.Interval < b.Length
 }

@@ -33,8 +33,9 @@ type Config struct {
 
 // Server is the API. It is safe for concurrent use; make one with [New].
 type Server struct {
-	config  Config
-	began   time.Time
+	config Config
+	// began is when faults were turned on last: bursts count from then.
+	began   atomic.Pointer[time.Time]
 	lottery *lottery
 	// off stops the injecting of faults; see SetFaults.
 	off   atomic.Bool
@@ -56,7 +57,9 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{config: c, began: c.Now(), mux: http.NewServeMux()}
+	s := &Server{config: c, mux: http.NewServeMux()}
+	now := c.Now()
+	s.began.Store(&now)
 	s.lottery = newLottery(&s.config)
 	s.mux.HandleFunc("POST /v1/chat/completions", s.serve(chat))
 	s.mux.HandleFunc("POST /v1/embeddings", s.serve(embed))
@@ -72,8 +75,15 @@ func New(c Config) *Server {
 	return s
 }
 
-// SetFaults turns the injecting of faults on or off. Latency stays.
-func (s *Server) SetFaults(on bool) { s.off.Store(!on) }
+// SetFaults turns the injecting of faults on or off. Latency stays. What was off
+// begins anew: bursts count from then.
+func (s *Server) SetFaults(on bool) {
+	if on && s.off.Load() {
+		now := s.config.Now()
+		s.began.Store(&now)
+	}
+	s.off.Store(!on)
+}
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
@@ -102,7 +112,7 @@ type answer interface {
 func (s *Server) serve(op operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, bad := s.read(w, r)
-		drawn := s.lottery.draw(s.config.Now().Sub(s.began))
+		drawn := s.lottery.draw(s.config.Now().Sub(*s.began.Load()))
 		if s.off.Load() {
 			drawn.fault, drawn.held = NoFault, 0
 		}

@@ -262,6 +262,31 @@ func (p *program) tellStress(ctx context.Context, flags *queryFlags, tx *sql.Tx)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "\nthe file says: %s\n", tables.Clean(answer.Text))
-	return err
+	if _, err := fmt.Fprintf(p.stdout, "\n%s\n", folded("the file says: "+tables.Clean(answer.Text))); err != nil {
+		return err
+	}
+	impact, err := analysis.AskFaultImpact(ctx, tx, q)
+	if err != nil {
+		return err
+	}
+	injected := injectedFaults(impact)
+	if len(injected) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(p.stdout); err != nil {
+		return err
+	}
+	return impactTable(injected).Write(p.stdout)
+}
+
+// injectedFaults are the faults that an injector told of, and that met
+// requests. What it did to single ones is the same fault, seen from nearby.
+func injectedFaults(impact *analysis.FaultImpact) (faults []numberedFault) {
+	for i := range impact.Rows {
+		f := &impact.Rows[i]
+		if slices.Contains(f.Sources, "injector") && f.During.Requests != nil && *f.During.Requests > 0 {
+			faults = append(faults, numberedFault{len(faults) + 1, f})
+		}
+	}
+	return faults
 }

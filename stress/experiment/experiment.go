@@ -136,7 +136,11 @@ func (c *Config) test(ctx context.Context, model *model, telemetry *telemetry) [
 	if tested == nil {
 		tested = func(chaos.Result) {}
 	}
-	return chaos.Run(ctx, chaos.Config{
+	config := chaos.Config{
 		Target: model.url.String(), Model: c.Model, Tracing: telemetry.provider("chaos-tests"), Outage: model.outage(telemetry),
-	}, tested)
+	}
+	if c.Mode == stress.ModeFull { // the tests are not to be most of a short run
+		config.RapidLength = min(c.Profile.Duration/30, 5*time.Second)
+	}
+	return chaos.Run(ctx, config, tested)
 }

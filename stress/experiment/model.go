@@ -35,7 +35,9 @@ const (
 	tokenEvery = 500 * time.Microsecond
 	retryAfter = 100 * time.Millisecond
 	slowBy     = time.Second
-	hang       = 20 * time.Second
+	// Long for a client, and short enough that even a load of half a minute shows
+	// what comes after it.
+	hang = 3 * time.Second
 )
 
 // startModel starts the fake model, unless there is a target.

@@ -1,8 +1,11 @@
-// Command demo plays the users of a small company whose services call language
-// models, and breaks the models' providers for a third of the time: baseline,
-// fault, recovery. It sends the spans through the OpenTelemetry Go SDK over
-// OTLP, waits for every acknowledgement, drops nothing, and says at the end how
-// many spans of which category ended in which way, so that a test can compare.
+// Command traffic is for tests: it plays the users of a small company whose
+// services call language models, and breaks the models' providers for a third of
+// the time: baseline, fault, recovery. Unlike package stress it calls nobody: so
+// it has what a fake model lacks (several services and providers, a database,
+// evaluations, a coding agent and its dialect), and makes minutes of it at once.
+// It sends the spans through the OpenTelemetry Go SDK over OTLP, waits for every
+// acknowledgement, drops nothing, and says at the end how many spans of which
+// category ended in which way, so that a test can compare.
 //
 // Spans carry the current gen_ai.* conventions, those of a coding agent its own
 // dialect. Those that an injected fault touched are marked with
@@ -45,7 +48,7 @@ type options struct {
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags := flag.NewFlagSet("traffic", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.endpoint, "endpoint", "127.0.0.1:4317", "`host:port` of the collector's OTLP receiver")
 	flags.StringVar(&o.protocol, "protocol", "grpc", "grpc or http")
@@ -53,7 +56,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Float64Var(&o.rate, "rate", 40, "user requests per second; each makes about four spans")
 	flags.Uint64Var(&o.seed, "seed", 1, "the same seed gives the same traffic")
 	flags.DurationVar(&o.wait, "wait", 10*time.Second, "how long to wait for the endpoint to accept connections")
-	flags.StringVar(&o.runID, "run", "demo", "chaos.run.id of the spans, empty for none")
+	flags.StringVar(&o.runID, "run", "company", "chaos.run.id of the spans, empty for none")
 	flags.BoolVar(&o.asap, "asap", false, "send traffic of the last minutes as fast as it is acknowledged, instead of live")
 	flags.BoolVar(&o.json, "json", false, "print what was sent as JSON")
 	if err := flags.Parse(args); err != nil {
@@ -83,12 +86,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		fmt.Fprintln(stderr, "demo:", err)
+		fmt.Fprintln(stderr, "traffic:", err)
 		return 2
 	}
 	sent, err := send(ctx, o, stderr)
 	if err != nil {
-		fmt.Fprintln(stderr, "demo:", err)
+		fmt.Fprintln(stderr, "traffic:", err)
 		return 1
 	}
 	if o.json {
@@ -97,7 +100,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = sent.writeText(stdout)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "demo:", err)
+		fmt.Fprintln(stderr, "traffic:", err)
 		return 1
 	}
 	return 0

@@ -87,7 +87,7 @@ func (p *player) report(now time.Time, running int) {
 	plan := p.generator.schedule
 	current, _ := plan.at(now)
 	elapsed := min(now.Sub(plan.begin), plan.length)
-	fmt.Fprintf(p.progress, "demo: %3.0f of %.0f s  %-8s  %6d spans acknowledged, %d traces in flight\n",
+	fmt.Fprintf(p.progress, "traffic: %3.0f of %.0f s  %-8s  %6d spans acknowledged, %d traces in flight\n",
 		elapsed.Seconds(), plan.length.Seconds(), current, p.emitter.sent.spans, running)
 }
 

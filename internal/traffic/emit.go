@@ -59,7 +59,7 @@ func (e *emitter) tracer(service string) trace.Tracer {
 			attribute.String("service.name", service),
 			attribute.String("service.version", "1.4.2"),
 			attribute.String("service.instance.id", service+"-0"),
-			attribute.String("deployment.environment.name", "demo"),
+			attribute.String("deployment.environment.name", "test"),
 		}
 		if e.runID != "" {
 			attributes = append(attributes, attribute.String("chaos.run.id", e.runID), attribute.String("chaos.run.name", "provider brownout"),
@@ -68,7 +68,7 @@ func (e *emitter) tracer(service string) trace.Tracer {
 		// The sampler is named because the environment could choose another.
 		provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(e.out), sdktrace.WithSampler(sdktrace.AlwaysSample()),
 			sdktrace.WithResource(resource.NewSchemaless(attributes...)))
-		tracer = provider.Tracer("github.com/spanbucket/spanbucketexporter/internal/demo")
+		tracer = provider.Tracer("github.com/spanbucket/spanbucketexporter/internal/traffic")
 		e.tracers[service] = tracer
 	}
 	return tracer
