@@ -146,7 +146,7 @@ var floors = []floor{
 	{
 		room: "mcpserver", rooms: []string{"aggregator", "storage", "analysis", "query", "report/tables"},
 		why:     "the questions as tools of an agent: what they answer, analysis decides",
-		modules: map[string]string{"github.com/modelcontextprotocol/go-sdk/mcp": "the protocol"},
+		modules: map[string]string{"github.com/modelcontextprotocol/go-sdk": "the protocol"},
 		banned:  map[string]string{"flag": "no command line", "net/http": "no network", "os": "files are storage's"},
 	},
 	{

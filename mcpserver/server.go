@@ -59,7 +59,7 @@ const instructions = `Answers about one file of LLM and chaos-test traffic, fold
 
 // Serve answers on in and out until in ends or ctx does, and then returns nil.
 func Serve(ctx context.Context, o Options, in io.ReadCloser, out io.WriteCloser) error {
-	err := New(o).Run(ctx, &mcp.IOTransport{Reader: in, Writer: out})
+	err := New(o).Run(ctx, answering{&mcp.IOTransport{Reader: in, Writer: out}})
 	if errors.Is(err, io.EOF) || ctx.Err() != nil {
 		return nil
 	}
