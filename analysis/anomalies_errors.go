@@ -37,8 +37,17 @@ func (s *anomalySearch) unexpected(ctx context.Context, tx *sql.Tx) error {
 		known = known || values.faulty
 	}
 	from, to := r.scope.Segments[0].From, r.scope.Segments[len(r.scope.Segments)-1].To
+	// Errors in a bucket that reaches beyond an end that was asked for may be
+	// outside of it.
+	width := r.widths[0].seconds
+	if asked := s.query.From; !asked.IsZero() {
+		from = max(from, ceilTo(asked.Unix(), width))
+	}
+	if asked := s.query.To; !asked.IsZero() {
+		to = min(to, aggregator.BucketStart(asked.Unix(), width))
+	}
 	r.scope.Segments = nil
-	parts := s.faults.outside(from, to, r.widths[0].seconds)
+	parts := s.faults.outside(from, to, width)
 	slices.SortStableFunc(parts, func(a, b extentS) int { return cmp.Compare(b.to-b.from, a.to-a.from) })
 	for _, part := range parts[:min(len(parts), maxOutside)] {
 		for _, segment := range plan(r.widths, part.from, part.to) {

@@ -32,7 +32,10 @@ func TestBehaviourOfAFileWithTheHeadlineOnly(t *testing.T) {
 		seen(ask(t, options.Path, anomalies(analysis.AnomaliesQuery{Query: q}))))
 	answer := ask(t, options.Path, diagnosis(q))
 	require.EqualValues(t, 300, answer.Errors)
-	require.Empty(t, answer.TopErrors)
+	require.Len(t, answer.TopErrors, 1)
+	require.Equal(t, refusedOutcome.String(), answer.TopErrors[0].Outcome)
+	require.EqualValues(t, 300, answer.TopErrors[0].Count)
+	require.Empty(t, answer.TopErrors[0].ErrorType)
 	require.Contains(t, answer.Text, "1 burst")
 }
 

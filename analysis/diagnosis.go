@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -59,7 +60,7 @@ type Diagnosis struct {
 // ErrorAmount counts the failed requests of one type.
 type ErrorAmount struct {
 	Outcome   string  `json:"outcome"`
-	ErrorType string  `json:"error_type"` // empty: none was given
+	ErrorType string  `json:"error_type"` // empty: none was given, or buckets by series are too wide to tell
 	Count     int64   `json:"count"`
 	Share     float64 `json:"share"` // of all requests
 }
@@ -160,7 +161,7 @@ func (d *diagnosing) read(ctx context.Context, tx *sql.Tx, total *tick) error {
 	latency := newDistribution(&cell.Measures[aggregator.MeasureDuration], overviewPercentiles)
 	d.P95MS = latency.Percentiles.Get("p95")
 	d.AIMD = d.bursts.AIMD
-	if err := d.readErrors(ctx, tx); err != nil {
+	if err := d.readErrors(ctx, tx, &total.outcomes); err != nil {
 		return err
 	}
 	d.Faults = d.faultSummary()
@@ -183,14 +184,20 @@ func pressure(rateLimited float64) string {
 const maxTopErrors = 3
 
 // readErrors counts the errors by type.
-func (d *diagnosing) readErrors(ctx context.Context, tx *sql.Tx) (err error) {
-	r, series, err := errorSeries(ctx, tx, d.query)
+func (d *diagnosing) readErrors(ctx context.Context, tx *sql.Tx, outcomes *Outcomes) error {
+	// All buckets that hold any of these requests, also those that have not
+	// settled as a whole.
+	q := d.query
+	q.From, q.To, q.IncludeOpen = time.Unix(d.fine.segment.From, 0), time.Unix(d.fine.segment.To, 0), true
+	r, series, err := errorSeries(ctx, tx, q)
 	if err != nil {
 		return err
 	}
-	if d.errors, err = r.readErrors(ctx, tx, series, func(seriesValues) bool { return true }, false); err != nil {
+	all, err := r.readErrors(ctx, tx, series, func(seriesValues) bool { return true }, false)
+	if err != nil {
 		return err
 	}
+	d.errors = within(outcomes, all)
 	for _, e := range d.errors[:min(len(d.errors), maxTopErrors)] {
 		d.TopErrors = append(d.TopErrors, ErrorAmount{
 			Outcome: e.kind.outcome, ErrorType: e.kind.errorType, Count: e.requests, Share: float64(e.requests) / float64(d.Requests),

@@ -92,6 +92,37 @@ func TestDiagnosisAgreesWithTheOtherAnswers(t *testing.T) {
 }
 
 // Whatever names a file holds, the paragraph keeps its length.
+// TestDiagnosisOfAnIntervalInsideBuckets: what is by series comes from buckets
+// that are wider than the interval, and must not bring in errors of others.
+func TestDiagnosisOfAnIntervalInsideBuckets(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	observations := filetest.Traffic(3_000)
+	path := makeFile(t, observations, now)
+	for from := 3; from < 270; from += 19 {
+		q := analysis.Query{Now: now, From: filetest.Begin.Add(time.Duration(from) * time.Second)}
+		q.To = q.From.Add(time.Duration(from%13+1) * time.Second)
+		want := map[string]int64{}
+		for i := range observations {
+			o := &observations[i]
+			if start := time.Unix(0, o.StartUnixNano); !isRequest(o) || o.Rejected != aggregator.NotRejected || start.Before(q.From) || !start.Before(q.To) {
+				continue
+			}
+			if s := &o.Series; s.Outcome != aggregator.OutcomeSuccess {
+				want[s.Outcome.String()]++
+			}
+		}
+		answer := ask(t, path, diagnosis(q))
+		for _, e := range answer.TopErrors {
+			require.Equal(t, want[e.Outcome], e.Count, "%s from %d s", e.Outcome, from)
+		}
+		require.Len(t, answer.TopErrors, min(3, len(want)), "from %d s", from)
+		for _, a := range ask(t, path, anomalies(analysis.AnomaliesQuery{Query: q})).Rows {
+			require.GreaterOrEqual(t, a.Start, q.From.Unix(), a.Text)
+			require.LessOrEqual(t, a.End, q.To.Unix(), a.Text)
+		}
+	}
+}
+
 func TestDiagnosisIsShort(t *testing.T) {
 	now := filetest.Begin.Add(2 * time.Hour)
 	long := strings.Repeat("ä", 120)

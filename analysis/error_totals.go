@@ -60,10 +60,7 @@ func (r *reading) readErrors(
 			return nil, err
 		}
 	}
-	return slices.SortedFunc(maps.Values(totals), func(a, b *errorTotal) int {
-		return cmp.Or(cmp.Compare(b.requests, a.requests), strings.Compare(a.kind.outcome, b.kind.outcome),
-			strings.Compare(a.kind.errorType, b.kind.errorType))
-	}), nil
+	return slices.SortedFunc(maps.Values(totals), byRequests), nil
 }
 
 // errorSeries chooses what is read by series, and reads what tells errors apart.
@@ -79,4 +76,39 @@ func errorSeries(ctx context.Context, tx *sql.Tx, q Query) (*reading, map[aggreg
 	}
 	series, err := readSeries(ctx, tx, r.query, []string{"outcome", "error_type"})
 	return r, series, err
+}
+
+// within makes totals those of the requests that outcomes counts. totals are of
+// the same time or, since details by series are kept in wider buckets, of more:
+// then they tell which type errors have only where these have just one.
+func within(outcomes *Outcomes, totals []*errorTotal) []*errorTotal {
+	kinds := map[string][]*errorTotal{}
+	for _, e := range totals {
+		kinds[e.kind.outcome] = append(kinds[e.kind.outcome], e)
+	}
+	exact := []*errorTotal{}
+	for o, n := range outcomes {
+		name := aggregator.Outcome(o).String()
+		of, sum := kinds[name], int64(0)
+		for _, e := range of {
+			sum += e.requests
+		}
+		switch {
+		case aggregator.Outcome(o) == aggregator.OutcomeSuccess, n == 0:
+		case sum == n:
+			exact = append(exact, of...)
+		case sum > n && len(of) == 1:
+			exact = append(exact, &errorTotal{of[0].kind, seriesSum{requests: n}})
+		default:
+			exact = append(exact, &errorTotal{errorKind{outcome: name}, seriesSum{requests: n}})
+		}
+	}
+	slices.SortFunc(exact, byRequests)
+	return exact
+}
+
+// byRequests orders totals, those of most requests first.
+func byRequests(a, b *errorTotal) int {
+	return cmp.Or(cmp.Compare(b.requests, a.requests), strings.Compare(a.kind.outcome, b.kind.outcome),
+		strings.Compare(a.kind.errorType, b.kind.errorType))
 }
