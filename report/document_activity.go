@@ -75,17 +75,10 @@ func (p *Pick) addChaos(d *document) {
 	l.add(word, "result", func(c *analysis.ChaosResult) string {
 		return map[bool]string{true: "passed", false: "FAILED"}[c.Passed]
 	})
-	l.add(name, "expected", func(c *analysis.ChaosResult) string { return textOrEmpty(c.Expected) })
-	l.add(name, "actual", func(c *analysis.ChaosResult) string { return textOrEmpty(c.Actual) })
+	l.add(name, "expected", func(c *analysis.ChaosResult) string { return orEmpty(c.Expected) })
+	l.add(name, "actual", func(c *analysis.ChaosResult) string { return orEmpty(c.Actual) })
 	l.add(number, "ms", func(c *analysis.ChaosResult) string { return tables.MS(c.DurationMS) })
 	all := int(p.Chaos.Passed + p.Chaos.Failed)
 	shown := p.Chaos.Rows[:min(maxTextRows, len(p.Chaos.Rows))]
 	addTable(d, "Chaos tests", shown, &l, moreText(all-len(shown), "test"))
-}
-
-func textOrEmpty(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
 }

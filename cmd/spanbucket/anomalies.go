@@ -27,7 +27,7 @@ fault explains. What begins inside the window of a fault is expected, and said s
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&silence, "silence", silence, "how long a time without requests is remarkable at least")
-	complete(cmd, "silence", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+	completeNothing(cmd, "silence")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		seconds, err := parseWidth(silence)
 		if err != nil || seconds == 0 {

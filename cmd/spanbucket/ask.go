@@ -69,7 +69,7 @@ func nameOr(text, empty string) string {
 }
 
 // textOr shows a text that may be missing.
-func textOr(text *string) string {
+func textOrMissing(text *string) string {
 	if text == nil {
 		return tables.Missing
 	}

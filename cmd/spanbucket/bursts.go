@@ -31,9 +31,7 @@ which it is below --end-share. One that the data end in is marked as active.`,
 	cmd.Flags().Float64Var(&q.StartShare, "start-share", 0.3, "share of refused requests above which a burst starts")
 	cmd.Flags().Float64Var(&q.EndShare, "end-share", 0.1, "share of refused requests below which a burst is over")
 	cmd.Flags().Int64Var(&q.MinRefused, "min-refused", 3, "how many refused requests make a burst at least")
-	for _, flag := range []string{"start-share", "end-share", "min-refused"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, "start-share", "end-share", "min-refused")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		// Written so that NaN is refused.
 		if !(q.EndShare > 0 && q.EndShare <= q.StartShare && q.StartShare < 1) {

@@ -24,9 +24,7 @@ func (f *sideFlags) add(cmd *cobra.Command, name string) {
 	cmd.Flags().StringVar(&f.run, name, "", "the run that is the "+name+` ("": spans outside any run)`)
 	cmd.Flags().StringVar(&f.from, name+"-from", "", "only its spans that start at this time or later: as --from of other verbs, such as +5m")
 	cmd.Flags().StringVar(&f.to, name+"-to", "", "only its spans that start before this time")
-	for _, flag := range []string{name, name + "-from", name + "-to"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, name, name+"-from", name+"-to")
 }
 
 // given tells whether anything was said of the side.
@@ -119,9 +117,7 @@ func (f *compareFlags) addMethod(cmd *cobra.Command) {
 	complete(cmd, "baseline-db", func() ([]string, cobra.ShellCompDirective) {
 		return []string{"db"}, cobra.ShellCompDirectiveFilterFileExt
 	})
-	for _, flag := range []string{"warmup", "min-change", "seed"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, "warmup", "min-change", "seed")
 }
 
 // checkSides refuses a comparison of something with itself by omission.

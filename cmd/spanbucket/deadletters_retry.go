@@ -39,7 +39,7 @@ some could not be folded again.`,
 	}
 	flags.add(cmd, "the file whose dead letters are meant (required)", true)
 	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a collector that is running")
-	complete(cmd, "wait", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+	completeNothing(cmd, "wait")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.chosen(); err != nil {
 			return err

@@ -82,7 +82,7 @@ func (f *exportFlags) add(cmd *cobra.Command) {
 	complete(cmd, "format", func() ([]string, cobra.ShellCompDirective) {
 		return exportFormats, cobra.ShellCompDirectiveNoFileComp
 	})
-	complete(cmd, "query", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+	completeNothing(cmd, "query")
 }
 
 // check checks the flags, and chooses the format.

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
-	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // faultsCommand is the group of verbs about injected faults, and by itself one
@@ -89,11 +88,4 @@ func (p *program) writeWindowRecords(windows []analysis.FaultWindow) error {
 	return writeCSV(p.stdout, []string{
 		"window_id", "run_id", "fault", "target", "start_utc", "end_utc", "start_ns", "end_ns", "source", "experiment_id", "requests",
 	}, records)
-}
-
-func textOrMissing(text *string) string {
-	if text == nil {
-		return tables.Missing
-	}
-	return *text
 }

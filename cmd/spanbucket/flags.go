@@ -49,6 +49,13 @@ func complete(cmd *cobra.Command, flag string, values func() ([]string, cobra.Sh
 	}
 }
 
+// completeNothing keeps the shell from offering files as values of flags.
+func completeNothing(cmd *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+	}
+}
+
 func (f *fileFlags) check() error {
 	if !slices.Contains(formats, f.format) {
 		return usageError{fmt.Errorf("--format %q: must be one of %s", f.format, strings.Join(formats, ", "))}
@@ -111,7 +118,7 @@ func (f *queryFlags) addBuckets(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
 	flags.BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
-	complete(cmd, "width", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
+	completeNothing(cmd, "width")
 }
 
 // addInterval adds the flags that have nothing to do with buckets.
@@ -140,9 +147,7 @@ func (f *queryFlags) addTimes(cmd *cobra.Command) {
 	flags.StringVar(&f.to, "to", "", "only spans that start before this time")
 	flags.StringVar(&f.run, "run", "", `only this run; --run "" means spans outside any run (default: all)`)
 	f.runSet = func() bool { return flags.Changed("run") }
-	for _, flag := range []string{"from", "to", "run"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, "from", "to", "run")
 }
 
 // query turns the flags into a query of the file.

@@ -65,9 +65,7 @@ dedup.max_spans). Spans without a trace or span id are counted again.`,
 	f.StringVar(&flags.secretFile, "secret-file", "", "a file that holds dedup.secret; a file with spans keeps its own")
 	f.BoolVar(&flags.strict, "strict", false, "end at the first thing that cannot be read; what is written stays")
 	flags.talk.add(cmd)
-	for _, flag := range []string{"run", "run-name"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, "run", "run-name")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		flags.runSet = f.Changed("run")
 		if err := flags.check(); err != nil {

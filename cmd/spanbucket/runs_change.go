@@ -35,9 +35,7 @@ on. A collector may be writing to the file meanwhile, and need not be told.`,
 	flags.add(cmd, "the file to begin it in (required)")
 	cmd.Flags().StringVar(&id, "id", "", "the id of the run (default: run- and the time)")
 	cmd.Flags().StringVar(&name, "name", "", "a name for people; of several the lowest stands")
-	for _, flag := range []string{"id", "name"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, "id", "name")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.checkAll(); err != nil {
 			return err

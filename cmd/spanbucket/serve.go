@@ -54,9 +54,7 @@ across a network, put a proxy in front.`,
 	complete(cmd, "db", func() ([]string, cobra.ShellCompDirective) {
 		return []string{"db"}, cobra.ShellCompDirectiveFilterFileExt
 	})
-	for _, flag := range []string{"listen", "token", "refresh"} {
-		complete(cmd, flag, func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveNoFileComp })
-	}
+	completeNothing(cmd, "listen", "token", "refresh")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), &flags) }
 	return cmd
 }

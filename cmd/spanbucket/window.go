@@ -206,7 +206,7 @@ func (p *program) printTouching(windows []analysis.FaultWindow) error {
 	shown := windows[:min(len(windows), most)]
 	t := tables.New(shown)
 	t.Text("fault in this interval", func(w *analysis.FaultWindow) string { return w.Fault })
-	t.Text("target", func(w *analysis.FaultWindow) string { return textOr(w.Target) })
+	t.Text("target", func(w *analysis.FaultWindow) string { return textOrMissing(w.Target) })
 	t.Text("start", func(w *analysis.FaultWindow) string { return w.StartUTC })
 	t.Text("end", func(w *analysis.FaultWindow) string { return w.EndUTC })
 	t.Number("requests", func(w *analysis.FaultWindow) string { return tables.CountOrMissing(w.Requests) })

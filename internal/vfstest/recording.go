@@ -145,18 +145,6 @@ func (r *Recording) Marks(position int) (marks []int) {
 	return marks
 }
 
-// Syncs returns the position behind each sync of a kind of file.
-func (r *Recording) Syncs(kind Kind) (positions []int) {
-	r.folder.mu.Lock()
-	defer r.folder.mu.Unlock()
-	for i, e := range r.entries {
-		if e.action == actionSync && kindOfName(e.name)&kind != 0 {
-			positions = append(positions, i+1)
-		}
-	}
-	return positions
-}
-
 func (r *Recording) add(e entry) {
 	const overhead = 96 // of an entry without data
 	if r.room -= overhead + len(e.data); r.room < 0 {
