@@ -168,6 +168,16 @@ func TestBadArgumentsAreToldToTheModel(t *testing.T) {
 		require.True(t, failed, "%s %v: %s", c.tool, c.arguments, text)
 		require.Contains(t, text, c.says)
 	}
+	for tool, arguments := range map[string]map[string]any{
+		"errors":  {"run": strings.Repeat("é\x1b", 50_000)},
+		"latency": {"by": []string{strings.Repeat("z", 50_000)}},
+		"query":   {"sql": "SELECT " + strings.Repeat("n", 9000)},
+	} {
+		text, failed := call(t, session, tool, arguments)
+		require.True(t, failed, tool)
+		require.LessOrEqual(t, len([]rune(text)), 1000, tool)
+		require.Negative(t, strings.IndexFunc(text, unicode.IsControl), tool)
+	}
 	_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "drop_everything"})
 	require.ErrorContains(t, err, "drop_everything")
 	text, failed := call(t, session, "diagnose", nil)

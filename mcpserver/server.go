@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -116,10 +117,22 @@ func addTool[In any](s *server, name, title, description string, answer func(con
 		}
 		text, err := answer(ctx, in)
 		if err != nil {
-			return nil, nil, errors.New(tables.Clean(s.explain(err)))
+			return nil, nil, errors.New(cut(tables.Clean(s.explain(err))))
 		}
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
 	})
+}
+
+// maxErrorCharacters is how long an error is at most: it may quote what was asked.
+const maxErrorCharacters = 1000
+
+func cut(text string) string {
+	if n := utf8.RuneCountInString(text); n > maxErrorCharacters {
+		const half = maxErrorCharacters/2 - 20
+		all := []rune(text)
+		return fmt.Sprintf("%s … (%d characters) … %s", string(all[:half]), n-2*half, string(all[n-half:]))
+	}
+	return text
 }
 
 // enter waits until a call may be answered, by itself or beside others. leave must

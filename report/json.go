@@ -7,6 +7,7 @@ import (
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
 	"github.com/spanbucket/spanbucketexporter/report/page"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // JSON returns the report as one line of JSON. Equal reports have equal JSON.
@@ -17,7 +18,7 @@ func (r *Report) JSON() ([]byte, error) {
 	if err := encoder.Encode(r); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return tables.CleanJSON(out.Bytes()), nil
 }
 
 // WriteJSON writes what JSON returns.

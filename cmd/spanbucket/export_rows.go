@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/spanbucket/spanbucketexporter/query"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
@@ -133,7 +134,7 @@ func marshalText(text string) ([]byte, error) {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(text)
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+	return tables.CleanJSON(bytes.TrimSuffix(out.Bytes(), []byte("\n"))), err
 }
 
 // exportBufferBytes is what is written at once.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // jsonSchemaVersion is the version of the JSON answers: fields may be added
@@ -32,6 +34,6 @@ func writeJSON(w io.Writer, answer any) error {
 	if err := json.Indent(&out, append(version, fields...), "", "  "); err != nil {
 		return err
 	}
-	_, err := out.WriteTo(w)
+	_, err := w.Write(tables.CleanJSON(out.Bytes()))
 	return err
 }

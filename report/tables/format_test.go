@@ -1,8 +1,11 @@
 package tables_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
@@ -87,4 +90,18 @@ func TestDisplayWidth(t *testing.T) {
 	if got := tables.Cut("模型模型", 5); got != "模型…" {
 		t.Errorf("cut in the middle of a wide rune: %q", got)
 	}
+}
+
+// What acts on a terminal is escaped in JSON, which means the same.
+func TestCleanJSONMeansTheSame(t *testing.T) {
+	names := []string{"gpt-4o", "é", "a\u009b31mb", "a\u202eb\u2066", "\u2028", "\x7f", "\U000e0041", "\x1b[31m", "\\u202e"}
+	text, err := json.MarshalIndent(map[string]any{"names": names, "\u202ekey": 1}, "", "  ")
+	require.NoError(t, err)
+	cleaned := tables.CleanJSON(text)
+	require.JSONEq(t, string(text), string(cleaned))
+	require.Equal(t, strings.Count(string(text), "\n"), strings.Count(string(cleaned), "\n"))
+	lines := strings.ReplaceAll(string(cleaned), "\n", "")
+	require.Equal(t, tables.Clean(lines), lines)
+	require.Contains(t, lines, `a\u009b31mb`)
+	require.Contains(t, lines, `\udb40\udc41`)
 }
