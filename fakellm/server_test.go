@@ -257,3 +257,24 @@ func TestFaultsCanBeTurnedOff(t *testing.T) {
 		require.Equal(t, map[bool]int{true: 503, false: 200}[on], status)
 	}
 }
+
+// TestBurstsBeginWithTheFaults: where faults were off, the first burst begins
+// when they are turned on, however old the server is.
+func TestBurstsBeginWithTheFaults(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	burst := fakellm.Preset{Burst: fakellm.Burst{Interval: time.Minute, Length: time.Second, RateLimitedPerMillion: 1_000_000}}
+	base, server, _ := serve(t, fakellm.Config{Preset: burst, Now: func() time.Time { return now }})
+	ask := func() int {
+		status, _, _, err := post(t, base+"/v1/chat/completions", hello)
+		require.NoError(t, err)
+		return status
+	}
+	now = now.Add(2 * time.Second)
+	require.Equal(t, 200, ask())
+	server.SetFaults(false)
+	server.SetFaults(true)
+	require.Equal(t, 429, ask())
+	now = now.Add(2 * time.Second)
+	server.SetFaults(true) // they are on
+	require.Equal(t, 200, ask())
+}
