@@ -49,7 +49,7 @@ func startModel(c *Config, telemetry *telemetry) (*model, error) {
 		Preset: c.Preset, Seed: c.Seed, SlowBy: slowBy, Hang: hang, TokenEvery: tokenEvery, RetryAfter: retryAfter, Experiment: c.Preset.Name,
 	})}
 	// Only a load has faults from its beginning.
-	m.server.SetFaults(c.Mode == stress.ModeLoad || c.Mode == stress.ModeQuick)
+	m.server.SetFaults(c.Mode == stress.ModeLoad)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
