@@ -86,9 +86,9 @@ func (d *diagnosing) faultsText() string {
 	if s.SuccessInside != nil && s.SuccessOutside != nil {
 		text += fmt.Sprintf(": %s succeeded inside, %s outside", percentText(*s.SuccessInside), percentText(*s.SuccessOutside))
 		if s.RecoveryS != nil && *s.RecoveryS == 0 {
-			text += ", recovered at once"
+			text += ", success back at once"
 		} else if s.RecoveryS != nil {
-			text += ", recovered " + lasting(*s.RecoveryS) + " after the last"
+			text += ", success back " + lasting(*s.RecoveryS) + " after the last"
 		}
 	}
 	return text + "."
