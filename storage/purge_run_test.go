@@ -26,6 +26,7 @@ func spanOfRun(rng *rand.Rand, run string) aggregator.Request {
 	case 0:
 		r.Circuits = []aggregator.CircuitState{{Circuit: "payments", AtUnixNano: at, State: aggregator.CircuitOpen}}
 	case 1:
+		r.TestCase = aggregator.TestCase{Name: "malformed_json", Passed: true}
 		r.Evaluations = []aggregator.Evaluation{{AtUnixNano: at, Name: "helpful", Label: "yes", Verdict: aggregator.VerdictAccepted}}
 	case 2:
 		r.Window = &aggregator.FaultWindow{Run: run, Fault: "latency", StartUnixNano: at, EndUnixNano: at + 1e9}
@@ -62,6 +63,7 @@ var tablesOfRuns = map[string]string{
 	"slo_bucket":         "(SELECT run_id FROM headline_bucket AS b WHERE b.id = x.bucket_id)",
 	"request":            "(SELECT run_id FROM series AS s WHERE s.series_id = x.series_id)",
 	"evaluation":         "run_id",
+	"chaos_result":       "run_id",
 	"circuit_state":      "run_id",
 	"fault_window":       "run_id",
 	"run_category":       "run_id",
@@ -121,7 +123,7 @@ func TestPurgeRemovesARunAndNothingElse(t *testing.T) {
 			require.NoError(t, err)
 			want := PurgedRun{
 				Spans: spans, Series: int64(len(own["series"])), Buckets: int64(len(own["series_bucket"]) + len(own["headline_bucket"])),
-				Requests: int64(len(own["request"])), Evaluations: int64(len(own["evaluation"])),
+				Requests: int64(len(own["request"])), Evaluations: int64(len(own["evaluation"])), ChaosResults: int64(len(own["chaos_result"])),
 				CircuitStates: int64(len(own["circuit_state"])), FaultWindows: int64(len(windows)),
 			}
 			left, unchanged := rowsOf(t, o.Path, run)

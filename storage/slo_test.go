@@ -231,7 +231,7 @@ func TestObjectivesInAnOlderFile(t *testing.T) {
 	o.Objectives = nil
 	spans := objectiveSpans(rng, 100)
 	writeSpans(t, rng, o, spans)
-	exec(t, o.Path, `DROP VIEW slos; DROP TABLE slo_bucket; DROP TABLE slo; PRAGMA user_version = 5;
+	exec(t, o.Path, `DROP VIEW slos; DROP VIEW chaos_results; DROP TABLE chaos_result; DROP TABLE slo_bucket; DROP TABLE slo; PRAGMA user_version = 5;
 		UPDATE meta SET value = '5' WHERE key = 'schema_version'`)
 	require.Empty(t, verifyAll(t, o.Path))
 	var stored Options
