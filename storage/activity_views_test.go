@@ -8,7 +8,6 @@ package storage
 import (
 	"bytes"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -92,11 +91,6 @@ type activity struct {
 var activityWidths = []int64{1, 10, 60}
 
 const seriesWidth = 10
-
-func id8(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-func id16(n uint64) []byte {
-	return append(make([]byte, 8), id8(n)...)
-}
 
 func orNull(text string) any {
 	if text == "" {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -273,4 +274,10 @@ func TestMergeOfDifferentObjectives(t *testing.T) {
 	require.Equal(t, end, one[int64](t, output, "SELECT complete_from FROM slo WHERE name = 'tools'"))
 	require.Zero(t, one[int64](t, output, "SELECT max(complete_from) FROM slo WHERE name <> 'tools'"))
 	require.Empty(t, verifyAll(t, output))
+}
+
+// id8 and id16 are ids of spans and traces, by number.
+func id8(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+func id16(n uint64) []byte {
+	return append(make([]byte, 8), id8(n)...)
 }
