@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -49,6 +50,7 @@ type Config struct {
 type Load struct {
 	config Config
 	tally  *Tally
+	users  atomic.Int64 // that are there, or calls under way
 }
 
 // Bounds of [Config.Rate], in calls a second.
@@ -87,6 +89,10 @@ func NewLoad(c Config) (*Load, error) {
 	return &Load{config: c, tally: newTally(c.Observe)}, nil
 }
 
+// Users returns how many users are there now; of an open load, how many calls
+// are under way.
+func (l *Load) Users() int64 { return l.users.Load() }
+
 // Tally returns what the clients have seen so far.
 func (l *Load) Tally() *Tally { return l.tally }
 
@@ -124,7 +130,11 @@ func (l *Load) closed(ctx, accept context.Context, c *client) {
 		if spawn.Wait(accept) != nil {
 			return
 		}
-		users.Go(func() { newUser(number, &l.config, c).use(ctx, accept) })
+		users.Go(func() {
+			defer l.users.Add(-1)
+			l.users.Add(1)
+			newUser(number, &l.config, c).use(ctx, accept)
+		})
 	}
 }
 
@@ -147,7 +157,9 @@ func (l *Load) open(ctx, accept context.Context, c *client) {
 		workers.Go(func() {
 			random := rand.New(rand.NewPCG(l.config.Seed, uint64(number)))
 			for at := range due {
+				l.users.Add(1)
 				l.begin(ctx, c, random, at)
+				l.users.Add(-1)
 			}
 		})
 	}

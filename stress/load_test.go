@@ -154,7 +154,11 @@ func TestUsersComeAtTheirRate(t *testing.T) {
 		Target: target, Tracing: noop.NewTracerProvider(), Profile: stress.Profile{Users: 40, SpawnRate: 20, Duration: time.Second}, Grace: time.Millisecond,
 	})
 	require.NoError(t, err)
-	l.Run(t.Context())
+	done := make(chan struct{})
+	go func() { l.Run(t.Context()); close(done) }()
+	require.Eventually(t, func() bool { return l.Users() == most.Load() && l.Users() > 5 }, 10*time.Second, time.Millisecond)
+	<-done
+	require.Zero(t, l.Users())
 	require.InDelta(t, 20, most.Load(), 5)
 }
 

@@ -59,7 +59,7 @@ func progressLine(before, now *experiment.Progress) string {
 	calls := now.Counts.Calls - before.Counts.Calls
 	seconds := (now.Elapsed - before.Elapsed).Seconds()
 	failed := now.Counts.Calls - now.Counts.Outcomes[stress.Success]
-	line := fmt.Sprintf("%4.0f s  %s calls  %.0f/s  %s errors", now.Elapsed.Seconds(), tables.Count(now.Counts.Calls),
+	line := fmt.Sprintf("%4.0f s  %s users  %s calls  %.0f/s  %s errors", now.Elapsed.Seconds(), tables.Count(now.Users), tables.Count(now.Counts.Calls),
 		float64(calls)/max(seconds, 0.001), tables.Count(failed))
 	if now.P99 != nil {
 		ms := float64(*now.P99) / 1e6

@@ -43,6 +43,7 @@ type Config struct {
 type Progress struct {
 	Phase   string // of the faults: baseline, fault, recovery; empty: none
 	Elapsed time.Duration
+	Users   int64 // that are there; of an open load, calls under way
 	Counts  stress.Counts
 	P99     *time.Duration // nil: nothing was answered yet
 }

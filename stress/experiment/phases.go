@@ -118,7 +118,7 @@ func (c *Config) watch(load *stress.Load, phases *phases, began time.Time) (stop
 }
 
 func newProgress(load *stress.Load, phases *phases, began time.Time) Progress {
-	p := Progress{Phase: phases.current(), Elapsed: time.Since(began), Counts: load.Tally().Counts()}
+	p := Progress{Phase: phases.current(), Elapsed: time.Since(began), Users: load.Users(), Counts: load.Tally().Counts()}
 	if p99, ok := load.Tally().Percentile(p99Ratio); ok {
 		p.P99 = &p99
 	}
