@@ -18,9 +18,8 @@ import (
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
-// tablePairs asks for the table of docs/compare.md:
-// go test ./analysis -run TestErrorRatesOfTheDocs -v -comparison.pairs 300
-var tablePairs = flag.Int("comparison.pairs", 0, "pairs of runs behind each row of the table of error rates")
+// tablePairs are those of the table of docs/compare.md.
+var tablePairs = flag.Int("comparison.pairs", 200, "pairs of runs behind each row of the table of error rates")
 
 // load is a simulated run: latencies are log-normal around a level, the same for
 // all models, whose logarithm is an autoregression of first order over buckets.
@@ -197,16 +196,20 @@ func independentAlarm(random *rand.Rand) bool {
 	return change >= DefaultMinChange && (low > 0 || high < 0)
 }
 
-// TestErrorRatesOfTheDocs prints the table of docs/compare.md.
-func TestErrorRatesOfTheDocs(t *testing.T) {
-	if *tablePairs == 0 {
-		t.Skip("takes minutes: see comparison.pairs")
+// BenchmarkErrorRates measures the table of docs/compare.md, and prints it. What
+// of it is promised, TestFalseAlarms and TestTrueShifts hold.
+func BenchmarkErrorRates(b *testing.B) {
+	for b.Loop() {
+		printErrorRates(b, rand.New(rand.NewPCG(1, 1)))
 	}
+}
+
+func printErrorRates(b *testing.B, random *rand.Rand) {
 	for _, buckets := range []int{30, 60, 120, 360} {
 		for _, memory := range [][2]float64{{0, 0.12}, {0.5, 0.12}, {0.85, 0.12}, {0.9, 0.12}, {0.9, 0.3}} {
 			l := load{buckets: buckets, requests: 50, phi: memory[0], levelSD: memory[1], spread: 0.6}
 			var equal, slower verdictCounts
-			eachPair(seedtest.Rand(t), *tablePairs, func(random *rand.Rand) {
+			eachPair(random, *tablePairs, func(random *rand.Rand) {
 				equal.add(compareSimulated(l.simulate(random, 1), l.simulate(random, 1), 1))
 				slower.add(compareSimulated(l.simulate(random, 1), l.simulate(random, 1.15), 1))
 			})
@@ -216,7 +219,7 @@ func TestErrorRatesOfTheDocs(t *testing.T) {
 				cells = append(cells, percent(equal.verdicts(m)))
 			}
 			cells = append(cells, percent(equal.latency.Load()), percent(slower.worse[metricP95].Load()), percent(slower.worse[metricAvg].Load()))
-			t.Log("| " + strings.Join(cells, " | ") + " |")
+			b.Log("| " + strings.Join(cells, " | ") + " |")
 		}
 	}
 }

@@ -152,15 +152,13 @@ func FuzzModel(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		model, err := json.Marshal(map[string]string{"name": name})
-		require.NoError(t, err)
-		raw := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(string(model))
-		if !json.Valid([]byte(raw)) {
-			t.Skip()
-		}
+		var raw bytes.Buffer
+		model := json.NewEncoder(&raw)
+		model.SetEscapeHTML(false) // what makes it inert is to be seen
+		require.NoError(t, model.Encode(map[string]string{"name": name}))
 		var before, after any
-		require.NoError(t, json.Unmarshal([]byte(raw), &before))
-		text := inert([]byte(raw))
+		require.NoError(t, json.Unmarshal(raw.Bytes(), &before))
+		text := inert(raw.Bytes())
 		require.NotContains(t, text, "<")
 		require.NoError(t, json.Unmarshal([]byte(text), &after))
 		require.Equal(t, before, after)
