@@ -44,20 +44,11 @@ fault explains. What begins inside the window of a fault is expected, and said s
 	return cmd
 }
 
-func (p *program) writeAnomalies(format string, answer *analysis.Anomalies) (err error) {
-	p.talk(&answer.Scope, format == "text" && answer.Requests > 0)
-	switch {
-	case format == "json":
-		err = writeJSON(p.stdout, answer)
-	case format == "csv":
-		err = writeCSV(p.stdout, anomalyNames, anomalyRecords(answer))
-	case answer.Requests > 0:
-		err = p.printAnomalies(answer)
-	}
-	if err == nil && answer.Requests == 0 {
-		return noData(&answer.Scope)
-	}
-	return err
+func (p *program) writeAnomalies(format string, answer *analysis.Anomalies) error {
+	return p.writeAnswer(format, answer, &answer.Scope, answer.Requests > 0, answerForms{
+		csv:  func() error { return writeCSV(p.stdout, anomalyNames, anomalyRecords(answer)) },
+		text: func() error { return p.printAnomalies(answer) },
+	})
 }
 
 var anomalyNames = []string{

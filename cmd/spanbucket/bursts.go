@@ -52,20 +52,11 @@ which it is below --end-share. One that the data end in is marked as active.`,
 	return cmd
 }
 
-func (p *program) writeBursts(format string, answer *analysis.Bursts) (err error) {
-	p.talk(&answer.Scope, format == "text" && answer.Requests > 0)
-	switch {
-	case format == "json":
-		err = writeJSON(p.stdout, answer)
-	case format == "csv":
-		err = writeCSV(p.stdout, burstNames(), burstRecords(answer))
-	case answer.Requests > 0:
-		err = p.printBursts(answer)
-	}
-	if err == nil && answer.Requests == 0 {
-		return noData(&answer.Scope)
-	}
-	return err
+func (p *program) writeBursts(format string, answer *analysis.Bursts) error {
+	return p.writeAnswer(format, answer, &answer.Scope, answer.Requests > 0, answerForms{
+		csv:  func() error { return writeCSV(p.stdout, burstNames(), burstRecords(answer)) },
+		text: func() error { return p.printBursts(answer) },
+	})
 }
 
 func burstNames() []string {

@@ -32,20 +32,11 @@ exact, but those by status code, which only single requests have.`,
 	return cmd
 }
 
-func (p *program) writeErrors(format string, answer *analysis.Errors) (err error) {
-	p.talk(&answer.Scope, format == "text" && answer.Requests > 0)
-	switch {
-	case format == "json":
-		err = writeJSON(p.stdout, answer)
-	case format == "csv":
-		err = writeCSV(p.stdout, errorNames, errorRecords(answer))
-	case answer.Requests > 0:
-		err = p.printErrors(answer)
-	}
-	if err == nil && answer.Requests == 0 {
-		return noData(&answer.Scope)
-	}
-	return err
+func (p *program) writeErrors(format string, answer *analysis.Errors) error {
+	return p.writeAnswer(format, answer, &answer.Scope, answer.Requests > 0, answerForms{
+		csv:  func() error { return writeCSV(p.stdout, errorNames, errorRecords(answer)) },
+		text: func() error { return p.printErrors(answer) },
+	})
 }
 
 // errorNames are the columns; those by status code have weights for counts.

@@ -73,20 +73,11 @@ func parsePercentiles(names []string) ([]analysis.Percentile, error) {
 	return all, nil
 }
 
-func (p *program) writeLatency(format string, answer *analysis.Latency) (err error) {
-	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
-	switch {
-	case format == "json":
-		err = writeJSON(p.stdout, answer)
-	case format == "csv":
-		err = writeCSV(p.stdout, latencyNames(answer), latencyRecords(answer))
-	case len(answer.Rows) > 0:
-		err = p.printLatency(answer)
-	}
-	if err == nil && len(answer.Rows) == 0 {
-		return noData(&answer.Scope)
-	}
-	return err
+func (p *program) writeLatency(format string, answer *analysis.Latency) error {
+	return p.writeAnswer(format, answer, &answer.Scope, len(answer.Rows) > 0, answerForms{
+		csv:  func() error { return writeCSV(p.stdout, latencyNames(answer), latencyRecords(answer)) },
+		text: func() error { return p.printLatency(answer) },
+	})
 }
 
 func latencyNames(answer *analysis.Latency) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spanbucket/spanbucketexporter/analysis"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
@@ -35,5 +36,27 @@ func writeJSON(w io.Writer, answer any) error {
 		return err
 	}
 	_, err := w.Write(tables.CleanJSON(out.Bytes()))
+	return err
+}
+
+// answerForms write an answer in the formats other than JSON.
+type answerForms struct{ csv, text func() error }
+
+// writeAnswer writes an answer about a scope in one of the formats. Where
+// nothing was found it returns the error that says so: JSON and CSV are written
+// all the same, text is not.
+func (p *program) writeAnswer(format string, answer any, scope *analysis.Scope, found bool, forms answerForms) (err error) {
+	p.talk(scope, format == "text" && found)
+	switch {
+	case format == "json":
+		err = writeJSON(p.stdout, answer)
+	case format == "csv":
+		err = forms.csv()
+	case found:
+		err = forms.text()
+	}
+	if err == nil && !found {
+		return noData(scope)
+	}
 	return err
 }

@@ -41,20 +41,11 @@ interval into at most 120.`,
 	return cmd
 }
 
-func (p *program) writeTimeseries(format string, answer *analysis.Timeseries) (err error) {
-	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
-	switch {
-	case format == "json":
-		err = writeJSON(p.stdout, answer)
-	case format == "csv":
-		err = writeCSV(p.stdout, timeseriesNames, timeseriesRecords(answer))
-	case len(answer.Rows) > 0:
-		err = p.printTimeseries(answer)
-	}
-	if err == nil && len(answer.Rows) == 0 {
-		return noData(&answer.Scope)
-	}
-	return err
+func (p *program) writeTimeseries(format string, answer *analysis.Timeseries) error {
+	return p.writeAnswer(format, answer, &answer.Scope, len(answer.Rows) > 0, answerForms{
+		csv:  func() error { return writeCSV(p.stdout, timeseriesNames, timeseriesRecords(answer)) },
+		text: func() error { return p.printTimeseries(answer) },
+	})
 }
 
 var timeseriesNames = []string{

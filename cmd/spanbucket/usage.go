@@ -49,20 +49,13 @@ func addBy(cmd *cobra.Command, by *[]string) {
 	})
 }
 
-func (p *program) writeUsage(format string, answer *analysis.UsageAnswer) (err error) {
-	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
-	switch {
-	case format == "json":
-		err = writeJSON(p.stdout, answer)
-	case format == "csv":
-		err = writeCSV(p.stdout, append(slices.Clone(answer.By), usageNames...), usageRecords(answer))
-	case len(answer.Rows) > 0:
-		err = p.printUsage(answer)
-	}
-	if err == nil && len(answer.Rows) == 0 {
-		return noData(&answer.Scope)
-	}
-	return err
+func (p *program) writeUsage(format string, answer *analysis.UsageAnswer) error {
+	return p.writeAnswer(format, answer, &answer.Scope, len(answer.Rows) > 0, answerForms{
+		csv: func() error {
+			return writeCSV(p.stdout, append(slices.Clone(answer.By), usageNames...), usageRecords(answer))
+		},
+		text: func() error { return p.printUsage(answer) },
+	})
 }
 
 var usageNames = []string{
