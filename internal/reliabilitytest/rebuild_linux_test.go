@@ -168,7 +168,7 @@ func repeatRequests(t *testing.T, path string, wanted int64) int64 {
 	do("UPDATE series SET newest_s = (SELECT max(start_ns) / 3600000000000 * 3600 + 3600 FROM request)")
 	do("UPDATE ledger SET spans = ? WHERE reason IN ('received', 'folded')", now)
 	do("DELETE FROM ledger WHERE reason NOT IN ('received', 'folded')")
-	for _, table := range []string{"headline_histogram", "headline_bucket", "series_histogram", "series_bucket", "run_category"} {
+	for _, table := range []string{"headline_histogram", "slo_bucket", "headline_bucket", "series_histogram", "series_bucket", "run_category"} {
 		do("DELETE FROM " + table)
 	}
 	do("PRAGMA wal_checkpoint(TRUNCATE)")
