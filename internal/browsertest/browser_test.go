@@ -96,7 +96,7 @@ func open(t *testing.T, l look, address string) *tab {
 	// Of its own: pages remember the theme.
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancelTimeout := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancelTimeout)
 	b := &tab{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Listen(ctx, b.listen))
@@ -180,11 +180,18 @@ func eval[T any](b *tab, expression string) T {
 	return value
 }
 
-// wait runs an expression until it is true.
+// wait runs an expression until it is true, on a machine that may be busy.
 func (b *tab) wait(expression string) {
 	b.t.Helper()
-	_, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(20*time.Second), chromedp.WithPollingInterval(20*time.Millisecond)))
+	_, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(time.Minute), chromedp.WithPollingInterval(20*time.Millisecond)))
 	require.NoError(b.t, err, expression)
+}
+
+// openNumbers opens the table of numbers of a chart.
+func (b *tab) openNumbers(chart string) {
+	b.t.Helper()
+	b.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector("#%s details").open = true; undefined`, chart)))
+	b.wait(fmt.Sprintf(`document.querySelector("#%s details table") !== null`, chart))
 }
 
 // quiet fails the test if the page complained about anything.

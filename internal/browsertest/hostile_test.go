@@ -32,11 +32,12 @@ func hostile(t *testing.T, offset int) []byte {
 // names of its attributes.
 const shape = `[...document.querySelectorAll("*")].map((e) => e.tagName + " " + e.getAttributeNames().sort().join(" "))`
 
-// touch uses everything that can be used: it opens, sorts, shows and picks.
-const touch = `(() => {
+// touch uses everything that can be used: it opens, sorts, shows and picks. A
+// table of numbers comes when its box has opened.
+const touch = `(async () => {
 	for (const d of document.querySelectorAll("details")) d.open = true;
 	for (const b of document.querySelectorAll("main button:not(.icon-button)")) b.click();
-	return new Promise((done) => setTimeout(done, 100));
+	while ([...document.querySelectorAll("details.numbers")].some((d) => !d.querySelector("table"))) await new Promise((done) => setTimeout(done, 10));
 })()`
 
 // Names do nothing but be read: no dialog, no request, no script, no element

@@ -25,7 +25,7 @@ func TestLooks(t *testing.T) {
 			require.Equal(t, l.theme, eval[string](b, `document.documentElement.dataset.theme`))
 			checkCharts(b, decode(t, raw), map[bool]int{true: 1, false: 0}[l.width < 700])
 			photograph(b, l)
-			eval[any](b, `(() => { document.querySelector("#latency details").open = true; return new Promise((done) => setTimeout(done, 50)); })()`)
+			b.openNumbers("latency")
 			checkAccess(b, string(script))
 			b.quiet()
 		})
