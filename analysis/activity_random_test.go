@@ -130,7 +130,7 @@ func TestSessionsAndToolsAgreeWithTheRelations(t *testing.T) {
 				got := answer.Rows[i]
 				what := fmt.Sprintf("tool %q of run %q: ", got.Tool, run)
 				for column, figure := range map[string]any{
-					"tool": got.Tool, "calls": got.Calls, "errors": got.Errors, "error_rate": got.ErrorShare, "share": got.Share,
+					"tool": got.Tool, "calls": got.Calls, "errors": got.Errors, "error_rate": got.ErrorRate, "share": got.Share,
 					"avg_latency_ms": got.AvgMS, "p50_latency_ms": got.P50MS, "p95_latency_ms": got.P95MS, "p99_latency_ms": got.P99MS,
 					"wait_ms_avg": got.WaitAvgMS, "accepted": got.Accepted, "rejected": got.Rejected, "auto_accepted": got.AutoAccepted,
 					"acceptance_rate": got.AcceptanceRate,

@@ -137,7 +137,7 @@ func (s *anomalySearch) reportCluster(from, to int, all int64) {
 	s.report(t, from, to, Anomaly{
 		// High are the worst of them as periods without success.
 		Kind: AnomalyErrorCluster, Severity: graded(inside, 0.5, math.Inf(1)), StillActive: to > t.last,
-		Figure: &inside, Reference: &overall, Unit: "error share",
+		Figure: &inside, Reference: &overall, Unit: "error rate",
 		Text: fmt.Sprintf("%s of all %s errors fall into %s: %s of the requests there failed.",
 			thousands(sum.errors()), thousands(all), lasting(t.at(to)-t.at(from)), percentText(inside)),
 	})

@@ -52,7 +52,7 @@ func TestOverviewAgainstOracle(t *testing.T) {
 			for i := range answer.Rows {
 				r := &answer.Rows[i]
 				s := want[r.Category]
-				if r.Requests != s.requests || r.Errors != s.errors || r.Injected != s.injected || *r.ErrorShare != float64(s.errors)/float64(s.requests) {
+				if r.Requests != s.requests || r.Errors != s.errors || r.Injected != s.injected || *r.ErrorRate != float64(s.errors)/float64(s.requests) {
 					t.Errorf("%s: %+v, want %+v", r.Category, r, s)
 				}
 				checkDistribution(t, r.Category+" latency", &r.Latency, s.values[aggregator.MeasureDuration], standard)
@@ -191,7 +191,7 @@ func TestTimeseriesAgainstOracle(t *testing.T) {
 				s := want[key{r.BucketStart, r.RunID, r.Category}]
 				if s == nil {
 					// Spans completed in it, but none started.
-					if r.Requests != 0 || r.Completed == 0 || r.ErrorShare != nil || r.P50MS != nil || r.InputTokens != nil {
+					if r.Requests != 0 || r.Completed == 0 || r.ErrorRate != nil || r.P50MS != nil || r.InputTokens != nil {
 						t.Errorf("row of nothing: %+v", r)
 					}
 					continue

@@ -55,12 +55,12 @@ const (
 type Comparison struct {
 	Baseline  ComparedSide `json:"baseline"`
 	Candidate ComparedSide `json:"candidate"`
-	// WidthS is the width of the buckets that were compared, LengthS how long
+	// WidthS is the width of the buckets that were compared, DurationS how long
 	// each side is, both in seconds; WarmupS was cut off before.
-	WidthS  int64 `json:"width_s"`
-	Buckets int64 `json:"buckets"` // of each side
-	LengthS int64 `json:"length_s"`
-	WarmupS int64 `json:"warmup_s"`
+	WidthS    int64 `json:"width_s"`
+	Buckets   int64 `json:"buckets"` // of each side
+	DurationS int64 `json:"duration_s"`
+	WarmupS   int64 `json:"warmup_s"`
 	// By are the dimensions of the strata.
 	By         []string          `json:"by"`
 	Strata     []ComparedStratum `json:"strata"` // most weight first

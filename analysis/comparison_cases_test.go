@@ -82,7 +82,7 @@ func TestComparisonOfStrataAgainstOracle(t *testing.T) {
 	require.Equal(t, "2026-01-30T11:24:00Z", *answer.Candidate.FromUTC)
 	require.Equal(t, "2026-01-30T11:30:50Z", *answer.Candidate.ToUTC, "the last full bucket of the shorter run")
 	const length = 410
-	require.Equal(t, int64(length), answer.LengthS)
+	require.Equal(t, int64(length), answer.DurationS)
 	require.Equal(t, "2026-01-30T10:07:30Z", *answer.Baseline.ToUTC)
 	type value struct{ ms, weight float64 }
 	counts := [2]map[string]float64{{}, {}}
@@ -148,7 +148,7 @@ func TestComparisonOfStrataAgainstOracle(t *testing.T) {
 			require.InEpsilon(t, percentile(p), get(name), 1.0/128, name)
 		}
 		require.InEpsilon(t, average, get("avg_latency_ms"), 1e-9)
-		require.InEpsilon(t, failed, get("error_share"), 1e-9)
+		require.InEpsilon(t, failed, get("error_rate"), 1e-9)
 		require.InEpsilon(t, requests/float64(length), get("requests_per_s"), 1e-12)
 	}
 	for _, m := range answer.Metrics[:4] {
@@ -171,8 +171,8 @@ func TestComparisonOfFewValues(t *testing.T) {
 	require.NotNil(t, p99.Low)
 	require.Nil(t, p99.High)
 	require.Equal(t, "of fewer than 300 values it has no upper bound", p99.Why)
-	require.Equal(t, analysis.VerdictNoEvidence, answer.Metric("error_share").Verdict)
-	require.Equal(t, "fewer than 6 failed requests", answer.Metric("error_share").Why)
+	require.Equal(t, analysis.VerdictNoEvidence, answer.Metric("error_rate").Verdict)
+	require.Equal(t, "fewer than 6 failed requests", answer.Metric("error_rate").Why)
 }
 
 // From no failures to some there is no relative change, but a verdict.
@@ -181,7 +181,7 @@ func TestComparisonFromNothing(t *testing.T) {
 		told{run: "v1", gap: time.Second, n: 1000, models: []string{"a"}, latency: around(100)},
 		told{run: "v2", begin: 4000, gap: time.Second, n: 1000, models: []string{"a"}, latency: around(100), failed: 0.2},
 	)
-	m := answer.Metric("error_share")
+	m := answer.Metric("error_rate")
 	require.Zero(t, *m.Baseline)
 	require.Nil(t, m.Change)
 	require.Nil(t, m.Low)

@@ -26,7 +26,7 @@ const (
 // MetricNames are the figures of a Comparison, in its order. Rates are those of
 // the side as a whole, per second of time, not of request time.
 var MetricNames = []string{
-	"p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "avg_latency_ms", "p95_ttft_ms", "error_share",
+	"p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "avg_latency_ms", "p95_ttft_ms", "error_rate",
 	"requests_per_s", "cost_usd_per_request", "output_tokens_per_s",
 }
 
@@ -43,7 +43,7 @@ func (q *ComparisonQuery) compare(ctx context.Context, sides [2]*comparedReading
 	b, c := sides[0], sides[1]
 	answer := &Comparison{
 		Baseline: ComparedSide{Scope: b.scope}, Candidate: ComparedSide{Scope: c.scope},
-		WidthS: b.width * b.merged, Buckets: (b.end - b.first) / (b.width * b.merged), LengthS: b.end - b.first,
+		WidthS: b.width * b.merged, Buckets: (b.end - b.first) / (b.width * b.merged), DurationS: b.end - b.first,
 		By: q.By, Strata: []ComparedStratum{}, MinChange: q.MinChange, Seed: q.Seed, Replicates: comparisonReplicates, Notes: []string{},
 	}
 	if q.By == nil {

@@ -33,7 +33,7 @@ func TestComparisonAgainstOracle(t *testing.T) {
 		Baseline: window(10*time.Second, 10*time.Minute), Candidate: window(15*time.Minute, 30*time.Minute), By: []string{},
 	}))
 	require.Equal(t, int64(10), answer.WidthS)
-	require.Equal(t, int64(590), answer.LengthS)
+	require.Equal(t, int64(590), answer.DurationS)
 	for i, side := range []*analysis.ComparedSide{&answer.Baseline, &answer.Candidate} {
 		from := []int64{10, 900}[i]
 		want := expect(observations, func(o *aggregator.Observation) bool {
@@ -49,7 +49,7 @@ func TestComparisonAgainstOracle(t *testing.T) {
 			require.InEpsilon(t, float64(nearest(sorted, p, 100))/1e6, get(name), 1.0/128, name)
 		}
 		require.InEpsilon(t, float64(nearest(sortedCopy(want.values[aggregator.MeasureTimeToFirstToken]), 95, 100))/1e6, get("p95_ttft_ms"), 1.0/128)
-		require.InEpsilon(t, float64(want.errors)/float64(want.requests), get("error_share"), 1e-12)
+		require.InEpsilon(t, float64(want.errors)/float64(want.requests), get("error_rate"), 1e-12)
 		require.InEpsilon(t, float64(want.requests)/590, get("requests_per_s"), 1e-12)
 		require.InEpsilon(t, float64(want.cost)/1e9/float64(want.priced), get("cost_usd_per_request"), 1e-12)
 		require.InEpsilon(t, float64(want.output)/590, get("output_tokens_per_s"), 1e-12)

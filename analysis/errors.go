@@ -16,9 +16,9 @@ import (
 // those by status code.
 type Errors struct {
 	Scope
-	Requests   int64    `json:"requests"`
-	Errors     int64    `json:"errors"`
-	ErrorShare *float64 `json:"error_share"` // nil without requests
+	Requests  int64    `json:"requests"`
+	Errors    int64    `json:"errors"`
+	ErrorRate *float64 `json:"error_rate"` // nil without requests
 	// Injected is how many of the errors carry a fault.
 	Injected int64 `json:"errors_injected"`
 	// ByOutcome and ByType have the most errors first.
@@ -108,7 +108,7 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 		}
 	}
 	answer.Requests = all.requests
-	answer.ErrorShare = share(answer.Errors, answer.Requests)
+	answer.ErrorRate = share(answer.Errors, answer.Requests)
 	if err := r.refineSeen(ctx, tx, failed); err != nil {
 		return nil, err
 	}

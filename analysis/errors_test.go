@@ -101,7 +101,7 @@ func TestErrorsAgainstOracle(t *testing.T) {
 				answer := ask(t, path, askErrors(c.query))
 				require.Equal(t, int64(len(all)), answer.Requests)
 				require.Equal(t, int64(len(wrong)), answer.Errors)
-				require.InDelta(t, float64(len(wrong))/float64(len(all)), *answer.ErrorShare, 1e-12)
+				require.InDelta(t, float64(len(wrong))/float64(len(all)), *answer.ErrorRate, 1e-12)
 				checkErrorRows(t, answer.ByOutcome, wrong, len(all), func(o *aggregator.Observation) string { return o.Series.Outcome.String() }, kept)
 				checkErrorRows(t, answer.ByType, wrong, len(all), func(o *aggregator.Observation) string { return o.Series.ErrorType }, kept)
 				checkStatusCodes(t, &answer.StatusCodes, wrong, kept)
@@ -195,7 +195,7 @@ func TestErrorsOfSmallFiles(t *testing.T) {
 	now := filetest.Begin.Add(time.Hour)
 	empty := ask(t, makeFile(t, nil, now), askErrors(analysis.Query{Now: now}))
 	require.Zero(t, empty.Requests)
-	require.Nil(t, empty.ErrorShare)
+	require.Nil(t, empty.ErrorRate)
 	require.NotNil(t, empty.ByOutcome)
 	require.NotNil(t, empty.ByType)
 	require.NotNil(t, empty.StatusCodes.Codes)
@@ -205,12 +205,12 @@ func TestErrorsOfSmallFiles(t *testing.T) {
 	one[0].Series.Outcome, one[0].Series.ErrorType = aggregator.OutcomeSuccess, ""
 	fine := ask(t, fileWith(t, one, now, everyRequest, statusOf), askErrors(analysis.Query{Now: now}))
 	require.Equal(t, int64(1), fine.Requests)
-	require.Zero(t, *fine.ErrorShare)
+	require.Zero(t, *fine.ErrorRate)
 	require.Empty(t, fine.ByType)
 
 	one[0].Series.Outcome = aggregator.OutcomeMalformed
 	wrong := ask(t, fileWith(t, one, now, everyRequest, statusOf), askErrors(analysis.Query{Now: now}))
-	require.Equal(t, 1.0, *wrong.ErrorShare)
+	require.Equal(t, 1.0, *wrong.ErrorRate)
 	require.Equal(t, []analysis.ErrorRow{{
 		Name: "", Errors: 1, ShareOfErrors: 1, ShareOfRequests: 1, FirstSeenUTC: "2026-01-30T10:00:00Z",
 		LastSeenUTC: "2026-01-30T10:00:00Z", SeenWithinS: 10, Samples: wrong.ByOutcome[0].Samples,

@@ -113,7 +113,7 @@ func (answer *FaultImpact) KeepLongest(n int) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(answer.Rows[b].LengthS, answer.Rows[a].LengthS) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(answer.Rows[b].DurationS, answer.Rows[a].DurationS) })
 	rows := make([]Fault, 0, n)
 	for _, i := range slices.Sorted(slices.Values(order[:n])) {
 		rows = append(rows, answer.Rows[i])
@@ -208,7 +208,7 @@ func addCapped(a, b int64) int64 {
 func newFault(g *faultGroup) *Fault {
 	f := &Fault{
 		RunID: g.run, Fault: g.fault, Target: g.target, ExperimentIDs: []string{}, Kinds: append([]string{}, g.kinds...), Sources: []string{}, WindowIDs: []string{},
-		StartUTC: utcText(g.start), EndUTC: utcText(g.end), StartNS: g.start, EndNS: g.end, LengthS: float64(g.end-g.start) / 1e9,
+		StartUTC: utcText(g.start), EndUTC: utcText(g.end), StartNS: g.start, EndNS: g.end, DurationS: float64(g.end-g.start) / 1e9,
 		Recovery: RecoveryUnknown,
 	}
 	for _, w := range g.windows {
@@ -242,9 +242,9 @@ func compare(p, before *ImpactPhase) ImpactDelta {
 		NetP50: ratio(p.NetLatency.P50MS, before.NetLatency.P50MS), NetP95: ratio(p.NetLatency.P95MS, before.NetLatency.P95MS),
 		NetP99: ratio(p.NetLatency.P99MS, before.NetLatency.P99MS), TTFTP95: ratio(p.TTFT.P95MS, before.TTFT.P95MS),
 	}
-	if p.ErrorShare != nil && before.ErrorShare != nil {
-		difference := *p.ErrorShare - *before.ErrorShare
-		d.ErrorShare = &difference
+	if p.ErrorRate != nil && before.ErrorRate != nil {
+		difference := *p.ErrorRate - *before.ErrorRate
+		d.ErrorRate = &difference
 	}
 	return d
 }

@@ -81,7 +81,7 @@ func TestFaultImpactWhereNotEveryRequestIsKept(t *testing.T) {
 		f := onlyFault(t, steady(150, [2]float64{60.25, 60.75}).file(t, keep(0, 0)), analysis.Query{Now: later})
 		require.Nil(t, f.During.Requests)
 		require.Zero(t, f.During.CoveredS)
-		require.Nil(t, f.DuringBefore.ErrorShare)
+		require.Nil(t, f.DuringBefore.ErrorRate)
 	})
 	t.Run("a sample of a short fault", func(t *testing.T) {
 		f := onlyFault(t, steady(150, [2]float64{60.25, 62.75}).file(t, func(o *folding.Settings) {
@@ -145,13 +145,13 @@ func TestFaultsAtTheEndsOfTheData(t *testing.T) {
 			require.True(t, f.OpenEnd)
 			require.Nil(t, f.During.Requests)
 			require.Nil(t, f.After.Requests)
-		case f.LengthS == 90: // goes on when the data end
+		case f.DurationS == 90: // goes on when the data end
 			require.True(t, f.OpenEnd)
 			require.Equal(t, 100.0, *f.During.Requests)
 			require.InDelta(t, 9.95, f.During.CoveredS, 1e-6)
 			require.Nil(t, f.After.Requests)
 			require.Equal(t, analysis.RecoveryUnknown, f.Recovery)
-		case f.LengthS == 70: // had begun before
+		case f.DurationS == 70: // had begun before
 			require.Nil(t, f.Before.Requests)
 			require.Equal(t, []float64{100, 10}, []float64{*f.During.Requests, f.During.CoveredS})
 			require.Equal(t, 200.0, *f.After.Requests) // until the next fault
@@ -231,7 +231,7 @@ func TestFaultsThatNeverRecover(t *testing.T) {
 	require.Equal(t, []any{analysis.NotRecovered, "data"}, []any{f.Recovery, f.WatchEnds})
 	require.Nil(t, f.RecoveryS)
 	require.InDelta(t, 109.1, f.WatchedS, 1e-6)
-	require.InDelta(t, 1, *f.DuringBefore.ErrorShare, 1e-9)
+	require.InDelta(t, 1, *f.DuringBefore.ErrorRate, 1e-9)
 	s.injector(150, 10, "latency")
 	rows := ask(t, s.file(t, asItIs), faultImpact(analysis.Query{Now: later})).Rows
 	require.Equal(t, []any{analysis.NotRecovered, "fault", 60.0}, []any{rows[0].Recovery, rows[0].WatchEnds, rows[0].WatchedS})
@@ -270,7 +270,7 @@ func TestManyFaults(t *testing.T) {
 	answer.KeepLongest(60)
 	require.Equal(t, []any{60, int64(60)}, []any{len(answer.Rows), answer.Left})
 	for i := range answer.Rows {
-		require.Equal(t, 2.0, answer.Rows[i].LengthS)
+		require.Equal(t, 2.0, answer.Rows[i].DurationS)
 		require.True(t, i == 0 || answer.Rows[i].StartNS > answer.Rows[i-1].StartNS)
 	}
 	answer.KeepLongest(0)

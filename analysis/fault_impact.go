@@ -32,7 +32,7 @@ type Fault struct {
 	EndUTC    string   `json:"end_utc"`
 	StartNS   int64    `json:"start_ns"`
 	EndNS     int64    `json:"end_ns"`
-	LengthS   float64  `json:"length_s"`
+	DurationS float64  `json:"duration_s"`
 	// OpenEnd tells whether the data end, or are not settled, before the fault
 	// does.
 	OpenEnd bool `json:"open_end"`
@@ -87,7 +87,7 @@ type ImpactPhase struct {
 	// RequestsPerS counts all that started, straddling ones too.
 	RequestsPerS *float64      `json:"requests_per_s"`
 	SuccessShare *float64      `json:"success_share"`
-	ErrorShare   *float64      `json:"error_share"`
+	ErrorRate    *float64      `json:"error_rate"`
 	Latency      ImpactMeasure `json:"latency"`
 	// NetLatency is the latency without the injected delay.
 	NetLatency ImpactMeasure `json:"net_latency"`
@@ -112,7 +112,7 @@ type ImpactMeasure struct {
 // of the rest, 1 being no change. nil where one of the two is missing, or
 // before is 0.
 type ImpactDelta struct {
-	ErrorShare   *float64 `json:"error_share_difference"`
+	ErrorRate    *float64 `json:"error_rate_difference"`
 	RequestsPerS *float64 `json:"requests_per_s_ratio"`
 	P50          *float64 `json:"p50_latency_ratio"`
 	P95          *float64 `json:"p95_latency_ratio"`

@@ -231,11 +231,11 @@ func requirePhase(t *testing.T, p *analysis.ImpactPhase, chats []*chatTold, star
 	require.Equal(t, float64(failed), *p.Errors, what)
 	require.Equal(t, float64(marked), *p.Injected, what)
 	if len(chats) == 0 {
-		require.Nil(t, p.ErrorShare, what)
+		require.Nil(t, p.ErrorRate, what)
 		require.Nil(t, p.Latency.P50MS, what)
 		return
 	}
-	require.InDelta(t, float64(failed)/float64(len(chats)), *p.ErrorShare, 1e-9, what)
+	require.InDelta(t, float64(failed)/float64(len(chats)), *p.ErrorRate, 1e-9, what)
 	require.InDelta(t, 1-float64(failed)/float64(len(chats)), *p.SuccessShare, 1e-9, what)
 	require.InEpsilon(t, sum/float64(len(took)), *p.Latency.AvgMS, 1e-9, what)
 	require.Equal(t, input, *p.InputTokens, what)
@@ -379,7 +379,7 @@ func requireLikeView(t *testing.T, path string, answer *analysis.FaultImpact) (c
 				continue
 			}
 			same(row["requests_"+name], p.Requests, 0, what+"requests")
-			same(row["error_rate_"+name], p.ErrorShare, 1e-9, what+"errors")
+			same(row["error_rate_"+name], p.ErrorRate, 1e-9, what+"errors")
 			same(row["cost_usd_"+name], p.CostUSD, 1e-9, what+"cost")
 			same(row["avg_latency_ms_"+name], p.Latency.AvgMS, 1e-9, what+"avg")
 			same(row["p50_latency_ms_"+name], p.Latency.P50MS, 1.0/127, what+"p50")

@@ -204,7 +204,7 @@ func (t *tally) phase(from, to int64) ImpactPhase {
 	p.Requests, p.Errors, p.Injected = of(t.requests), of(t.failed), of(t.injected)
 	rate := (*p.Requests + float64(t.keptOut)/micro) / p.CoveredS
 	p.RequestsPerS = &rate
-	p.SuccessShare, p.ErrorShare = share(t.requests-t.failed, t.requests), share(t.failed, t.requests)
+	p.SuccessShare, p.ErrorRate = share(t.requests-t.failed, t.requests), share(t.failed, t.requests)
 	p.Latency, p.TTFT = t.duration.measure(), t.ttft.measure()
 	if !t.netUnknown {
 		p.NetLatency = t.net.measure()

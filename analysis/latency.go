@@ -31,11 +31,11 @@ type LatencyQuery struct {
 // LatencyRow sums up the series that agree in the dimensions asked for.
 type LatencyRow struct {
 	// Values of the dimensions, in the order of Latency.By; "" where missing.
-	Values     []string `json:"values"`
-	Requests   int64    `json:"requests"`
-	Errors     int64    `json:"errors"` // every outcome but success
-	ErrorShare *float64 `json:"error_share"`
-	Injected   int64    `json:"requests_injected"`
+	Values    []string `json:"values"`
+	Requests  int64    `json:"requests"`
+	Errors    int64    `json:"errors"` // every outcome but success
+	ErrorRate *float64 `json:"error_rate"`
+	Injected  int64    `json:"requests_injected"`
 	// Latency is the duration; NetLatency the duration without the injected
 	// delay, which differs only where a fault was injected.
 	Latency            Distribution `json:"latency"`
@@ -182,7 +182,7 @@ func addToGroup(groups map[string]*group, s seriesValues, cell *aggregator.Cell)
 func (g *group) row(percentiles []Percentile) LatencyRow {
 	requests := g.requests()
 	return LatencyRow{
-		Values: g.values, Requests: requests, Errors: g.errors, ErrorShare: share(g.errors, requests), Injected: g.injected,
+		Values: g.values, Requests: requests, Errors: g.errors, ErrorRate: share(g.errors, requests), Injected: g.injected,
 		Latency:            newDistribution(&g.sum.Measures[aggregator.MeasureDuration], percentiles),
 		NetLatency:         newDistribution(&g.net, percentiles),
 		TTFT:               newDistribution(&g.sum.Measures[aggregator.MeasureTimeToFirstToken], percentiles),

@@ -21,10 +21,10 @@ type LoadQuery struct {
 
 // LoadRow sums up the requests that agree in the dimensions asked for.
 type LoadRow struct {
-	Values     []string `json:"values"` // of the dimensions, in the order of Load.By
-	Requests   int64    `json:"requests"`
-	Errors     int64    `json:"errors"` // every outcome but success
-	ErrorShare *float64 `json:"error_share"`
+	Values    []string `json:"values"` // of the dimensions, in the order of Load.By
+	Requests  int64    `json:"requests"`
+	Errors    int64    `json:"errors"` // every outcome but success
+	ErrorRate *float64 `json:"error_rate"`
 	// RPS are requests over Load.RateS; nil where that is 0.
 	RPS     *float64     `json:"requests_per_s"`
 	Latency Distribution `json:"latency"` // with p50, p95 and p99
@@ -206,7 +206,7 @@ func addLoad(groups map[string]*loadGroup, values seriesValues, cell *aggregator
 func (g *loadGroup) row(seconds int64) LoadRow {
 	requests := g.sum.Counters[aggregator.Requests]
 	return LoadRow{
-		Values: g.values, Requests: requests, Errors: g.errors, ErrorShare: share(g.errors, requests), RPS: share(g.rated, seconds),
+		Values: g.values, Requests: requests, Errors: g.errors, ErrorRate: share(g.errors, requests), RPS: share(g.rated, seconds),
 		Latency: newDistribution(&g.sum.Measures[aggregator.MeasureDuration], overviewPercentiles),
 		TTFT:    newDistribution(&g.sum.Measures[aggregator.MeasureTimeToFirstToken], overviewPercentiles),
 		Usage:   newUsage(&g.sum),

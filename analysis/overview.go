@@ -74,14 +74,14 @@ type WidthSummary struct {
 
 // CategoryRow sums up the spans of one category, or of several.
 type CategoryRow struct {
-	Category   string       `json:"category"`
-	Requests   int64        `json:"requests_total"`
-	Errors     int64        `json:"errors"` // every outcome but success
-	ErrorShare *float64     `json:"error_share"`
-	Injected   int64        `json:"requests_injected"`
-	Adjusted   float64      `json:"adjusted_requests"`
-	Latency    Distribution `json:"latency"`
-	TTFT       Distribution `json:"ttft"`
+	Category  string       `json:"category"`
+	Requests  int64        `json:"requests_total"`
+	Errors    int64        `json:"errors"` // every outcome but success
+	ErrorRate *float64     `json:"error_rate"`
+	Injected  int64        `json:"requests_injected"`
+	Adjusted  float64      `json:"adjusted_requests"`
+	Latency   Distribution `json:"latency"`
+	TTFT      Distribution `json:"ttft"`
 	Usage
 }
 
@@ -164,7 +164,7 @@ func newCategoryRow(name string, c *aggregator.Cell) CategoryRow {
 	requests := c.Counters[aggregator.Requests]
 	errors := requests - c.Counters[aggregator.OutcomeCounter(aggregator.OutcomeSuccess)]
 	return CategoryRow{
-		Category: name, Requests: requests, Errors: errors, ErrorShare: share(errors, requests),
+		Category: name, Requests: requests, Errors: errors, ErrorRate: share(errors, requests),
 		Injected: c.Counters[aggregator.Injected], Adjusted: float64(c.Counters[aggregator.AdjustedMicro]) / 1e6,
 		Latency: newDistribution(&c.Measures[aggregator.MeasureDuration], overviewPercentiles),
 		TTFT:    newDistribution(&c.Measures[aggregator.MeasureTimeToFirstToken], overviewPercentiles),

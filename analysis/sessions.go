@@ -36,7 +36,7 @@ type SessionTotal struct {
 	Sessions       int64    `json:"sessions"`
 	Requests       int64    `json:"requests"`
 	Errors         int64    `json:"errors"`
-	ErrorShare     *float64 `json:"error_share"`
+	ErrorRate      *float64 `json:"error_rate"`
 	ToolCalls      int64    `json:"tool_calls"`
 	ToolErrors     int64    `json:"tool_errors"`
 	Accepted       int64    `json:"accepted"`
@@ -138,7 +138,7 @@ func (all *sessionSums) total() SessionTotal {
 		cost.join(s.cost)
 		durationNS += float64((s.last - s.first) / 1e3) // whole: the order must not matter
 	}
-	t.ErrorShare, t.AcceptanceRate = share(t.Errors, t.Requests), share(t.Accepted, t.Accepted+t.Rejected)
+	t.ErrorRate, t.AcceptanceRate = share(t.Errors, t.Requests), share(t.Accepted, t.Accepted+t.Rejected)
 	t.AvgDurationS = mean(durationNS/1e6, t.Sessions)
 	t.InputTokens, t.OutputTokens, t.CostUSD = input.pointer(), output.pointer(), cost.usd()
 	return t

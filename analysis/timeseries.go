@@ -17,7 +17,7 @@ type TimeseriesRow struct {
 	Requests     int64    `json:"requests_total"`
 	Success      int64    `json:"requests_success"`
 	Errors       int64    `json:"errors"` // every outcome but success
-	ErrorShare   *float64 `json:"error_share"`
+	ErrorRate    *float64 `json:"error_rate"`
 	RateLimited  int64    `json:"requests_rate_limited"`
 	Injected     int64    `json:"requests_injected"`
 	Completed    int64    `json:"completed_total"` // by end time
@@ -115,7 +115,7 @@ func (r *reading) timeseriesRows(ctx context.Context, tx *sql.Tx, s Segment, out
 		// Without open ones, all are settled, wide ones that have not ended too.
 		t.Settled = !r.query.IncludeOpen || t.BucketStart+s.WidthS <= r.query.Now.Add(-r.meta.SettleAfter).Unix()
 		t.Errors = t.Requests - t.Success
-		t.ErrorShare = share(t.Errors, t.Requests)
+		t.ErrorRate = share(t.Errors, t.Requests)
 		out = append(out, t)
 	}
 	return out, rows.Err()

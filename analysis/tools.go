@@ -21,11 +21,11 @@ type Tools struct {
 
 // Tool sums up the calls of one tool, over all runs that were asked for.
 type Tool struct {
-	Tool       string   `json:"tool"`
-	Calls      int64    `json:"calls"` // however many spans each has
-	Errors     int64    `json:"errors"`
-	ErrorShare *float64 `json:"error_share"`
-	Share      *float64 `json:"share"` // of all calls
+	Tool      string   `json:"tool"`
+	Calls     int64    `json:"calls"` // however many spans each has
+	Errors    int64    `json:"errors"`
+	ErrorRate *float64 `json:"error_rate"`
+	Share     *float64 `json:"share"` // of all calls
 	// Latency is how long the tool ran, without the wait for a human: exact,
 	// nearest rank.
 	LatencyCount int64    `json:"latency_count"`
@@ -111,7 +111,7 @@ func newTool(name string, calls []toolCall, all int64) Tool {
 			t.AutoAccepted++
 		}
 	}
-	t.ErrorShare, t.AcceptanceRate = share(t.Errors, t.Calls), share(t.Accepted, t.Accepted+t.Rejected)
+	t.ErrorRate, t.AcceptanceRate = share(t.Errors, t.Calls), share(t.Accepted, t.Accepted+t.Rejected)
 	t.WaitAvgMS = mean(waited/1e6, t.Waits)
 	t.AvgMS = mean(sum/1e6, t.LatencyCount)
 	if n := int64(len(calls)); t.LatencyCount > 0 {

@@ -30,16 +30,16 @@ type Window struct {
 // WindowFigures sum up the requests of a part of the time.
 type WindowFigures struct {
 	// Seconds that the part covers: outside, from the first bucket to the last.
-	Seconds    int64        `json:"seconds"`
-	Requests   int64        `json:"requests_total"`
-	RPS        *float64     `json:"requests_per_s"` // nil where Seconds is 0
-	Errors     int64        `json:"errors"`         // every outcome but success
-	ErrorShare *float64     `json:"error_share"`
-	Injected   int64        `json:"requests_injected"`
-	Completed  int64        `json:"completed_total"` // by end time
-	Outcomes   Outcomes     `json:"outcomes"`
-	Latency    Distribution `json:"latency"`
-	TTFT       Distribution `json:"ttft"`
+	Seconds   int64        `json:"seconds"`
+	Requests  int64        `json:"requests_total"`
+	RPS       *float64     `json:"requests_per_s"` // nil where Seconds is 0
+	Errors    int64        `json:"errors"`         // every outcome but success
+	ErrorRate *float64     `json:"error_rate"`
+	Injected  int64        `json:"requests_injected"`
+	Completed int64        `json:"completed_total"` // by end time
+	Outcomes  Outcomes     `json:"outcomes"`
+	Latency   Distribution `json:"latency"`
+	TTFT      Distribution `json:"ttft"`
 	Usage
 }
 
@@ -146,7 +146,7 @@ func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (
 		f.Outcomes[o] = n[aggregator.OutcomeCounter(o)]
 	}
 	f.Errors = f.Requests - f.Outcomes.Success()
-	f.RPS, f.ErrorShare = share(f.Requests, f.Seconds), share(f.Errors, f.Requests)
+	f.RPS, f.ErrorRate = share(f.Requests, f.Seconds), share(f.Errors, f.Requests)
 	f.Latency = newDistribution(&sum.Measures[aggregator.MeasureDuration], overviewPercentiles)
 	f.TTFT = newDistribution(&sum.Measures[aggregator.MeasureTimeToFirstToken], overviewPercentiles)
 	f.Usage = newUsage(&sum)

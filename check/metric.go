@@ -29,7 +29,7 @@ var metrics = []metric{
 	{name: "p95", unit: "ms", value: func(r *analysis.LoadRow) *float64 { return r.Latency.Percentiles.Get("p95") }},
 	{name: "p99", unit: "ms", value: func(r *analysis.LoadRow) *float64 { return r.Latency.Percentiles.Get("p99") }},
 	{name: "ttft_p95", unit: "ms", value: func(r *analysis.LoadRow) *float64 { return r.TTFT.Percentiles.Get("p95") }},
-	{name: "error_rate", share: true, value: func(r *analysis.LoadRow) *float64 { return r.ErrorShare }},
+	{name: "error_rate", share: true, value: func(r *analysis.LoadRow) *float64 { return r.ErrorRate }},
 	{name: "min_rps", minimum: true, unit: "/s", value: func(r *analysis.LoadRow) *float64 { return r.RPS }},
 	{name: "cost", unit: "USD", value: func(r *analysis.LoadRow) *float64 { return r.CostUSD }},
 	{name: circuitTrips},
@@ -56,7 +56,7 @@ func metricOf(name string) (metric, bool) {
 // that is given, and those of a comparison.
 var regressions = [][2]string{
 	{"p50", "p50_latency_ms"}, {"p95", "p95_latency_ms"}, {"p99", "p99_latency_ms"}, {"avg", "avg_latency_ms"},
-	{"ttft_p95", "p95_ttft_ms"}, {"error_rate", "error_share"}, {"rps", "requests_per_s"}, {"cost", "cost_usd_per_request"},
+	{"ttft_p95", "p95_ttft_ms"}, {"error_rate", "error_rate"}, {"rps", "requests_per_s"}, {"cost", "cost_usd_per_request"},
 	{"output_tokens", "output_tokens_per_s"},
 }
 

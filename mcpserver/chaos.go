@@ -22,7 +22,7 @@ type circuitsArguments struct {
 // addChaos adds the tools about faults and what goes on around requests.
 func (s *server) addChaos() {
 	plain(s, "faults", "What did injected faults do?",
-		"For each fault: requests, error share and latency before, during and after, net of the injected delay, and how long recovery took.",
+		"For each fault: requests, error rate and latency before, during and after, net of the injected delay, and how long recovery took.",
 		shape{rows: 5, drop: []string{"windows", "sources", "covered_s", "min_ms"}}, analysis.AskFaultImpact)
 	add(s, question[circuitsArguments]{"circuits", "Which circuit breakers tripped?",
 		"Circuit breakers: how often each opened, for how long, its last transitions.", s.circuits, shape{rows: 50}})

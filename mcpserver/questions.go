@@ -52,7 +52,7 @@ func (s *server) addQuestions() {
 		"One paragraph: status OK, WARNING, CRITICAL or NO_DATA, share of successes, main errors, bursts, faults. Begin here.",
 		shape{}, s.diagnose)
 	plain(s, "overview", "What is in the file?",
-		"Runs, categories with requests, error share, latency percentiles (ms), tokens and cost; what became of every span "+
+		"Runs, categories with requests, error rate, latency percentiles (ms), tokens and cost; what became of every span "+
 			"received (ledger, notes). Covers all categories unless told otherwise.",
 		shape{rows: 8, drop: []string{"widths", "writer_id", "bytes", "commits", "pruned"}}, analysis.AskOverview)
 	add(s, question[latencyArguments]{"latency", "How long did requests take?",

@@ -31,7 +31,7 @@ func (p *Pick) addTools(d *document) {
 	var l layout[analysis.Tool]
 	l.add(name, "tool", func(t *analysis.Tool) string { return t.Tool })
 	l.add(number, "calls", func(t *analysis.Tool) string { return tables.Count(t.Calls) })
-	l.add(number, "err %", func(t *analysis.Tool) string { return tables.Percent(t.ErrorShare) })
+	l.add(number, "err %", func(t *analysis.Tool) string { return tables.Percent(t.ErrorRate) })
 	l.group = "latency ms"
 	l.add(number, "p50", func(t *analysis.Tool) string { return tables.MS(t.P50MS) })
 	l.add(number, "p95", func(t *analysis.Tool) string { return tables.MS(t.P95MS) })

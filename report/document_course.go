@@ -17,7 +17,7 @@ func (p *Pick) addImpact(d *document) {
 	l.add(name, "fault", func(f *analysis.Fault) string { return f.Fault })
 	l.most(14)
 	l.add(word, "start UTC", func(f *analysis.Fault) string { return clockText(&f.StartUTC) })
-	l.add(number, "s", func(f *analysis.Fault) string { return secondsText(&f.LengthS) })
+	l.add(number, "s", func(f *analysis.Fault) string { return secondsText(&f.DurationS) })
 	phases := []struct {
 		head string
 		of   func(*analysis.Fault) *analysis.ImpactPhase
@@ -28,7 +28,7 @@ func (p *Pick) addImpact(d *document) {
 	}
 	l.group = "errors %"
 	for _, phase := range phases {
-		l.add(number, phase.head, func(f *analysis.Fault) string { return tables.Percent(phase.of(f).ErrorShare) })
+		l.add(number, phase.head, func(f *analysis.Fault) string { return tables.Percent(phase.of(f).ErrorRate) })
 	}
 	l.group = "p95 ms"
 	for _, phase := range phases {

@@ -68,7 +68,7 @@ func (p *Pick) headline() (lines facts) {
 		requests = append(requests, tables.Count(t.Injected)+" with an injected fault")
 	}
 	add("requests", requests...)
-	add("errors", tables.Count(t.Errors), tables.Percent(t.ErrorShare)+" %")
+	add("errors", tables.Count(t.Errors), tables.Percent(t.ErrorRate)+" %")
 	for _, measure := range []struct {
 		name string
 		of   *analysis.Distribution
@@ -105,7 +105,7 @@ func (r *Report) addCategories(d *document) {
 	var l layout[Category]
 	l.add(word, "category", func(c *Category) string { return c.Category })
 	l.add(number, "requests", func(c *Category) string { return tables.Count(c.Requests) })
-	l.add(number, "err %", func(c *Category) string { return tables.Percent(c.ErrorShare) })
+	l.add(number, "err %", func(c *Category) string { return tables.Percent(c.ErrorRate) })
 	l.add(number, "faults", func(c *Category) string { return tables.CountOrMissing(c.Injected) })
 	addDistribution(&l, func(c *Category) (*analysis.Distribution, *analysis.Distribution) { return &c.Latency, &c.TTFT })
 	l.add(number, "cost USD", func(c *Category) string { return tables.USD(c.CostUSD) })

@@ -35,7 +35,7 @@ func (p *Pick) addTables(d *document) {
 		})
 		l.most(28)
 		l.add(number, "requests", func(r *analysis.LatencyRow) string { return tables.Count(r.Requests) })
-		l.add(number, "err %", func(r *analysis.LatencyRow) string { return tables.Percent(r.ErrorShare) })
+		l.add(number, "err %", func(r *analysis.LatencyRow) string { return tables.Percent(r.ErrorRate) })
 		l.add(number, "faults", func(r *analysis.LatencyRow) string { return tables.CountOrMissing(r.Injected) })
 		addDistribution(&l, func(r *analysis.LatencyRow) (*analysis.Distribution, *analysis.Distribution) {
 			return &r.Latency, &r.TTFT

@@ -22,7 +22,7 @@ var metricTexts = map[string]struct {
 	"p99_latency_ms":       {"p99 latency", tables.MS, "ms"},
 	"avg_latency_ms":       {"average latency", tables.MS, "ms"},
 	"p95_ttft_ms":          {"p95 time to first token", tables.MS, "ms"},
-	"error_share":          {"error share", tables.Percent, "%"},
+	"error_rate":           {"error rate", tables.Percent, "%"},
 	"requests_per_s":       {"requests per second", tables.USD, ""},
 	"cost_usd_per_request": {"cost per request", tables.USD, "USD"},
 	"output_tokens_per_s":  {"output tokens per second", tables.USD, ""},

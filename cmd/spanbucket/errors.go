@@ -106,7 +106,7 @@ func errorsText(answer *analysis.Errors) string {
 		return fmt.Sprintf("None of %s %s failed.", tables.Count(answer.Requests), tables.Plural(answer.Requests, "request"))
 	}
 	text := fmt.Sprintf("%s of %s %s failed (%s %%)", tables.Count(answer.Errors), tables.Count(answer.Requests),
-		tables.Plural(answer.Requests, "request"), tables.Percent(answer.ErrorShare))
+		tables.Plural(answer.Requests, "request"), tables.Percent(answer.ErrorRate))
 	if answer.Injected > 0 {
 		text += fmt.Sprintf(", %s of these under an injected fault", tables.Count(answer.Injected))
 	}

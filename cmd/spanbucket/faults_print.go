@@ -77,7 +77,7 @@ func faultsText(answer *analysis.FaultImpact) string {
 func worstText(faults []analysis.Fault) string {
 	worst, errors, slower := -1, 0.01, 1.1
 	for i := range faults {
-		if d := faults[i].DuringBefore.ErrorShare; d != nil && *d >= errors {
+		if d := faults[i].DuringBefore.ErrorRate; d != nil && *d >= errors {
 			worst, errors = i, *d
 		}
 	}
@@ -91,7 +91,7 @@ func worstText(faults []analysis.Fault) string {
 	}
 	f := &faults[worst]
 	text := fmt.Sprintf("\nUnder %d %s, %s %% of requests failed (before: %s %%)", worst+1, tables.Clean(f.Fault),
-		tables.Percent(f.During.ErrorShare), tables.Percent(f.Before.ErrorShare))
+		tables.Percent(f.During.ErrorRate), tables.Percent(f.Before.ErrorRate))
 	if f.DuringBefore.P95 != nil {
 		text += fmt.Sprintf(" and p95 was %s ms (%s)", tables.MS(f.During.Latency.P95MS), tables.MS(f.Before.Latency.P95MS))
 	}
@@ -145,7 +145,7 @@ func impactTable(faults []numberedFault) *tables.Table[faultPhase] {
 	t.Keep = 2
 	t.Number("requests", func(l *faultPhase) string { return weighted(l.phase.Requests, l.phase.Estimated) })
 	t.Number("req/s", func(l *faultPhase) string { return tables.MS(l.phase.RequestsPerS) })
-	t.Number("err %", func(l *faultPhase) string { return tables.Percent(l.phase.ErrorShare) })
+	t.Number("err %", func(l *faultPhase) string { return tables.Percent(l.phase.ErrorRate) })
 	t.Group = "latency ms"
 	t.Number("p50", func(l *faultPhase) string { return tables.MS(l.phase.Latency.P50MS) })
 	t.Number("p95", func(l *faultPhase) string { return tables.MS(l.phase.Latency.P95MS) })
@@ -202,7 +202,7 @@ func recoveryText(f *analysis.Fault) string {
 
 // impactColumns are the figures of one phase.
 var impactColumns = []string{
-	"covered_s", "estimated", "requests", "errors", "requests_injected", "requests_per_s", "success_share", "error_share",
+	"covered_s", "estimated", "requests", "errors", "requests_injected", "requests_per_s", "success_share", "error_rate",
 	"avg_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms",
 	"avg_net_latency_ms", "p50_net_latency_ms", "p95_net_latency_ms", "p99_net_latency_ms",
 	"p50_ttft_ms", "p95_ttft_ms", "p99_ttft_ms", "input_tokens", "output_tokens", "cost_usd",
@@ -231,7 +231,7 @@ func impactRecords(answer *analysis.FaultImpact) [][]any {
 		}
 		for _, p := range []*analysis.ImpactPhase{&f.Before, &f.During, &f.After} {
 			l, n, t := &p.Latency, &p.NetLatency, &p.TTFT
-			record = append(record, p.CoveredS, p.Estimated, p.Requests, p.Errors, p.Injected, p.RequestsPerS, p.SuccessShare, p.ErrorShare,
+			record = append(record, p.CoveredS, p.Estimated, p.Requests, p.Errors, p.Injected, p.RequestsPerS, p.SuccessShare, p.ErrorRate,
 				l.AvgMS, l.P50MS, l.P95MS, l.P99MS, n.AvgMS, n.P50MS, n.P95MS, n.P99MS, t.P50MS, t.P95MS, t.P99MS,
 				p.InputTokens, p.OutputTokens, p.CostUSD)
 		}

@@ -81,7 +81,7 @@ func (p *program) writeLatency(format string, answer *analysis.Latency) error {
 }
 
 func latencyNames(answer *analysis.Latency) []string {
-	names := append(slices.Clone(answer.By), "requests", "errors", "error_share", "requests_injected")
+	names := append(slices.Clone(answer.By), "requests", "errors", "error_rate", "requests_injected")
 	for _, measure := range []string{"latency", "net_latency", "ttft", "time_per_output_token"} {
 		names = append(names, measure+"_count", "sum_"+measure+"_ns", "avg_"+measure+"_ms", "min_"+measure+"_ms")
 		for _, percentile := range answer.Percentiles {
@@ -119,7 +119,7 @@ func latencyRecords(answer *analysis.Latency) [][]any {
 		for _, value := range r.Values {
 			record = append(record, value)
 		}
-		record = append(record, r.Requests, r.Errors, r.ErrorShare, r.Injected)
+		record = append(record, r.Requests, r.Errors, r.ErrorRate, r.Injected)
 		for _, d := range []*analysis.Distribution{&r.Latency, &r.NetLatency, &r.TTFT, &r.TimePerOutputToken} {
 			record = append(record, d.Count, d.SumNS, d.AvgMS, d.MinMS)
 			for _, percentile := range answer.Percentiles {
@@ -144,7 +144,7 @@ func (p *program) printLatency(answer *analysis.Latency) error {
 	}
 	t.Keep = len(answer.By)
 	t.Number("requests", func(r *analysis.LatencyRow) string { return tables.Count(r.Requests) })
-	t.Number("err %", func(r *analysis.LatencyRow) string { return tables.Percent(r.ErrorShare) })
+	t.Number("err %", func(r *analysis.LatencyRow) string { return tables.Percent(r.ErrorRate) })
 	t.Number("faults", func(r *analysis.LatencyRow) string { return tables.CountOrMissing(r.Injected) })
 	t.Group = "latency ms"
 	t.Number("avg", func(r *analysis.LatencyRow) string { return tables.MS(r.Latency.AvgMS) })

@@ -128,7 +128,7 @@ func sessionsText(answer *analysis.Sessions) string {
 	text := fmt.Sprintf("%s %s with %s %s", tables.Count(t.Sessions), tables.Plural(t.Sessions, "session"),
 		tables.Count(t.Requests), tables.Plural(t.Requests, "request"))
 	if t.Errors > 0 {
-		text += fmt.Sprintf(" (%s %% failed)", tables.Percent(t.ErrorShare))
+		text += fmt.Sprintf(" (%s %% failed)", tables.Percent(t.ErrorRate))
 	}
 	if t.ToolCalls > 0 {
 		text += fmt.Sprintf(" and %s tool %s", tables.Count(t.ToolCalls), tables.Plural(t.ToolCalls, "call"))

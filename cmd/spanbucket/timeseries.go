@@ -50,7 +50,7 @@ func (p *program) writeTimeseries(format string, answer *analysis.Timeseries) er
 
 var timeseriesNames = []string{
 	"run_id", "width_s", "bucket_start", "bucket_utc", "category", "settled", "requests_total", "requests_success",
-	"errors", "error_share", "requests_rate_limited", "requests_injected", "completed_total", "latency_count",
+	"errors", "error_rate", "requests_rate_limited", "requests_injected", "completed_total", "latency_count",
 	"avg_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "ttft_count",
 	"p50_ttft_ms", "p95_ttft_ms", "input_tokens", "output_tokens", "cost_usd",
 }
@@ -61,7 +61,7 @@ func timeseriesRecords(answer *analysis.Timeseries) [][]any {
 		r := &answer.Rows[i]
 		records[i] = []any{
 			r.RunID, answer.WidthS, r.BucketStart, r.BucketUTC, r.Category, r.Settled, r.Requests, r.Success,
-			r.Errors, r.ErrorShare, r.RateLimited, r.Injected, r.Completed, r.LatencyCount,
+			r.Errors, r.ErrorRate, r.RateLimited, r.Injected, r.Completed, r.LatencyCount,
 			r.AvgMS, r.P50MS, r.P95MS, r.P99MS, r.MaxMS, r.TTFTCount,
 			r.TTFTP50MS, r.TTFTP95MS, r.InputTokens, r.OutputTokens, r.CostUSD,
 		}
@@ -96,7 +96,7 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 	}
 	t.Number("requests", func(r *analysis.TimeseriesRow) string { return tables.Count(r.Requests) })
 	t.Number("completed", func(r *analysis.TimeseriesRow) string { return tables.Count(r.Completed) })
-	t.Number("err %", func(r *analysis.TimeseriesRow) string { return tables.Percent(r.ErrorShare) })
+	t.Number("err %", func(r *analysis.TimeseriesRow) string { return tables.Percent(r.ErrorRate) })
 	t.Number("faults", func(r *analysis.TimeseriesRow) string { return tables.CountOrMissing(r.Injected) })
 	t.Group = "latency ms"
 	t.Number("p50", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P50MS) })

@@ -41,12 +41,12 @@ func (p *program) writeTools(format string, answer *analysis.Tools) (err error) 
 		for i := range answer.Rows {
 			t := &answer.Rows[i]
 			records = append(records, []any{
-				t.Tool, t.Calls, t.Errors, t.ErrorShare, t.Share, t.LatencyCount, t.AvgMS, t.P50MS, t.P95MS, t.P99MS, t.MaxMS,
+				t.Tool, t.Calls, t.Errors, t.ErrorRate, t.Share, t.LatencyCount, t.AvgMS, t.P50MS, t.P95MS, t.P99MS, t.MaxMS,
 				t.Waits, t.WaitAvgMS, t.Accepted, t.Rejected, t.AutoAccepted, t.AcceptanceRate,
 			})
 		}
 		err = writeCSV(p.stdout, []string{
-			"tool", "calls", "errors", "error_share", "share", "latency_count", "avg_latency_ms", "p50_latency_ms", "p95_latency_ms",
+			"tool", "calls", "errors", "error_rate", "share", "latency_count", "avg_latency_ms", "p50_latency_ms", "p95_latency_ms",
 			"p99_latency_ms", "max_latency_ms", "waits", "wait_ms_avg", "accepted", "rejected", "auto_accepted", "acceptance_rate",
 		}, records)
 	case len(answer.Rows) > 0:
@@ -66,7 +66,7 @@ func (p *program) printTools(answer *analysis.Tools) error {
 	case total.Errors == 0:
 		text += ", none failed"
 	default:
-		text += fmt.Sprintf(", %s failed (%s %%)", tables.Count(total.Errors), tables.Percent(total.ErrorShare))
+		text += fmt.Sprintf(", %s failed (%s %%)", tables.Count(total.Errors), tables.Percent(total.ErrorRate))
 	}
 	if total.AcceptanceRate != nil {
 		text += fmt.Sprintf("; of %s decided on, %s %% were accepted", tables.Count(total.Accepted+total.Rejected), tables.Percent(total.AcceptanceRate))
@@ -78,7 +78,7 @@ func (p *program) printTools(answer *analysis.Tools) error {
 	t.Text("tool", func(r *analysis.Tool) string { return r.Tool })
 	t.Number("calls", func(r *analysis.Tool) string { return tables.Count(r.Calls) })
 	t.Number("share %", func(r *analysis.Tool) string { return tables.Percent(r.Share) })
-	t.Number("err %", func(r *analysis.Tool) string { return tables.Percent(r.ErrorShare) })
+	t.Number("err %", func(r *analysis.Tool) string { return tables.Percent(r.ErrorRate) })
 	t.Group = "latency ms"
 	t.Number("p50", func(r *analysis.Tool) string { return tables.MS(r.P50MS) })
 	t.Number("p95", func(r *analysis.Tool) string { return tables.MS(r.P95MS) })

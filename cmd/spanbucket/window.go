@@ -76,7 +76,7 @@ type windowValue struct {
 func windowValues(f *analysis.WindowFigures) []windowValue {
 	values := []windowValue{
 		{"seconds", f.Seconds},
-		{"requests_total", f.Requests}, {"requests_per_s", f.RPS}, {"errors", f.Errors}, {"error_share", f.ErrorShare},
+		{"requests_total", f.Requests}, {"requests_per_s", f.RPS}, {"errors", f.Errors}, {"error_rate", f.ErrorRate},
 		{"requests_injected", f.Injected}, {"completed_total", f.Completed},
 	}
 	for o, n := range f.Outcomes {
@@ -143,9 +143,9 @@ func (p *program) printWindow(answer *analysis.Window) error {
 // windowText is the answer in words.
 func windowText(answer *analysis.Window) string {
 	in, out := &answer.Inside, &answer.Outside
-	text := fmt.Sprintf("%s %s, %s %% failed", tables.Count(in.Requests), tables.Plural(in.Requests, "request"), tables.Percent(in.ErrorShare))
-	if out.ErrorShare != nil {
-		text += fmt.Sprintf(" (else %s %%)", tables.Percent(out.ErrorShare))
+	text := fmt.Sprintf("%s %s, %s %% failed", tables.Count(in.Requests), tables.Plural(in.Requests, "request"), tables.Percent(in.ErrorRate))
+	if out.ErrorRate != nil {
+		text += fmt.Sprintf(" (else %s %%)", tables.Percent(out.ErrorRate))
 	}
 	if p95 := in.Latency.Percentiles.Get("p95"); p95 != nil {
 		text += fmt.Sprintf("; p95 %s ms", tables.MS(p95))
@@ -172,7 +172,7 @@ func (p *program) printWindowLines(head string, lines []windowLine) error {
 func windowCells(f *analysis.WindowFigures) [][2]string {
 	cells := [][2]string{
 		{"seconds", tables.Count(f.Seconds)}, {"requests", tables.Count(f.Requests)}, {"requests/s", tables.MS(f.RPS)},
-		{"errors %", tables.Percent(f.ErrorShare)},
+		{"errors %", tables.Percent(f.ErrorRate)},
 	}
 	for o, n := range f.Outcomes {
 		if aggregator.Outcome(o) != aggregator.OutcomeSuccess {

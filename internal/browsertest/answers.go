@@ -33,7 +33,7 @@ func (f fixture) errors(total, failed int) object {
 		}
 	}
 	return object{
-		"requests": total, "errors": failed, "error_share": float64(failed) / float64(total), "errors_injected": failed / 2,
+		"requests": total, "errors": failed, "error_rate": float64(failed) / float64(total), "errors_injected": failed / 2,
 		"by_outcome": []object{row("rate_limited", failed/2, 1), row("server_error", failed/4, 2), row("circuit_open", failed/8, 3), row("connection_error", failed/8, 4)},
 		"by_type":    []object{row(f.name("RateLimitError"), failed/2, 5), row(f.name("503"), failed/4, 6), row("", failed/8, 7), row(f.name("ConnectTimeout"), failed/8, 8)},
 		"status_codes": object{"complete": false, "estimable": true, "rows": 800, "estimated": float64(failed), "codes": []object{
@@ -48,16 +48,16 @@ func (f fixture) faults() (rows []object) {
 		}
 		return object{
 			"covered_s": 180, "estimated": false, "requests": n, "errors": float64(n) * share, "requests_injected": 0, "requests_per_s": float64(n) / 180, "success_share": 1 - share,
-			"error_share": share, "latency": measure(1), "net_latency": measure(0.8), "ttft": measure(0.3), "input_tokens": n * 812, "output_tokens": n * 214, "cost_usd": float64(n) * 0.004,
+			"error_rate": share, "latency": measure(1), "net_latency": measure(0.8), "ttft": measure(0.3), "input_tokens": n * 812, "output_tokens": n * 214, "cost_usd": float64(n) * 0.004,
 		}
 	}
 	for i, w := range f.windows() {
 		before, during, after := phase(6120, 0.009, 640), phase(5230, 0.212, 1690), phase(6044, 0.011, 655)
 		row := object{
 			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "kinds": []string{}, "sources": []string{"injector"}, "window_ids": []string{"a"},
-			"start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"], "length_s": 180 - 90*i, "open_end": false,
+			"start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"], "duration_s": 180 - 90*i, "open_end": false,
 			"requests_marked": w["requests"], "before": before, "during": during, "after": after, "straddling": 41, "straddling_estimated": false, "edge_share": 0.04,
-			"during_against_before": object{"error_share_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6},
+			"during_against_before": object{"error_rate_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6},
 			"after_against_before":  object{"p95_latency_ratio": 1.02}, "recovery": "recovered", "recovery_s": 20.0, "watched_s": 300, "watch_ends": "fault",
 		}
 		if i == 1 {
@@ -99,11 +99,11 @@ func (f fixture) tools() object {
 	var rows []object
 	for i, tool := range []string{"search_web", "read_file", "run_tests", "send_mail"} {
 		rows = append(rows, object{
-			"tool": f.name(tool), "calls": 900 - 200*i, "errors": 9 * i, "error_share": float64(9*i) / float64(900-200*i), "share": float64(900-200*i) / 2400, "latency_count": 900,
+			"tool": f.name(tool), "calls": 900 - 200*i, "errors": 9 * i, "error_rate": float64(9*i) / float64(900-200*i), "share": float64(900-200*i) / 2400, "latency_count": 900,
 			"avg_latency_ms": 80.5 + 30*float64(i), "p50_latency_ms": 70.0, "p95_latency_ms": 210.0 + 90*float64(i), "p99_latency_ms": 412.0, "wait_ms_avg": nil, "acceptance_rate": 0.9,
 		})
 	}
-	return object{"rows": rows, "total": object{"calls": 2400, "error_share": 0.0225}}
+	return object{"rows": rows, "total": object{"calls": 2400, "error_rate": 0.0225}}
 }
 
 func (f fixture) sessions() object {

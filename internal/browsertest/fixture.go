@@ -211,7 +211,7 @@ func usage(o object, n int) object {
 
 func (f fixture) totals(total, failed, injected int) object {
 	return usage(object{
-		"category": "llm+embedding", "requests_total": total, "errors": failed, "error_share": float64(failed) / float64(total),
+		"category": "llm+embedding", "requests_total": total, "errors": failed, "error_rate": float64(failed) / float64(total),
 		"requests_injected": injected, "adjusted_requests": float64(total), "latency": distribution(total, 712.3), "ttft": distribution(total*7/10, 188.2),
 	}, total*9/10)
 }
@@ -239,7 +239,7 @@ func (f fixture) tables(total int) (tables []object) {
 				v = f.name(v)
 			}
 			rows = append(rows, usage(object{
-				"values": []string{v}, "requests": n, "errors": n / (30 + 7*i), "error_share": 1 / float64(30+7*i), "requests_injected": n / 20 * (i % 2),
+				"values": []string{v}, "requests": n, "errors": n / (30 + 7*i), "error_rate": 1 / float64(30+7*i), "requests_injected": n / 20 * (i % 2),
 				"latency": distribution(n, 420+130*float64(i)), "net_latency": distribution(n, 400+130*float64(i)), "ttft": distribution(n*(1-i%2), 120+40*float64(i)),
 				"time_per_output_token": distribution(0, 0),
 			}, n))

@@ -14,11 +14,11 @@ var odd = map[string]string{
 	"no picks": `{"schema_version":1,"headline_categories":["llm"],"runs":[],"runs_total":0,"categories":[],"fault_windows":[],"ledger":[],"notes":[],"pruned":[],"left_out":["It was too much."],"picks":[]}`,
 	"no spans": `{"runs":[],"picks":[{"run_id":null,"category":"","categories":["llm"],"from_utc":null,"to_utc":null,"totals":null,"charts":[],"tables":[],"diagnosis":{"status":"NO_DATA","reasons":[],"text":"No requests.","patterns":[]}}]}`,
 	"one span": `{"runs":[{"run_id":"","name":null}],"picks":[{"run_id":"","category":"","categories":["llm"],"from_utc":"2026-01-30T10:00:00Z","to_utc":"2026-01-30T10:00:10Z",
-		"totals":{"category":"llm","requests_total":1,"errors":0,"error_share":0,"requests_injected":0,"adjusted_requests":1,"latency":{"count":1,"avg_ms":1,"min_ms":1,"max_ms":1,"percentiles_ms":{"p50":1,"p95":1,"p99":1}},"ttft":{"count":0},"usage_count":0,"priced_count":0},
+		"totals":{"category":"llm","requests_total":1,"errors":0,"error_rate":0,"requests_injected":0,"adjusted_requests":1,"latency":{"count":1,"avg_ms":1,"min_ms":1,"max_ms":1,"percentiles_ms":{"p50":1,"p95":1,"p99":1}},"ttft":{"count":0},"usage_count":0,"priced_count":0},
 		"charts":[{"width_s":10,"start":1769767200,"buckets":1,"partial_first":true,"partial_last":true,"outcomes":{"success":[1]},"injected":[0],"avg_ms":[1],"p50_ms":[1],"p95_ms":[1],"p99_ms":[1],"max_ms":[1],
 			"ttft_p50_ms":[null],"ttft_p95_ms":[null],"ttft_p99_ms":[null],"input_tokens":[null],"output_tokens":[null],"cost_usd":[null],"heat":{"bands_ms":[1,2],"cells":[[0,0,1]]}}],"tables":[]}]}`,
 	"no latency": `{"runs":[],"fault_windows":[{"run_id":"","fault":"","start_ns":1769767201000000000,"end_ns":1769767201000000000,"source":"config","requests":0}],"picks":[{"run_id":null,"category":"llm","categories":["llm"],
-		"totals":{"requests_total":2,"errors":2,"error_share":1,"requests_injected":0,"adjusted_requests":2,"latency":{"count":0,"percentiles_ms":null},"ttft":{"count":0},"usage_count":0,"priced_count":0},
+		"totals":{"requests_total":2,"errors":2,"error_rate":1,"requests_injected":0,"adjusted_requests":2,"latency":{"count":0,"percentiles_ms":null},"ttft":{"count":0},"usage_count":0,"priced_count":0},
 		"charts":[{"width_s":1,"start":1769767200,"buckets":3,"partial_first":false,"partial_last":false,"outcomes":{"other_error":[1,0,1],"strange":[0,0,0]},"injected":[0,0,0],"avg_ms":[null,null,null],
 			"p50_ms":[null,null,null],"p95_ms":[null,null,null],"p99_ms":[null,null,null],"max_ms":[null,null,null],"heat":{"bands_ms":[],"cells":[]}}],"tables":[{"by":"x\"><img>","rows":[],"other":null}]}]}`,
 }

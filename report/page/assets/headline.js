@@ -58,7 +58,7 @@ function tiles() {
       totals,
       "outcome-success",
     ),
-    tile("Failed", percent(t.error_share), t.errors > 0 ? `${count(t.errors)} requests` : "none", failed, "outcome-server-error"),
+    tile("Failed", percent(t.error_rate), t.errors > 0 ? `${count(t.errors)} requests` : "none", failed, "outcome-server-error"),
     t.latency?.count > 0 &&
       tile("Latency p50", milliseconds(p(t.latency, "p50")), `average ${milliseconds(t.latency.avg_ms)}`, per("p50_ms"), "p50"),
     t.latency?.count > 0 &&

@@ -35,7 +35,7 @@ function impactCard(f) {
   const measures = [
     ["requests", (p) => (isMissing(p.requests) ? MISSING : count(Math.round(p.requests)))],
     ["requests/s", (p) => rate(p.requests_per_s), f.during_against_before?.requests_per_s_ratio],
-    ["failed", (p) => percent(p.error_share), undefined, f.during_against_before?.error_share_difference],
+    ["failed", (p) => percent(p.error_rate), undefined, f.during_against_before?.error_rate_difference],
     ["p50 ms", (p) => ms(p.latency?.p50_ms), f.during_against_before?.p50_latency_ratio],
     ["p95 ms", (p) => ms(p.latency?.p95_ms), f.during_against_before?.p95_latency_ratio],
     ["p99 ms", (p) => ms(p.latency?.p99_ms), f.during_against_before?.p99_latency_ratio],
@@ -60,7 +60,7 @@ function impactCard(f) {
       { class: "hint" },
       [
         `${instant(f.start_utc)} – ${instant(f.end_utc)} UTC`,
-        seconds(f.length_s),
+        seconds(f.duration_s),
         page.run === EVERY_RUN && f.run_id && `run ${f.run_id}`,
         `${plural(f.requests_marked ?? 0, "marked request")}`,
         phases.some((p) => p.estimated) && "estimated from sampled requests",

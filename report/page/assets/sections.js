@@ -19,7 +19,7 @@ function errorsSection() {
   return card(
     "errors",
     "Errors",
-    `${count(e.errors)} of ${count(e.requests)} requests (${percent(e.error_share)})`,
+    `${count(e.errors)} of ${count(e.requests)} requests (${percent(e.error_rate)})`,
     el("h3", {}, "By outcome"),
     tableOf({
       label: "Errors by outcome",
@@ -80,7 +80,7 @@ function dimensionSections() {
               swatch: t.by === "outcome" ? (r) => outcomeColor(r.values[0]) : undefined,
             },
             number("requests", "requests", count, { bar: "bar-count" }),
-            number("failed", "error_share", percent, { bar: "bar-error" }),
+            number("failed", "error_rate", percent, { bar: "bar-error" }),
             { head: "injected", number: (r) => r.requests_injected || null, show: count },
             { head: "avg ms", number: (r) => r.latency?.avg_ms, show: ms },
             ...latencyColumns("latency"),
@@ -92,7 +92,7 @@ function dimensionSections() {
           ],
           note:
             t.other &&
-            `${count(t.other_groups)} more, with ${plural(t.other.requests, "request")} (${percent(t.other.error_share)} failed), are not in the report.`,
+            `${count(t.other_groups)} more, with ${plural(t.other.requests, "request")} (${percent(t.other.error_rate)} failed), are not in the report.`,
         }),
       );
     });
@@ -180,7 +180,7 @@ function toolsSection() {
   return card(
     "tools",
     "Tool calls",
-    t.total ? `${plural(t.total.calls, "call")}, ${percent(t.total.error_share)} failed` : null,
+    t.total ? `${plural(t.total.calls, "call")}, ${percent(t.total.error_rate)} failed` : null,
     tableOf({
       label: "Tool calls",
       rows: t.rows,
@@ -189,7 +189,7 @@ function toolsSection() {
         text("tool", "tool"),
         number("calls", "calls", count, { bar: "bar-count" }),
         number("of all calls", "share", percent),
-        number("failed", "error_share", percent, { bar: "bar-error" }),
+        number("failed", "error_rate", percent, { bar: "bar-error" }),
         number("avg ms", "avg_latency_ms", ms),
         number("p50 ms", "p50_latency_ms", ms),
         number("p95 ms", "p95_latency_ms", ms, { bar: "bar-latency" }),
