@@ -214,7 +214,8 @@ var floors = []floor{
 		room: "cmd/spanbucket", rooms: []string{"aggregator", "aggregator/histogram", "storage", "folding", "recording", "analysis", "check", "query", "mcpserver", "report", "report/tables", "report/page", "live", "fakellm", "stress", "stress/chaos", "stress/experiment"},
 		why: "who reads a file needs neither a collector nor pdata; of recordings it knows the names",
 		modules: map[string]string{
-			"github.com/spf13/cobra": "verbs, flags and help", "golang.org/x/term": "how wide the terminal is",
+			"github.com/spf13/cobra": "verbs, flags and help", "github.com/spf13/pflag": "what is wrong with a flag",
+			"golang.org/x/term": "how wide the terminal is",
 		},
 	},
 	{

@@ -49,7 +49,8 @@ func (m *metric) parse(text string) (float64, error) {
 		if m.share {
 			return 0, fmt.Errorf("%q: must be a share like 0.01 or 1%%", text)
 		}
-		return 0, fmt.Errorf("%q: must be a number of 0 or more, like 800 or 0.5", text)
+		unit := map[string]string{"ms": " in milliseconds", "/s": " per second", "USD": " in US dollars"}[m.unit]
+		return 0, fmt.Errorf("%q: must be a number of 0 or more%s, like 800 or 0.5", text, unit)
 	}
 	if percent {
 		value /= 100

@@ -26,10 +26,7 @@ func (p *program) finishCheck(ctx context.Context, f *checkFlags, r *check.Repor
 		err = p.printCheck(r)
 	}
 	p.talk(&r.Scope, f.format == "text")
-	if err != nil {
-		return err
-	}
-	return f.verdict(r)
+	return finish(err, f.verdict(r))
 }
 
 // writeJUnit writes the results for other programs, where that is wanted.

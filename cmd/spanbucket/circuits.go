@@ -56,8 +56,8 @@ func (p *program) writeCircuits(format string, changes bool, answer *analysis.Ci
 	case len(answer.Rows) > 0:
 		err = p.printCircuits(answer, changes)
 	}
-	if err == nil && len(answer.Rows) == 0 {
-		return fmt.Errorf("%w: nothing in this interval says anything of a circuit breaker", errNoData)
+	if len(answer.Rows) == 0 {
+		return finish(err, fmt.Errorf("%w: nothing in this interval says anything of a circuit breaker", errNoData))
 	}
 	return err
 }

@@ -41,14 +41,14 @@ func (p *program) writeComparison(format string, c *analysis.Comparison) (err er
 	for _, side := range []*analysis.ComparedSide{&c.Baseline, &c.Candidate} {
 		p.talk(&side.Scope, false)
 	}
-	if err != nil || !empty {
+	if !empty {
 		return err
 	}
 	name, side := "baseline", &c.Baseline
 	if side.Requests > 0 {
 		name, side = "candidate", &c.Candidate
 	}
-	return fmt.Errorf("%s: %w", name, noData(&side.Scope))
+	return finish(err, fmt.Errorf("%s: %w", name, noData(&side.Scope)))
 }
 
 var comparisonNames = []string{

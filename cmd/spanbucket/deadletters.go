@@ -97,13 +97,11 @@ func (p *program) listLettersCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := p.writeLetters(flags.format, answer); err != nil {
-			return err
-		}
+		err = p.writeLetters(flags.format, answer)
 		if len(answer.Rows) == 0 {
-			return fmt.Errorf("%w: the file has no dead letters", errNoData)
+			return finish(err, fmt.Errorf("%w: the file has no dead letters", errNoData))
 		}
-		return nil
+		return err
 	}
 	return cmd
 }

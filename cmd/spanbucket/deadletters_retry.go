@@ -51,13 +51,11 @@ some could not be folded again.`,
 		if err != nil {
 			return letterError(err)
 		}
-		if err := p.writeRetried(flags.format, answer); err != nil {
-			return err
-		}
+		err = p.writeRetried(flags.format, answer)
 		if n := int64(answer.Failed); n > 0 {
-			return fmt.Errorf("%w: %s dead %s failed again; deadletters list says why", errCheck, tables.Count(n), tables.Plural(n, "letter"))
+			return finish(err, fmt.Errorf("%w: %s dead %s failed again; deadletters list says why", errCheck, tables.Count(n), tables.Plural(n, "letter")))
 		}
-		return nil
+		return err
 	}
 	return cmd
 }

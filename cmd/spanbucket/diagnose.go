@@ -50,8 +50,8 @@ func (p *program) writeDiagnosis(format string, answer *analysis.Diagnosis) (err
 	case answer.Requests > 0:
 		err = p.printDiagnosis(answer)
 	}
-	if err == nil && answer.Requests == 0 {
-		return noData(&answer.Scope)
+	if answer.Requests == 0 {
+		return finish(err, noData(&answer.Scope))
 	}
 	return err
 }

@@ -71,8 +71,8 @@ func (p *program) writeFaults(format string, onlyImpact bool, limit int, answer 
 		answer.KeepLongest(limit)
 		err = p.printFaults(onlyImpact, answer)
 	}
-	if err == nil && len(answer.Rows) == 0 {
-		return fmt.Errorf("%w: no fault was injected, as far as the file knows", errNoData)
+	if len(answer.Rows) == 0 {
+		return finish(err, fmt.Errorf("%w: no fault was injected, as far as the file knows", errNoData))
 	}
 	return err
 }

@@ -55,17 +55,15 @@ func (p *program) importFiles(ctx context.Context, flags *importFlags, names []s
 	slices.SortStableFunc(answer.Problems, func(a, b recording.Problem) int {
 		return strings.Compare(a.File, b.File) // those of one file come nearly in order
 	})
-	if err := p.writeImportAnswer(flags.format, flags.db, answer); err != nil {
-		return err
-	}
+	err = p.writeImportAnswer(flags.format, flags.db, answer)
 	p.warnOfWindow(&settings.Storage, answer.Spans)
 	switch {
 	case answer.ProblemCount > 0:
-		return fmt.Errorf("%w: %s %s could not be read", errCheck, tables.Count(answer.ProblemCount), tables.Plural(answer.ProblemCount, "part"))
+		return finish(err, fmt.Errorf("%w: %s %s could not be read", errCheck, tables.Count(answer.ProblemCount), tables.Plural(answer.ProblemCount, "part")))
 	case answer.Spans == 0:
-		return fmt.Errorf("%w: the recording holds no spans", errNoData)
+		return finish(err, fmt.Errorf("%w: the recording holds no spans", errNoData))
 	}
-	return nil
+	return err
 }
 
 // importInto opens the file and writes the spans of the recordings to it.

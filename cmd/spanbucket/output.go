@@ -55,8 +55,8 @@ func (p *program) writeAnswer(format string, answer any, scope *analysis.Scope, 
 	case found:
 		err = forms.text()
 	}
-	if err == nil && !found {
-		return noData(scope)
+	if !found {
+		return finish(err, noData(scope))
 	}
 	return err
 }

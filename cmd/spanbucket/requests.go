@@ -125,8 +125,8 @@ func (p *program) writeRequests(format string, answer *analysis.Requests) (err e
 	case found:
 		err = p.printRequests(answer)
 	}
-	if err == nil && !found {
-		return fmt.Errorf("%w: no such request is kept", errNoData)
+	if !found {
+		return finish(err, fmt.Errorf("%w: no such request is kept", errNoData))
 	}
 	if found && format != "text" && !answer.Kept.Complete {
 		fmt.Fprintln(p.stderr, keptText(&answer.Kept))

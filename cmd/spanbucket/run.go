@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.root()
 	root.SetArgs(args)
+	root.SetFlagErrorFunc(flagError(args))
 	err := root.ExecuteContext(ctx)
 	if errors.Is(err, syscall.EPIPE) {
 		return exitFine // whoever reads the answer has seen enough
@@ -64,6 +66,16 @@ func (p *program) run(ctx context.Context, args []string) int {
 		fmt.Fprintf(p.stderr, "spanbucket: %s\n", tables.Clean(oneLine(err)))
 	}
 	return exitCode(err)
+}
+
+// finish returns the error that a verb ends with, after its answer: the verdict
+// on it, unless the answer could not be written. A reader that went away changes no
+// verdict.
+func finish(written, verdict error) error {
+	if verdict != nil && errors.Is(written, syscall.EPIPE) {
+		return verdict
+	}
+	return cmp.Or(written, verdict)
 }
 
 // oneLine returns the text of an error. What is joined in it stands on lines of
@@ -107,7 +119,7 @@ written. Answers go to stdout, everything else to stderr.`,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("%q is no verb; spanbucket --help lists them", args[0])}
+				return usageError{noSuchVerb(cmd, args[0])}
 			}
 			cmd.SetOut(p.stderr)
 			if err := cmd.Help(); err != nil {
@@ -118,15 +130,20 @@ written. Answers go to stdout, everything else to stderr.`,
 	}
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(), p.errorsCommand(), p.windowCommand(),
-		p.burstsCommand(), p.anomaliesCommand(), p.diagnoseCommand(), p.requestsCommand(), p.slowCommand(),
-		p.usageCommand(), p.faultsCommand(), p.circuitsCommand(),
-		p.sessionsCommand(), p.toolsCommand(), p.sloCommand(), p.reportCommand(), p.runsCommand(),
-		p.deadLettersCommand(), p.exportCommand(), p.importCommand(), p.mergeCommand(), p.mcpCommand(), p.pruneCommand(), p.queryCommand(),
-		p.schemaCommand(), p.serveCommand(), p.snapshotCommand(), p.verifyCommand(), p.rebuildCommand())
-	root.AddCommand(p.compareCommand(), p.checkCommand())
-	root.AddCommand(p.stressCommand())
+	addGroups(root, []verbGroup{
+		{"answers", "Answers (start with diagnose, faults and report):", []*cobra.Command{
+			p.diagnoseCommand(), p.faultsCommand(), p.reportCommand(), p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(),
+			p.errorsCommand(), p.burstsCommand(), p.anomaliesCommand(), p.windowCommand(), p.requestsCommand(), p.slowCommand(),
+			p.usageCommand(), p.circuitsCommand(), p.sessionsCommand(), p.toolsCommand(), p.sloCommand(), p.runsCommand(),
+			p.compareCommand(), p.checkCommand(), p.queryCommand(), p.schemaCommand(),
+		}},
+		{"serving", "Serving:", []*cobra.Command{p.serveCommand(), p.mcpCommand()}},
+		{"traffic", "Traffic:", []*cobra.Command{p.stressCommand()}},
+		{"upkeep", "Upkeep:", []*cobra.Command{
+			p.importCommand(), p.exportCommand(), p.mergeCommand(), p.snapshotCommand(), p.pruneCommand(), p.rebuildCommand(),
+			p.verifyCommand(), p.deadLettersCommand(),
+		}},
+	})
 	return root
 }
 
@@ -137,12 +154,4 @@ func version() string {
 		build = info.Main.Version
 	}
 	return fmt.Sprintf("%s, %s, reads and writes files of schema %d", build, runtime.Version(), storage.SchemaVersion)
-}
-
-// noArguments refuses what follows the flags.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("%s: unexpected argument %q", cmd.Name(), args[0])}
-	}
-	return nil
 }

@@ -37,13 +37,11 @@ else to none.`,
 		if err != nil {
 			return err
 		}
-		if err := p.writeRuns(flags.format, answer); err != nil {
-			return err
-		}
+		err = p.writeRuns(flags.format, answer)
 		if len(answer.Rows) == 0 {
-			return fmt.Errorf("%w: the file has no runs yet", errNoData)
+			return finish(err, fmt.Errorf("%w: the file has no runs yet", errNoData))
 		}
-		return nil
+		return err
 	}
 	cmd.AddCommand(p.newRunCommand(), p.endRunCommand(), p.purgeRunCommand())
 	return cmd

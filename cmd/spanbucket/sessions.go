@@ -70,8 +70,8 @@ func (p *program) writeSessions(format string, answer *analysis.Sessions) (err e
 	case len(answer.Rows) > 0:
 		err = p.printSessions(answer)
 	}
-	if err == nil && len(answer.Rows) == 0 {
-		return fmt.Errorf("%w: no span of this interval belongs to a session", errNoData)
+	if len(answer.Rows) == 0 {
+		return finish(err, fmt.Errorf("%w: no span of this interval belongs to a session", errNoData))
 	}
 	return err
 }

@@ -48,14 +48,12 @@ func (p *program) writeSLOs(format string, answer *analysis.SLOs) (err error) {
 		err = p.printSLOs(answer)
 	}
 	switch {
-	case err != nil:
-		return err
 	case len(answer.Rows) == 0:
-		return fmt.Errorf("%w: no service level objective is counted in this file; slos in the configuration of the collector names them", errNoData)
+		return finish(err, fmt.Errorf("%w: no service level objective is counted in this file; slos in the configuration of the collector names them", errNoData))
 	case !answer.HasRequests():
-		return noData(&answer.Scope)
+		return finish(err, noData(&answer.Scope))
 	}
-	return nil
+	return err
 }
 
 func sloNames() []string {

@@ -57,8 +57,8 @@ func (p *program) writeSlow(format string, answer *analysis.Slow) (err error) {
 	case found:
 		err = p.printSlow(answer)
 	}
-	if err == nil && !found {
-		return noData(&answer.Scope)
+	if !found {
+		return finish(err, noData(&answer.Scope))
 	}
 	if found && format != "text" {
 		fmt.Fprintln(p.stderr, slowText(answer))

@@ -112,7 +112,7 @@ func TestWrongFlagsOfStress(t *testing.T) {
 		`--db FILE is missing; or name a collector with --otlp`:                                         "--otlp=",
 		`--report: without --db there is no file to report on`:                                          "--report x",
 		`--p99: without --db there is no file to check`:                                                 "--p99 3",
-		`--p99 "x": must be a number of 0 or more, like 800 or 0.5`:                                     "--p99 x --db x",
+		`--p99 "x": must be a number of 0 or more in milliseconds, like 800 or 0.5`:                     "--p99 x --db x",
 		`--warmup -1s: must not be negative`:                                                            "--warmup -1s --db x",
 		`there is nothing to check: a threshold is missing, such as --p99 2000`:                         "--strict --db x",
 		`--thresholds -: is empty`:                                                                      "--thresholds - --db x",

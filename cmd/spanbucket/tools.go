@@ -52,8 +52,8 @@ func (p *program) writeTools(format string, answer *analysis.Tools) (err error) 
 	case len(answer.Rows) > 0:
 		err = p.printTools(answer)
 	}
-	if err == nil && len(answer.Rows) == 0 {
-		return fmt.Errorf("%w: no tool was called in this interval, as far as the file knows", errNoData)
+	if len(answer.Rows) == 0 {
+		return finish(err, fmt.Errorf("%w: no tool was called in this interval, as far as the file knows", errNoData))
 	}
 	return err
 }

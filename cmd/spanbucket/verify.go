@@ -68,14 +68,15 @@ func (p *program) verify(ctx context.Context, flags *fileFlags, most int) (_ *ve
 }
 
 func (p *program) writeVerification(format string, found *verification) error {
-	if err := p.printVerification(format, found); err != nil || found.OK {
+	err := p.printVerification(format, found)
+	if found.OK {
 		return err
 	}
 	n := int64(len(found.Problems))
 	if !found.Complete {
-		return fmt.Errorf("%w: more than %s %s; --max 0 lists all", errCheck, tables.Count(n), tables.Plural(n, "problem"))
+		return finish(err, fmt.Errorf("%w: more than %s %s; --max 0 lists all", errCheck, tables.Count(n), tables.Plural(n, "problem")))
 	}
-	return fmt.Errorf("%w: %s %s", errCheck, tables.Count(n), tables.Plural(n, "problem"))
+	return finish(err, fmt.Errorf("%w: %s %s", errCheck, tables.Count(n), tables.Plural(n, "problem")))
 }
 
 func (p *program) printVerification(format string, found *verification) error {

@@ -49,8 +49,8 @@ func (p *program) writeWindow(format string, answer *analysis.Window) (err error
 	case found:
 		err = p.printWindow(answer)
 	}
-	if err == nil && !found {
-		return noData(&answer.Scope)
+	if !found {
+		return finish(err, noData(&answer.Scope))
 	}
 	return err
 }
