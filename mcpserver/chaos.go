@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
 )
@@ -19,6 +20,12 @@ type circuitsArguments struct {
 	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many transitions, the last ones, 1 to 50; left out: 10"`
 }
 
+type toolsArguments struct {
+	interval
+	Tool  string `json:"tool,omitempty" jsonschema:"only the tool of this name"`
+	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many tools, those with the most calls, 1 to 50; left out: 10"`
+}
+
 // addChaos adds the tools about faults and what goes on around requests.
 func (s *server) addChaos() {
 	plain(s, "faults", "What did injected faults do?",
@@ -29,9 +36,8 @@ func (s *server) addChaos() {
 	add(s, question[sessionsArguments]{"sessions", "What happened in sessions?",
 		"Sessions of users or agents: requests, errors, tool calls, turns, think and response time in seconds, tokens, cost (US dollars).",
 		s.sessions, shape{rows: 50}})
-	plain(s, "tools", "How did tools do?",
-		"Tool calls by tool: calls, error rate, latency (ms), time waited for a human, accepted and rejected.",
-		shape{}, analysis.AskTools)
+	add(s, question[toolsArguments]{"tools", "How did tools do?",
+		"Tool calls by tool: calls, error rate, latency (ms), time waited for a human, accepted and rejected.", s.tools, shape{}})
 }
 
 func (s *server) circuits(ctx context.Context, tx *sql.Tx, in circuitsArguments) (any, error) {
@@ -56,4 +62,27 @@ func (s *server) sessions(ctx context.Context, tx *sql.Tx, in sessionsArguments)
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
 	return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{Query: q, Sort: in.Sort, Limit: int(limit)})
+}
+
+func (s *server) tools(ctx context.Context, tx *sql.Tx, in toolsArguments) (any, error) {
+	q, err := in.query(ctx, s, tx)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("tools: %w", err)
+	}
+	answer, err := analysis.AskTools(ctx, tx, q)
+	if err != nil {
+		return nil, err
+	}
+	if in.Tool != "" {
+		answer.Rows = slices.DeleteFunc(answer.Rows, func(t analysis.Tool) bool { return t.Tool != in.Tool })
+		answer.Total = nil // of all tools
+		if len(answer.Rows) == 0 {
+			return nil, fmt.Errorf("tools: tool %.60q: was not called in this interval; without it, all are listed", in.Tool)
+		}
+	}
+	return limited{answer, int(limit)}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
@@ -24,7 +25,8 @@ func plain[Out any](
 
 type latencyArguments struct {
 	interval
-	By []string `json:"by,omitempty" jsonschema:"dimensions to split by: service, operation, kind, category, provider, model, tool, agent, outcome, error_type, fault, run_id or a configured one; left out: model; an empty list: none"`
+	By    []string `json:"by,omitempty" jsonschema:"dimensions to split by: service, operation, kind, category, provider, model, tool, agent, outcome, error_type, fault, run_id or a configured one; left out: model; an empty list: none"`
+	Limit *int64   `json:"limit,omitempty" jsonschema:"at most so many rows, 1 to 50, the others summed up in other; left out: 10"`
 }
 
 type courseArguments struct {
@@ -35,7 +37,13 @@ type courseArguments struct {
 
 type usageArguments struct {
 	interval
-	By []string `json:"by,omitempty" jsonschema:"dimensions to split by, such as provider, model, service or run_id; left out: model"`
+	By    []string `json:"by,omitempty" jsonschema:"dimensions to split by, such as provider, model, service or run_id; left out: model"`
+	Limit *int64   `json:"limit,omitempty" jsonschema:"at most so many rows, 1 to 50; left out: 10"`
+}
+
+type errorsArguments struct {
+	interval
+	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many rows of each list, 1 to 50; left out: 10"`
 }
 
 // byModel is what is split by where nothing is said.
@@ -49,24 +57,25 @@ func byModel(by []string) []string {
 // addQuestions adds the tools over the headline.
 func (s *server) addQuestions() {
 	plain(s, "diagnose", "How did it go?",
-		"One paragraph: status OK, WARNING, CRITICAL or NO_DATA, share of successes, main errors, bursts, faults. Begin here.",
+		"One paragraph: status OK, WARNING, CRITICAL or NO_DATA and why, share of successes, main errors, bursts, faults. Begin here.",
 		shape{}, s.diagnose)
-	plain(s, "overview", "What is in the file?",
+	plain(s, "stats", "What is in the file?",
 		"Runs, categories with requests, error rate, latency percentiles (ms), tokens and cost; what became of every span "+
 			"received (ledger, notes). Covers all categories unless told otherwise.",
 		shape{rows: 8, drop: []string{"widths", "writer_id", "bytes", "commits", "pruned"}}, analysis.AskOverview)
 	add(s, question[latencyArguments]{"latency", "How long did requests take?",
 		"Latency, latency without injected delay (net), time to first token and time per output token in milliseconds, by model or " +
-			"any dimensions. Percentiles are nearest-rank from merged histograms, within 0.79 %.",
-		s.latency, shape{drop: []string{"cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "slow_threshold_ms"}}})
+			"any dimensions. Percentiles are nearest-rank from merged histograms, within 0.79 %. error_correlation says whether " +
+			"requests took longer while others were rejected.",
+		s.latency, shape{rows: 50, drop: []string{"cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "slow_threshold_ms"}}})
 	add(s, question[courseArguments]{"timeseries", "How did it develop?",
 		"Requests, outcomes, latency percentiles (ms), tokens and cost per bucket, without gaps: a bucket without requests is there with 0. " +
 			"Buckets beyond some 20 are left out at the end: rather choose from, to and width.",
 		s.course, shape{rows: 60, drop: []string{"bucket_start", "completed_total", "usage_count", "cache_read_tokens", "cache_write_tokens",
 			"reasoning_tokens", "priced_count", "min_ms", "resends"}}})
-	plain(s, "errors", "What failed?",
+	add(s, question[errorsArguments]{"errors", "What failed?",
 		"Failed requests by outcome, error type and HTTP status: counts (exact), shares, first and last seen, how many carry an injected fault, sample trace ids.",
-		shape{drop: []string{"source", "span_id"}}, analysis.AskErrors)
+		s.errors, shape{drop: []string{"source", "span_id"}}})
 	add(s, question[interval]{"bursts", "When were requests refused?",
 		"Bursts of rate limiting and overload in seconds, before, during and after each, whether one is still active; and how clients behaved (AIMD).",
 		s.bursts, shape{rows: 6}})
@@ -94,11 +103,25 @@ func (s *server) diagnose(ctx context.Context, tx *sql.Tx, q analysis.Query) (an
 	if err != nil {
 		return nil, err
 	}
-	text := []rune(answer.Status + ": " + answer.Text)
+	return diagnosisText(answer), nil
+}
+
+// diagnosisText is a diagnosis with the most important first; what does not fit
+// is cut off.
+func diagnosisText(d *analysis.Diagnosis) string {
+	said := d.Status
+	if len(d.Reasons) > 0 {
+		said += " (" + strings.Join(d.Reasons, "; ") + ")"
+	}
+	said += ": " + d.Text
+	if len(d.Patterns) > 0 {
+		said += " Patterns: " + strings.Join(d.Patterns, ", ") + "."
+	}
+	text := []rune(said)
 	if len(text) > maxDiagnosis {
 		text = append(text[:maxDiagnosis-1], '…')
 	}
-	return string(text), nil
+	return string(text)
 }
 
 // maxDiagnosis is how many characters a diagnosis has at most.
@@ -113,7 +136,26 @@ func (s *server) latency(ctx context.Context, tx *sql.Tx, in latencyArguments) (
 	if err != nil {
 		return nil, err
 	}
-	return analysis.AskLatency(ctx, tx, analysis.LatencyQuery{Query: q, By: byModel(in.By), Percentiles: all})
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("latency: %w", err)
+	}
+	return analysis.AskLatency(ctx, tx, analysis.LatencyQuery{
+		Query: q, By: byModel(in.By), Percentiles: all, Limit: int(limit), Correlate: true,
+	})
+}
+
+func (s *server) errors(ctx context.Context, tx *sql.Tx, in errorsArguments) (any, error) {
+	q, err := in.query(ctx, s, tx)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("errors: %w", err)
+	}
+	answer, err := analysis.AskErrors(ctx, tx, q)
+	return limited{answer, int(limit)}, err
 }
 
 func (s *server) course(ctx context.Context, tx *sql.Tx, in courseArguments) (any, error) {
@@ -152,7 +194,12 @@ func (s *server) usage(ctx context.Context, tx *sql.Tx, in usageArguments) (any,
 	if err != nil {
 		return nil, err
 	}
-	return analysis.AskUsage(ctx, tx, analysis.UsageQuery{Query: q, By: byModel(in.By)})
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("usage: %w", err)
+	}
+	answer, err := analysis.AskUsage(ctx, tx, analysis.UsageQuery{Query: q, By: byModel(in.By)})
+	return limited{answer, int(limit)}, err
 }
 
 func (s *server) window(ctx context.Context, tx *sql.Tx, q analysis.Query) (*analysis.Window, error) {

@@ -52,7 +52,7 @@ func New(o Options) *mcp.Server {
 }
 
 const instructions = `Answers about one file of LLM and chaos-test traffic, folded into time buckets from ` +
-	`OpenTelemetry spans. Begin with diagnose, then overview; errors, latency, timeseries and faults tell why. ` +
+	`OpenTelemetry spans. Begin with diagnose, then stats; errors, latency, timeseries and faults tell why. ` +
 	`Unless a tool says otherwise, requests are the spans of the file's headline categories (LLM and embedding calls), ` +
 	`shares are fractions 0 to 1, times are UTC, and buckets that may still receive spans are left out (include_open). ` +
 	`Lists of objects are given as columns and rows, cut where they are long (name_omitted says by how many); ` +
@@ -76,6 +76,12 @@ type question[In any] struct {
 	shape shape
 }
 
+// limited is an answer of whose lists no more than some rows are given.
+type limited struct {
+	answer any
+	rows   int
+}
+
 // add makes a question a tool.
 func add[In any](s *server, q question[In]) {
 	addTool(s, q.name, q.title, q.description, func(ctx context.Context, in In) (text string, err error) {
@@ -92,10 +98,14 @@ func add[In any](s *server, q question[In]) {
 		if err != nil {
 			return "", err
 		}
-		if said, ok := answer.(string); ok {
-			return tables.Clean(said), nil
+		shape := q.shape
+		switch a := answer.(type) {
+		case string:
+			return tables.Clean(a), nil
+		case limited:
+			shape.rows, answer = a.rows, a.answer
 		}
-		return q.shape.render(answer)
+		return shape.render(answer)
 	})
 }
 
@@ -163,7 +173,7 @@ func (s *server) enter(ctx context.Context, byItself bool) (leave func(), err er
 func (s *server) explain(err error) string {
 	switch {
 	case errors.Is(err, analysis.ErrQuery):
-		return err.Error() + "; overview and runs say what there is"
+		return err.Error() + "; stats and runs say what there is"
 	case errors.Is(err, context.Canceled):
 		return "the call was cancelled"
 	}
