@@ -70,7 +70,7 @@ func (s *anomalySearch) unexpected(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (s *anomalySearch) reportError(e *errorTotal, known bool) {
-	from, to := e.first, e.last+e.lastWidth
+	from, to := e.first.from, e.last.to
 	part := float64(e.requests) / float64(max(1, s.fine.sum(0, s.fine.n).requests))
 	why := "not a matter of load, and no fault is known"
 	if known {

@@ -46,7 +46,7 @@ func (r *reading) readErrors(
 	}
 	maps.DeleteFunc(sums, func(_ aggregator.SeriesID, s *seriesSum) bool { return s.requests == 0 })
 	if refine {
-		if err := r.refineSeen(ctx, tx, sums); err != nil {
+		if err := r.narrowSeen(ctx, tx, sums); err != nil {
 			return nil, err
 		}
 	}

@@ -35,9 +35,9 @@ type ErrorRow struct {
 	ShareOfErrors   float64 `json:"share_of_errors"`
 	ShareOfRequests float64 `json:"share_of_requests"`
 	Injected        int64   `json:"errors_injected"`
-	// FirstSeenUTC and LastSeenUTC are the starts of the first and the last
-	// bucket with such an error, SeenWithinS the width of the wider of the two,
-	// seconds: the error began so much later at most.
+	// FirstSeenUTC and LastSeenUTC are when the first and the last of them
+	// began: at that second where single requests say so, else in the bucket
+	// that starts then. They began less than SeenWithinS later, in seconds.
 	FirstSeenUTC string `json:"first_seen_utc"`
 	LastSeenUTC  string `json:"last_seen_utc"`
 	SeenWithinS  int64  `json:"seen_within_s"`
@@ -90,7 +90,38 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 		return nil, err
 	}
 	answer := &Errors{Scope: r.scope}
+	failed, err := answer.total(series, sums)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.refineSeen(ctx, tx, failed); err != nil {
+		return nil, err
+	}
 	byOutcome, byType := map[string]*failure{}, map[string]*failure{}
+	for id, sum := range failed {
+		s := series[id]
+		for i, groups := range []map[string]*failure{byOutcome, byType} {
+			if err := addFailure(groups, s.values[i], id, sum, s.faulty); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.refineOutcomes(ctx, tx, byOutcome); err != nil {
+		return nil, err
+	}
+	samples, err := r.readSamples(ctx, tx, failed, byOutcome, byType)
+	if err != nil {
+		return nil, err
+	}
+	answer.ByOutcome, answer.ByType = answer.rows(byOutcome, samples), answer.rows(byType, samples)
+	answer.StatusCodes, err = r.readStatusCodes(ctx, tx, answer.Errors)
+	return answer, err
+}
+
+// total counts all requests, and returns what failed of them.
+func (a *Errors) total(
+	series map[aggregator.SeriesID]seriesValues, sums map[aggregator.SeriesID]*seriesSum,
+) (map[aggregator.SeriesID]*seriesSum, error) {
 	failed := map[aggregator.SeriesID]*seriesSum{}
 	var all seriesSum
 	for id, sum := range sums {
@@ -102,31 +133,14 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 			continue
 		}
 		failed[id] = sum
-		answer.Errors += sum.requests
+		a.Errors += sum.requests
 		if s.faulty {
-			answer.Injected += sum.requests
+			a.Injected += sum.requests
 		}
 	}
-	answer.Requests = all.requests
-	answer.ErrorRate = share(answer.Errors, answer.Requests)
-	if err := r.refineSeen(ctx, tx, failed); err != nil {
-		return nil, err
-	}
-	for id, sum := range failed {
-		s := series[id]
-		for i, groups := range []map[string]*failure{byOutcome, byType} {
-			if err := addFailure(groups, s.values[i], id, sum, s.faulty); err != nil {
-				return nil, err
-			}
-		}
-	}
-	samples, err := r.readSamples(ctx, tx, failed, byOutcome, byType)
-	if err != nil {
-		return nil, err
-	}
-	answer.ByOutcome, answer.ByType = answer.rows(byOutcome, samples), answer.rows(byType, samples)
-	answer.StatusCodes, err = r.readStatusCodes(ctx, tx, answer.Errors)
-	return answer, err
+	a.Requests = all.requests
+	a.ErrorRate = share(a.Errors, a.Requests)
+	return failed, nil
 }
 
 func addFailure(groups map[string]*failure, name string, id aggregator.SeriesID, sum *seriesSum, faulty bool) error {
@@ -150,8 +164,8 @@ func (a *Errors) rows(groups map[string]*failure, samples map[aggregator.SeriesI
 		row.Errors = f.sum.requests
 		row.ShareOfErrors = float64(row.Errors) / float64(a.Errors)
 		row.ShareOfRequests = float64(row.Errors) / float64(a.Requests)
-		row.FirstSeenUTC, row.LastSeenUTC = *utc(f.sum.first), *utc(f.sum.last)
-		row.SeenWithinS = max(f.sum.firstWidth, f.sum.lastWidth)
+		row.FirstSeenUTC, row.LastSeenUTC = *utc(f.sum.first.from), *utc(f.sum.last.from)
+		row.SeenWithinS = max(f.sum.first.width(), f.sum.last.width())
 		row.Samples = newestSamples(f.series, samples)
 		rows = append(rows, row)
 	}
@@ -159,67 +173,4 @@ func (a *Errors) rows(groups map[string]*failure, samples map[aggregator.SeriesI
 		return cmp.Or(cmp.Compare(b.Errors, a.Errors), cmp.Compare(a.Name, b.Name))
 	})
 	return rows
-}
-
-// refineSeen narrows down the first and the last bucket of each series: what
-// was read from wide buckets is looked up in the narrowest that are kept there.
-func (r *reading) refineSeen(ctx context.Context, tx *sql.Tx, sums map[aggregator.SeriesID]*seriesSum) error {
-	type place struct{ start, width int64 }
-	places := map[place]bool{}
-	for _, s := range sums {
-		places[place{s.first, s.firstWidth}], places[place{s.last, s.lastWidth}] = true, true
-	}
-	for p := range places {
-		narrow := r.narrowestAt(p.start)
-		if narrow >= p.width {
-			continue
-		}
-		seen, err := readSeen(ctx, tx, Segment{narrow, p.start, p.start + p.width})
-		if err != nil {
-			return err
-		}
-		for id, e := range seen {
-			s, ok := sums[id]
-			if ok && s.first == p.start && s.firstWidth == p.width {
-				s.first, s.firstWidth = e.first, narrow
-			}
-			if ok && s.last == p.start && s.lastWidth == p.width {
-				s.last, s.lastWidth = e.last, narrow
-			}
-		}
-	}
-	return nil
-}
-
-// narrowestAt returns the narrowest width whose buckets are all kept from start
-// on.
-func (r *reading) narrowestAt(start int64) int64 {
-	for _, w := range r.widths {
-		if start >= w.completeFrom {
-			return w.seconds
-		}
-	}
-	return r.widths[len(r.widths)-1].seconds
-}
-
-// readSeen finds the first and the last bucket of each series, in the index
-// alone.
-func readSeen(ctx context.Context, tx *sql.Tx, s Segment) (map[aggregator.SeriesID]extent, error) {
-	const query = `SELECT series_id, min(bucket_start), max(bucket_start) FROM series_bucket
-		WHERE width_s = ? AND bucket_start >= ? AND bucket_start < ? GROUP BY series_id`
-	rows, err := tx.QueryContext(ctx, query, s.WidthS, s.From, s.To)
-	if err != nil {
-		return nil, fmt.Errorf("look up buckets of %d s: %w", s.WidthS, err)
-	}
-	defer rows.Close()
-	seen := map[aggregator.SeriesID]extent{}
-	for rows.Next() {
-		var id aggregator.SeriesID
-		var e extent
-		if err := rows.Scan(&id, &e.first, &e.last); err != nil {
-			return nil, fmt.Errorf("look up buckets of %d s: %w", s.WidthS, err)
-		}
-		seen[id] = e
-	}
-	return seen, rows.Err()
 }

@@ -31,12 +31,17 @@ func newestSamples(of []aggregator.SeriesID, samples map[aggregator.SeriesID][]s
 	for _, id := range of {
 		all = append(all, samples[id]...)
 	}
+	return newest(all)
+}
+
+// newest returns the newest of samples, as many as a row has.
+func newest(all []sample) []Sample {
 	slices.SortFunc(all, compareSamples)
-	newest := []Sample{}
+	few := []Sample{}
 	for _, s := range all[:min(len(all), samplesPerRow)] {
-		newest = append(newest, Sample{hex.EncodeToString(s.trace), hex.EncodeToString(s.span), s.source})
+		few = append(few, Sample{hex.EncodeToString(s.trace), hex.EncodeToString(s.span), s.source})
 	}
-	return newest
+	return few
 }
 
 // maxRowsForSamples bounds how many rows of requests are looked at for samples.
@@ -84,18 +89,23 @@ func saturated(seconds int64) int64 {
 	return min(max(seconds, math.MinInt64/1_000_000_000), math.MaxInt64/1_000_000_000) * 1_000_000_000
 }
 
+// failedBits are what request.kept has where a request is kept and failed. Bit 8
+// is that of requests that failed, carry a fault or were slow; older schemas do
+// not have it.
+func (r *reading) failedBits() int {
+	if r.meta.SchemaVersion < firstWithWeights {
+		return 1
+	}
+	return 9
+}
+
 func (r *reading) sampleRequests(
 	ctx context.Context, tx *sql.Tx, failed map[aggregator.SeriesID]*seriesSum, samples map[aggregator.SeriesID][]sample,
 ) error {
 	if r.meta.SchemaVersion < firstWithRequests {
 		return nil
 	}
-	// Bit 8 is that of requests that failed, carry a fault or were slow; older
-	// schemas do not have it.
-	bits := 9
-	if r.meta.SchemaVersion < firstWithWeights {
-		bits = 1
-	}
+	bits := r.failedBits()
 	from, to := r.scope.nanoseconds()
 	const query = `SELECT series_id, start_ns, trace_id, span_id FROM request
 		WHERE start_ns >= ? AND start_ns < ? AND kept & ? = ? AND trace_id <> zeroblob(16)

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -16,16 +18,21 @@ import (
 // requests have it, so these counts are as good as the rows: exact where
 // Complete, else an estimate from those that are kept.
 type StatusCodes struct {
+	KeptRows
+	Codes []StatusRow `json:"codes"` // most requests first
+}
+
+// KeptRows says which rows of single requests were counted.
+type KeptRows struct {
 	Kept
-	// FromUTC is when the counted errors begin, later than the interval where
-	// there are more than 50,000 that failed, carry a fault or were slow: then
-	// only the newest of them are counted. nil where none is kept.
+	// FromUTC is when the counted rows begin, later than the interval where there
+	// are too many: then only the newest of them are counted. nil where none is.
+	// Of failed requests these are the newest 50,000 that failed, carry a fault or
+	// were slow; of all requests the newest 50,000.
 	FromUTC *string `json:"from_utc"`
-	// Rows is how many failed requests are kept, Estimated how many they stand
-	// for. The exact number is Errors.Errors.
-	Rows      int64       `json:"rows"`
-	Estimated float64     `json:"estimated"`
-	Codes     []StatusRow `json:"codes"` // most requests first
+	// Rows is how many were counted, Estimated how many requests they stand for.
+	Rows      int64   `json:"rows"`
+	Estimated float64 `json:"estimated"`
 }
 
 // StatusRow counts the failed requests with one status code.
@@ -37,6 +44,11 @@ type StatusRow struct {
 	// ShareOfErrors is Requests over all that the rows stand for.
 	ShareOfErrors float64 `json:"share_of_errors"`
 	Injected      float64 `json:"requests_injected"` // likewise weighted
+	// FirstSeenUTC and LastSeenUTC are the seconds in which the first and the
+	// last of the rows began, Samples up to three of them, the newest.
+	FirstSeenUTC string   `json:"first_seen_utc"`
+	LastSeenUTC  string   `json:"last_seen_utc"`
+	Samples      []Sample `json:"samples"`
 }
 
 // readStatusCodes reads the failed requests that are kept; failed is how many
@@ -50,22 +62,33 @@ func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, failed int64)
 	if s.Kept, err = r.readKept(ctx, tx, from); err != nil {
 		return s, err
 	}
-	if from, err = r.newestForCause(ctx, tx, from, to); err != nil {
+	if from, err = r.newestRows(ctx, tx, from, to, r.failedBits()); err != nil {
 		return s, err
 	}
 	query, args := r.requestCondition(from, to)
 	if r.meta.SchemaVersion >= firstWithWeights {
 		query += " AND for_cause" // which all that failed are; it is in the index
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT status_code, count(*), sum(weight), coalesce(sum(weight) FILTER (WHERE fault <> ''), 0)
-		FROM requests WHERE outcome <> 'success' AND `+query+" GROUP BY status_code", args...)
+	rows, err := tx.QueryContext(ctx, `SELECT status_code, count(*), sum(weight), coalesce(sum(weight) FILTER (WHERE fault <> ''), 0),
+			min(start_ns), max(start_ns),
+			group_concat(start_ns || ':' || trace_id || ':' || coalesce(span_id, ''), ' ') FILTER (WHERE place <= ?)
+		FROM (SELECT status_code, weight, fault, start_ns, trace_id, span_id, row_number() OVER (
+				PARTITION BY status_code ORDER BY trace_id IS NULL, start_ns DESC, trace_id, span_id) AS place
+			FROM requests WHERE outcome <> 'success' AND `+query+`)
+		GROUP BY status_code`, append([]any{samplesPerRow}, args...)...)
 	if err != nil {
 		return s, fmt.Errorf("read status codes: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var c StatusRow
-		if err := rows.Scan(&c.StatusCode, &c.Rows, &c.Requests, &c.Injected); err != nil {
+		var first, last int64
+		var samples sql.NullString
+		if err := rows.Scan(&c.StatusCode, &c.Rows, &c.Requests, &c.Injected, &first, &last, &samples); err != nil {
+			return s, fmt.Errorf("read status codes: %w", err)
+		}
+		c.FirstSeenUTC, c.LastSeenUTC = *utc(aggregator.UnixSeconds(first)), *utc(aggregator.UnixSeconds(last))
+		if c.Samples, err = listedSamples(samples.String); err != nil {
 			return s, fmt.Errorf("read status codes: %w", err)
 		}
 		s.Rows += c.Rows
@@ -78,19 +101,38 @@ func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, failed int64)
 	return s, rows.Err()
 }
 
+// listedSamples reads start:trace:span … and puts the newest first.
+func listedSamples(text string) ([]Sample, error) {
+	var all []sample
+	for one := range strings.FieldsSeq(text) {
+		parts := strings.Split(one, ":")
+		at, err := strconv.ParseInt(parts[0], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		trace, err := hex.DecodeString(parts[1])
+		if err != nil {
+			return nil, err
+		}
+		span, err := hex.DecodeString(parts[2])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, sample{at, trace, span, "request"})
+	}
+	return newest(all), nil
+}
+
 // maxRowsForStatus bounds how many rows are counted.
 const maxRowsForStatus = maxRowsForSamples
 
-// newestForCause returns the instant from which on there are at most so many
-// rows that are kept for cause; the index alone tells.
-func (r *reading) newestForCause(ctx context.Context, tx *sql.Tx, from, to int64) (int64, error) {
-	if r.meta.SchemaVersion < firstWithWeights {
-		return from, nil
-	}
+// newestRows returns the instant from which on there are at most so many rows
+// that are kept for all these bits; the index alone tells.
+func (r *reading) newestRows(ctx context.Context, tx *sql.Tx, from, to int64, bits int) (int64, error) {
 	var last int64
-	const query = `SELECT start_ns FROM request WHERE start_ns >= ? AND start_ns < ? AND kept & 9 = 9
+	const query = `SELECT start_ns FROM request WHERE start_ns >= ? AND start_ns < ? AND kept & ? = ?
 		ORDER BY start_ns DESC LIMIT 1 OFFSET ?`
-	err := tx.QueryRowContext(ctx, query, from, to, maxRowsForStatus).Scan(&last)
+	err := tx.QueryRowContext(ctx, query, from, to, bits, bits, maxRowsForStatus).Scan(&last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return from, nil
 	}

@@ -29,8 +29,9 @@ func inBuckets(from, to int64) func(*aggregator.Observation) bool {
 }
 
 // checkErrorRows compares rows with the spans that failed, grouped by name.
-// sampled tells whether the newest are kept.
-func checkErrorRows(t *testing.T, rows []analysis.ErrorRow, wrong []*aggregator.Observation, requests int, name func(*aggregator.Observation) string, kept bool) {
+// kept tells whether all of them are, seenWithin how exactly it is known when
+// they were seen.
+func checkErrorRows(t *testing.T, rows []analysis.ErrorRow, wrong []*aggregator.Observation, requests int, name func(*aggregator.Observation) string, kept bool, seenWithin int64) {
 	t.Helper()
 	groups := map[string][]*aggregator.Observation{}
 	for _, o := range wrong {
@@ -53,12 +54,9 @@ func checkErrorRows(t *testing.T, rows []analysis.ErrorRow, wrong []*aggregator.
 		require.Equal(t, injected, r.Injected, r.Name)
 		require.InDelta(t, float64(len(group))/float64(len(wrong)), r.ShareOfErrors, 1e-12)
 		require.InDelta(t, float64(len(group))/float64(requests), r.ShareOfRequests, 1e-12)
-		ten := func(o *aggregator.Observation) string {
-			return time.Unix(aggregator.BucketStart(aggregator.UnixSeconds(o.StartUnixNano), 10), 0).UTC().Format("2006-01-02T15:04:05Z")
-		}
-		require.Equal(t, ten(group[len(group)-1]), r.FirstSeenUTC, r.Name)
-		require.Equal(t, ten(group[0]), r.LastSeenUTC, r.Name)
-		require.Equal(t, int64(10), r.SeenWithinS)
+		require.Equal(t, seenAt(group[len(group)-1], seenWithin), r.FirstSeenUTC, r.Name)
+		require.Equal(t, seenAt(group[0], seenWithin), r.LastSeenUTC, r.Name)
+		require.Equal(t, seenWithin, r.SeenWithinS)
 		if !kept {
 			require.NotEmpty(t, r.Samples)
 			for _, s := range r.Samples {
@@ -73,6 +71,11 @@ func checkErrorRows(t *testing.T, rows []analysis.ErrorRow, wrong []*aggregator.
 			require.Equal(t, traceOf(group[i]), s.TraceID, "%s: sample %d", r.Name, i)
 		}
 	}
+}
+
+// seenAt is the start of the bucket of some seconds that a span starts in.
+func seenAt(o *aggregator.Observation, width int64) string {
+	return time.Unix(aggregator.BucketStart(aggregator.UnixSeconds(o.StartUnixNano), width), 0).UTC().Format("2006-01-02T15:04:05Z")
 }
 
 func TestErrorsAgainstOracle(t *testing.T) {
@@ -102,8 +105,8 @@ func TestErrorsAgainstOracle(t *testing.T) {
 				require.Equal(t, int64(len(all)), answer.Requests)
 				require.Equal(t, int64(len(wrong)), answer.Errors)
 				require.InDelta(t, float64(len(wrong))/float64(len(all)), *answer.ErrorRate, 1e-12)
-				checkErrorRows(t, answer.ByOutcome, wrong, len(all), func(o *aggregator.Observation) string { return o.Series.Outcome.String() }, kept)
-				checkErrorRows(t, answer.ByType, wrong, len(all), func(o *aggregator.Observation) string { return o.Series.ErrorType }, kept)
+				checkErrorRows(t, answer.ByOutcome, wrong, len(all), func(o *aggregator.Observation) string { return o.Series.Outcome.String() }, kept, 1)
+				checkErrorRows(t, answer.ByType, wrong, len(all), func(o *aggregator.Observation) string { return o.Series.ErrorType }, kept, map[bool]int64{true: 1, false: 10}[kept])
 				checkStatusCodes(t, &answer.StatusCodes, wrong, kept)
 			})
 		}
@@ -118,9 +121,10 @@ func checkStatusCodes(t *testing.T, s *analysis.StatusCodes, wrong []*aggregator
 		require.Empty(t, s.Codes)
 		return
 	}
-	counts, injected := map[int64]int64{}, map[int64]float64{}
+	groups, counts, injected := map[int64][]*aggregator.Observation{}, map[int64]int64{}, map[int64]float64{}
 	for _, o := range wrong {
 		counts[statusOf(o)]++
+		groups[statusOf(o)] = append(groups[statusOf(o)], o)
 		if o.Series.Fault != "" {
 			injected[statusOf(o)]++
 		}
@@ -136,7 +140,47 @@ func checkStatusCodes(t *testing.T, s *analysis.StatusCodes, wrong []*aggregator
 		require.InDelta(t, float64(counts[code]), r.Requests, 1e-9)
 		require.InDelta(t, float64(counts[code])/float64(len(wrong)), r.ShareOfErrors, 1e-12)
 		require.InDelta(t, injected[code], r.Injected, 1e-9)
+		group := groups[code]
+		slices.SortFunc(group, newestFirst)
+		require.Equal(t, seenAt(group[len(group)-1], 1), r.FirstSeenUTC)
+		require.Equal(t, seenAt(group[0], 1), r.LastSeenUTC)
+		require.Len(t, r.Samples, min(3, len(group)))
+		for i, s := range r.Samples {
+			require.Equal(t, traceOf(group[i]), s.TraceID, "status %d: sample %d", code, i)
+		}
 	}
+}
+
+// Rows tell the second where every request of the bucket is kept, and only
+// there: of a sample the first row need not be the first request.
+func TestSeenWithinABucket(t *testing.T) {
+	observations := filetest.Traffic(6_000)
+	now := filetest.Begin.Add(time.Hour)
+	path := fileWith(t, observations, now, everyRequest, statusOf)
+	execute(t, path, "DELETE FROM headline_bucket WHERE width_s = 1")
+	for _, r := range ask(t, path, askErrors(analysis.Query{Now: now})).ByOutcome {
+		require.Equal(t, int64(1), r.SeenWithinS)
+	}
+	first := filetest.Begin.Add(10 * time.Second)
+	execute(t, path, "DELETE FROM request WHERE start_ns < ? AND id % 2", first.UnixNano())
+	for _, r := range ask(t, path, askErrors(analysis.Query{Now: now})).ByOutcome {
+		of := pick(observations, isRequest, failed, func(o *aggregator.Observation) bool { return o.Series.Outcome.String() == r.Name })
+		begin, seen := earliest(of), at(t, r.FirstSeenUTC)
+		require.LessOrEqual(t, seen, begin, r.Name)
+		require.Less(t, begin, seen+r.SeenWithinS*int64(time.Second), r.Name)
+	}
+}
+
+func earliest(of []*aggregator.Observation) int64 {
+	return slices.MinFunc(of, func(a, b *aggregator.Observation) int { return cmp.Compare(a.StartUnixNano, b.StartUnixNano) }).StartUnixNano
+}
+
+// at reads an instant, in Unix nanoseconds.
+func at(t *testing.T, text string) int64 {
+	t.Helper()
+	instant, err := time.Parse(time.RFC3339, text)
+	require.NoError(t, err)
+	return instant.UnixNano()
 }
 
 // Of a sample, the weights of what failed add up to the exact number, and the
@@ -213,7 +257,7 @@ func TestErrorsOfSmallFiles(t *testing.T) {
 	require.Equal(t, 1.0, *wrong.ErrorRate)
 	require.Equal(t, []analysis.ErrorRow{{
 		Name: "", Errors: 1, ShareOfErrors: 1, ShareOfRequests: 1, FirstSeenUTC: "2026-01-30T10:00:00Z",
-		LastSeenUTC: "2026-01-30T10:00:00Z", SeenWithinS: 10, Samples: wrong.ByOutcome[0].Samples,
+		LastSeenUTC: "2026-01-30T10:00:00Z", SeenWithinS: 1, Samples: wrong.ByOutcome[0].Samples,
 	}}, wrong.ByType)
 	require.Equal(t, traceOf(&one[0]), wrong.ByType[0].Samples[0].TraceID)
 }

@@ -15,10 +15,8 @@ import (
 // seriesSum is what one series adds up to in an interval, without its
 // histograms.
 type seriesSum struct {
-	// first and last are the starts of its first and its last bucket with a
-	// request, Unix seconds, and the widths of these.
-	first, last           int64
-	firstWidth, lastWidth int64
+	// first and last are in which times its first and its last request began.
+	first, last period
 
 	requests     int64
 	usageCount   int64
@@ -33,6 +31,11 @@ type seriesSum struct {
 	latencyCount, latencyNS   int64
 	perTokenCount, perTokenNS int64
 }
+
+// period is a time [from, to), Unix seconds.
+type period struct{ from, to int64 }
+
+func (p period) width() int64 { return p.to - p.from }
 
 // fields are what add adds up, in the order of sumColumns.
 func (s *seriesSum) fields() [13]*int64 {
@@ -54,11 +57,13 @@ func (s *seriesSum) add(o *seriesSum) error {
 			return fmt.Errorf("sums exceed %d", int64(math.MaxInt64))
 		}
 	}
-	if s.requests == 0 || o.requests > 0 && o.first < s.first {
-		s.first, s.firstWidth = o.first, o.firstWidth
-	}
-	if s.requests == 0 || o.requests > 0 && o.last > s.last {
-		s.last, s.lastWidth = o.last, o.lastWidth
+	switch {
+	case o.requests == 0:
+	case s.requests == 0:
+		s.first, s.last = o.first, o.last
+	default: // the first of both began before either time ends
+		s.first = period{min(s.first.from, o.first.from), min(s.first.to, o.first.to)}
+		s.last = period{max(s.last.from, o.last.from), max(s.last.to, o.last.to)}
 	}
 	for i := range into {
 		*into[i] += *from[i]
@@ -90,14 +95,15 @@ func (r *reading) readSums(
 		defer rows.Close()
 		for rows.Next() {
 			var id aggregator.SeriesID
-			part := seriesSum{firstWidth: segment.WidthS, lastWidth: segment.WidthS}
-			into := []any{&id, &part.first, &part.last}
+			var part seriesSum
+			into := []any{&id, &part.first.from, &part.last.from}
 			for _, field := range part.fields() {
 				into = append(into, field)
 			}
 			if err := rows.Scan(into...); err != nil {
 				return nil, fmt.Errorf("add up series: %w", err)
 			}
+			part.first.to, part.last.to = part.first.from+segment.WidthS, part.last.from+segment.WidthS
 			if sums[id] == nil {
 				sums[id] = &seriesSum{}
 			}

@@ -61,7 +61,8 @@ func errorRecords(answer *analysis.Errors) [][]any {
 	}
 	for _, r := range answer.StatusCodes.Codes {
 		records = append(records, []any{
-			"status_code", statusText(r.StatusCode, ""), r.Requests, r.ShareOfErrors, nil, r.Injected, r.Rows, nil, nil, nil, nil, nil, nil,
+			"status_code", statusText(r.StatusCode, ""), r.Requests, r.ShareOfErrors, nil, r.Injected, r.Rows, r.FirstSeenUTC, r.LastSeenUTC, nil,
+			traceID(r.Samples, 0), traceID(r.Samples, 1), traceID(r.Samples, 2),
 		})
 	}
 	return records
@@ -128,17 +129,30 @@ func (p *program) printErrorRows(answer *analysis.Errors, head string, rows []an
 		t.Text("first", func(r *analysis.ErrorRow) string { return timeText(r.FirstSeenUTC, true) })
 	}
 	t.Text("last", func(r *analysis.ErrorRow) string { return timeText(r.LastSeenUTC, oneDay) })
-	t.Text("a trace to look at", func(r *analysis.ErrorRow) string {
-		if len(r.Samples) == 0 {
-			return tables.Missing
-		}
-		return r.Samples[0].TraceID
-	})
-	if err := t.Write(p.stdout); err != nil || len(shown) == len(rows) {
-		return err
+	t.Text("a trace to look at", func(r *analysis.ErrorRow) string { return aTrace(r.Samples) })
+	err := t.Write(p.stdout)
+	if within := seenWithin(shown); err == nil && within > 1 {
+		_, err = fmt.Fprintf(p.stdout, "first and last: in the %s that begin then\n", tables.WidthName(within))
 	}
-	_, err := fmt.Fprintf(p.stdout, "and %s more: --format json or csv\n", tables.Count(int64(len(rows)-len(shown))))
+	if err == nil && len(shown) < len(rows) {
+		_, err = fmt.Fprintf(p.stdout, "and %s more: --format json or csv\n", tables.Count(int64(len(rows)-len(shown))))
+	}
 	return err
+}
+
+func aTrace(samples []analysis.Sample) string {
+	if len(samples) == 0 {
+		return tables.Missing
+	}
+	return samples[0].TraceID
+}
+
+// seenWithin is how far the times of the least exact row may be off, in seconds.
+func seenWithin(rows []analysis.ErrorRow) (within int64) {
+	for i := range rows {
+		within = max(within, rows[i].SeenWithinS)
+	}
+	return within
 }
 
 // mostErrorRows is how many rows a table shows.
@@ -158,6 +172,12 @@ func (p *program) printStatusCodes(answer *analysis.Errors) error {
 	t.Number("errors", func(r *analysis.StatusRow) string { return tables.Count(int64(r.Requests + 0.5)) })
 	t.Number("%", func(r *analysis.StatusRow) string { return tables.Percent(&r.ShareOfErrors) })
 	t.Number("faults", func(r *analysis.StatusRow) string { return tables.CountOrMissing(int64(r.Injected + 0.5)) })
+	oneDay := isOneDay(&answer.Scope)
+	if oneDay {
+		t.Text("first", func(r *analysis.StatusRow) string { return timeText(r.FirstSeenUTC, true) })
+	}
+	t.Text("last", func(r *analysis.StatusRow) string { return timeText(r.LastSeenUTC, oneDay) })
+	t.Text("a trace to look at", func(r *analysis.StatusRow) string { return aTrace(r.Samples) })
 	if err := t.Write(p.stdout); err != nil || s.Complete {
 		return err
 	}
