@@ -151,36 +151,23 @@ func checkStatusCodes(t *testing.T, s *analysis.StatusCodes, wrong []*aggregator
 	}
 }
 
-// Rows tell the second where every request of the bucket is kept, and only
-// there: of a sample the first row need not be the first request.
+// Rows tell the second where every request of the series in the bucket is kept,
+// and only there: of a sample the first row need not be the first request.
 func TestSeenWithinABucket(t *testing.T) {
-	observations := filetest.Traffic(6_000)
+	observations := filetest.Traffic(600)
+	for i := range observations {
+		observations[i].Series = observations[0].Series
+		observations[i].Series.Category, observations[i].Series.Outcome = aggregator.CategoryLLM, aggregator.OutcomeServerError
+	}
 	now := filetest.Begin.Add(time.Hour)
 	path := fileWith(t, observations, now, everyRequest, statusOf)
 	execute(t, path, "DELETE FROM headline_bucket WHERE width_s = 1")
-	for _, r := range ask(t, path, askErrors(analysis.Query{Now: now})).ByOutcome {
-		require.Equal(t, int64(1), r.SeenWithinS)
-	}
-	first := filetest.Begin.Add(10 * time.Second)
-	execute(t, path, "DELETE FROM request WHERE start_ns < ? AND id % 2", first.UnixNano())
-	for _, r := range ask(t, path, askErrors(analysis.Query{Now: now})).ByOutcome {
-		of := pick(observations, isRequest, failed, func(o *aggregator.Observation) bool { return o.Series.Outcome.String() == r.Name })
-		begin, seen := earliest(of), at(t, r.FirstSeenUTC)
-		require.LessOrEqual(t, seen, begin, r.Name)
-		require.Less(t, begin, seen+r.SeenWithinS*int64(time.Second), r.Name)
-	}
-}
-
-func earliest(of []*aggregator.Observation) int64 {
-	return slices.MinFunc(of, func(a, b *aggregator.Observation) int { return cmp.Compare(a.StartUnixNano, b.StartUnixNano) }).StartUnixNano
-}
-
-// at reads an instant, in Unix nanoseconds.
-func at(t *testing.T, text string) int64 {
-	t.Helper()
-	instant, err := time.Parse(time.RFC3339, text)
-	require.NoError(t, err)
-	return instant.UnixNano()
+	first, last := seenAt(&observations[0], 1), seenAt(&observations[599], 1)
+	row := ask(t, path, askErrors(analysis.Query{Now: now})).ByOutcome[0]
+	require.Equal(t, []any{first, last, int64(1)}, []any{row.FirstSeenUTC, row.LastSeenUTC, row.SeenWithinS})
+	execute(t, path, "DELETE FROM request WHERE start_ns < ?", filetest.Begin.Add(5*time.Second).UnixNano())
+	row = ask(t, path, askErrors(analysis.Query{Now: now})).ByOutcome[0]
+	require.Equal(t, []any{seenAt(&observations[0], 10), last, int64(10)}, []any{row.FirstSeenUTC, row.LastSeenUTC, row.SeenWithinS})
 }
 
 // Of a sample, the weights of what failed add up to the exact number, and the

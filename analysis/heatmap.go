@@ -30,15 +30,10 @@ type Heatmap struct {
 // at least, unless all latencies lie close together.
 const maxBands = 40
 
-// AskHeatmap answers on the axis of the course of the same query. A band is a
-// power of two of neighbouring bins, so bands are nearly equally high on a
-// logarithmic scale, and heat maps with equally high bands share their edges.
-func AskHeatmap(ctx context.Context, tx *sql.Tx, q CourseQuery) (*Heatmap, error) {
-	_, answer, err := AskCourseAndHeatmap(ctx, tx, q)
-	return answer, err
-}
-
-// AskCourseAndHeatmap answers both questions and reads the buckets once.
+// AskCourseAndHeatmap answers AskCourse and counts by band of latency on the same
+// axis. A band is a power of two of neighbouring bins, so bands are nearly equally
+// high on a logarithmic scale, and heat maps with equally high bands share their
+// edges.
 func AskCourseAndHeatmap(ctx context.Context, tx *sql.Tx, q CourseQuery) (*Course, *Heatmap, error) {
 	var columns []heatColumn
 	course, err := askCourse(ctx, tx, q, func(i int, cell *aggregator.Cell) {

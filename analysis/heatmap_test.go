@@ -15,7 +15,8 @@ import (
 
 func heatmap(q analysis.CourseQuery) func(context.Context, *sql.Tx) (*analysis.Heatmap, error) {
 	return func(ctx context.Context, tx *sql.Tx) (*analysis.Heatmap, error) {
-		return analysis.AskHeatmap(ctx, tx, q)
+		_, heat, err := analysis.AskCourseAndHeatmap(ctx, tx, q)
+		return heat, err
 	}
 }
 
@@ -56,7 +57,7 @@ func TestHeatmapCountsEverySpanOnce(t *testing.T) {
 	}
 }
 
-// maxBands is the bound that the documentation of AskHeatmap gives.
+// maxBands is the bound that the documentation gives.
 const maxBands = 40
 
 func TestHeatmapOfNothing(t *testing.T) {

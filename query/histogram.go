@@ -112,7 +112,8 @@ func parseRatio(argument engine.Value) (histogram.Ratio, error) {
 	places := 0
 	switch argument.Kind() {
 	case engine.Integer, engine.Float:
-		decimal = strconv.FormatFloat(argument.Float64(), 'f', -1, 64)
+		// All digits that a float holds for certain: 0.1 + 0.2 is 0.3.
+		decimal = strings.TrimRight(strconv.FormatFloat(argument.Float64(), 'f', 15, 64), "0")
 	case engine.Text:
 		name, ok := strings.CutPrefix(argument.Text(), "p")
 		if !ok {
@@ -124,8 +125,8 @@ func parseRatio(argument engine.Value) (histogram.Ratio, error) {
 	}
 	whole, fraction, _ := strings.Cut(decimal, ".")
 	const most = 9 // of digits behind the point: the denominator has 32 bits
-	if extra := most - places; len(fraction) > extra {
-		fraction = fraction[:extra]
+	if len(fraction) > most-places {
+		return histogram.Ratio{}, fmt.Errorf("%w with at most %d digits behind the point, got %.20s", errRatio, most-places, decimal)
 	}
 	denominator := uint64(1)
 	for range len(fraction) + places {
