@@ -32,19 +32,27 @@ func failed(outcome Outcome, errorType string) attempted {
 	return attempted{outcome: outcome, errorType: errorType}
 }
 
-// attributes is what is known of a call after it was made.
-func (a *attempted) attributes(r *request) []attribute.KeyValue {
-	if a.outcome != Success {
-		return nil
+// attributes is what is known of a call after it was made: what the answer does
+// not say stays unknown.
+func (a *attempted) attributes() []attribute.KeyValue {
+	var all []attribute.KeyValue
+	text := func(key, value string) {
+		if value != "" {
+			all = append(all, attribute.String(key, value))
+		}
 	}
-	all := []attribute.KeyValue{
-		attribute.String("gen_ai.response.model", a.model), attribute.Int("gen_ai.usage.input_tokens", a.inputTokens),
+	number := func(key string, n *int64) {
+		if n != nil {
+			all = append(all, attribute.Int64(key, *n))
+		}
 	}
-	if r.operation != "chat" {
-		return all
+	text("gen_ai.response.model", a.model)
+	text("gen_ai.response.id", a.id)
+	number("gen_ai.usage.input_tokens", a.inputTokens)
+	number("gen_ai.usage.output_tokens", a.outputTokens)
+	if a.finish != "" {
+		all = append(all, attribute.StringSlice("gen_ai.response.finish_reasons", []string{a.finish}))
 	}
-	all = append(all, attribute.String("gen_ai.response.id", a.id), attribute.Int("gen_ai.usage.output_tokens", a.outputTokens),
-		attribute.StringSlice("gen_ai.response.finish_reasons", []string{a.finish}))
 	if a.ttft > 0 {
 		all = append(all, attribute.Float64("gen_ai.response.time_to_first_chunk", a.ttft.Seconds()))
 	}
@@ -80,33 +88,27 @@ func (c *client) attempt(parent context.Context, r *request, before int, start t
 	req.Header.Set("Authorization", "Bearer none")
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return unreachable(parent, err)
+		return unreachable(ctx, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20)) // so that the connection can be used again
 		return refused(answer)
 	}
-	var made attempted
 	if r.stream {
-		made = readStream(answer, start)
-	} else {
-		made = readWhole(answer, r.operation)
+		return readStream(ctx, answer, start)
 	}
-	if ctx.Err() != nil && made.outcome != Success {
-		return unreachable(parent, ctx.Err())
-	}
-	return made
+	return readWhole(ctx, answer, r.operation)
 }
 
-// unreachable sorts errors of the connection.
-func unreachable(parent context.Context, err error) attempted {
+// unreachable sorts errors of the connection; ctx is the attempt's.
+func unreachable(ctx context.Context, err error) attempted {
 	a := failed(ConnectionError, "connection_error")
 	var timeout net.Error
 	switch {
-	case parent.Err() != nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		return failed(Cancelled, "cancelled")
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		a.errorType = "timeout"
 		return a // whoever waited this long does not wait again
 	case errors.Is(err, syscall.ECONNRESET):

@@ -84,10 +84,10 @@ func (c *client) call(ctx context.Context, random *rand.Rand, r *request) (reply
 	end := start.Add(began.Sub(start) + time.Since(began))
 	done := Call{
 		Operation: r.operation, Outcome: made.outcome, Start: start, End: end, Attempts: attempts,
-		TTFT: made.ttft, InputTokens: int64(made.inputTokens), OutputTokens: int64(made.outputTokens),
+		TTFT: made.ttft, InputTokens: known(made.inputTokens), OutputTokens: known(made.outputTokens),
 	}
 	c.breaker.tell(span)
-	span.SetAttributes(made.attributes(r)...)
+	span.SetAttributes(made.attributes()...)
 	if made.outcome != Success {
 		span.SetAttributes(attribute.String("error.type", made.errorType))
 		span.SetStatus(codes.Error, "")
@@ -97,6 +97,14 @@ func (c *client) call(ctx context.Context, random *rand.Rand, r *request) (reply
 		panic(err) // a sum of latencies beyond 292 years
 	}
 	return made.reply, made.outcome
+}
+
+// known is a number, or 0 where nobody said it.
+func known(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // describe is what is known of a call before it is made.

@@ -80,7 +80,7 @@ func (u *user) chat() func(context.Context, string) Outcome {
 			operation: "chat", model: model, messages: said, stream: stream, session: id,
 		})
 		if outcome == Success {
-			said = append(said, message{Role: "assistant", Content: answer.text})
+			said = append(said, message{Role: "assistant", Content: string(answer.text)})
 		}
 		return outcome
 	}
