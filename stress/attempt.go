@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -85,7 +86,9 @@ func (c *client) attempt(parent context.Context, r *request, before int, start t
 		return failed(ClientError, "invalid_request_error")
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer none")
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
 	answer, err := c.http.Do(req)
 	if err != nil {
 		return unreachable(ctx, err)
@@ -95,10 +98,27 @@ func (c *client) attempt(parent context.Context, r *request, before int, start t
 		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20)) // so that the connection can be used again
 		return refused(answer)
 	}
+	var made attempted
 	if r.stream {
-		return readStream(ctx, answer, start)
+		made = readStream(ctx, answer, start)
+	} else {
+		made = readWhole(ctx, answer, r.operation)
 	}
-	return readWhole(ctx, answer, r.operation)
+	made.hide(c.key)
+	return made
+}
+
+// hide sees to it that who is told what a model said does not learn a key that
+// it repeats.
+func (p *reply) hide(key string) {
+	if key == "" {
+		return
+	}
+	for _, text := range []*string{&p.id, &p.model, &p.finish, &p.tool, &p.toolCallID} {
+		if strings.Contains(*text, key) {
+			*text = ""
+		}
+	}
 }
 
 // unreachable sorts errors of the connection; ctx is the attempt's.

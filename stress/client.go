@@ -19,6 +19,7 @@ import (
 // client calls one API, for all users.
 type client struct {
 	base *url.URL
+	key  string // empty: none
 	http *http.Client
 	// transport is beneath http, whose layers do not let its connections be closed.
 	transport *http.Transport
@@ -47,7 +48,12 @@ func newClient(c *Config, tally *Tally) *client {
 	traced := otelhttp.NewTransport(resends{transport}, otelhttp.WithTracerProvider(c.Tracing),
 		otelhttp.WithPropagators(propagation.TraceContext{}))
 	return &client{
-		base: c.Target, http: &http.Client{Transport: traced}, transport: transport,
+		base: c.Target, key: c.Key, transport: transport,
+		// A redirection would be a request that nobody counts, and may lead to
+		// somebody whom the key is not for.
+		http: &http.Client{Transport: traced, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
 		tracer:  c.Tracing.Tracer("github.com/spanbucket/spanbucketexporter/stress"),
 		timeout: c.Timeout, attempts: defaultAttempts, tally: tally, pace: pace{longest: c.MaxPause},
 		breaker: newBreaker(c.Target.Host, tripFailures, c.Cooldown, tally),

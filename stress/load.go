@@ -28,7 +28,11 @@ type Config struct {
 	Think float64
 	// Models that are asked for; empty: fake-small and fake-large.
 	Models []string
-	Seed   uint64
+	// EmbeddingModel is what searches ask for; empty: nobody searches.
+	EmbeddingModel string
+	// Key is sent to Target as a bearer token, and told to nobody; empty: none is.
+	Key  string
+	Seed uint64
 	// Timeout of one HTTP request; 0: 30 seconds.
 	Timeout time.Duration
 	// Cooldown is how long the circuit stays open; 0: two seconds.

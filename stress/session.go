@@ -22,12 +22,16 @@ type user struct {
 	sessions int
 	think    float64 // 1 is natural, 0 not at all
 	models   []string
+	embedder string        // a model; empty: there is none
 	cooldown time.Duration // of the circuit
 }
 
 func newUser(number int, c *Config, to *client) *user {
 	random := rand.New(rand.NewPCG(c.Seed, uint64(number)))
-	return &user{number: number, random: random, kind: pickUser(random), client: to, think: c.Think, models: c.Models, cooldown: c.Cooldown}
+	return &user{
+		number: number, random: random, kind: pickUser(random), client: to, think: c.Think, models: c.Models,
+		embedder: c.EmbeddingModel, cooldown: c.Cooldown,
+	}
 }
 
 // use holds sessions until accept ends; ctx ends what is under way.
@@ -37,7 +41,8 @@ func (u *user) use(ctx, accept context.Context) {
 	}
 }
 
-// What people do, in per cent of sessions; the others search.
+// What people do, in per cent of sessions; the others search, or chat where no
+// model makes embeddings.
 const chatShare, agentShare = 65, 20
 
 // session is one visit, of one to four turns.
@@ -46,7 +51,7 @@ func (u *user) session(ctx, accept context.Context) {
 	id := fmt.Sprintf("%s-%d-%d", u.kind.name, u.number, u.sessions)
 	turn := u.search
 	switch what := u.random.IntN(100); {
-	case what < chatShare:
+	case what < chatShare, what >= chatShare+agentShare && u.embedder == "":
 		turn = u.chat()
 	case what < chatShare+agentShare:
 		turn = u.agent
@@ -89,12 +94,10 @@ func (u *user) chat() func(context.Context, string) Outcome {
 // search looks something up by its embedding.
 func (u *user) search(ctx context.Context, id string) Outcome {
 	_, outcome := u.client.call(ctx, u.random, &request{
-		operation: "embeddings", model: embeddingModel, messages: []message{{Content: u.prompt()}}, session: id,
+		operation: "embeddings", model: u.embedder, messages: []message{{Content: u.prompt()}}, session: id,
 	})
 	return outcome
 }
-
-const embeddingModel = "fake-embedding"
 
 // tools that agents have.
 var tools = []string{"search_web", "read_file", "run_query"}

@@ -21,7 +21,7 @@ func TestTheFileSaysWhatHappened(t *testing.T) {
 			w := newWorld(t, fakellm.Config{Preset: quick, Seed: 7, SlowBy: 5 * time.Millisecond, Hang: time.Minute, RetryAfter: time.Millisecond})
 			began := time.Now()
 			l := w.load(t, stress.Config{
-				Profile: stress.Profile{Users: 200, SpawnRate: 10_000}, MaxRequests: requests, Seed: 7,
+				Profile: stress.Profile{Users: 200, SpawnRate: 10_000}, MaxRequests: requests, Seed: 7, EmbeddingModel: "fake-embedding",
 				Timeout: 4 * time.Second, Cooldown: 20 * time.Millisecond, MaxPause: time.Millisecond, Grace: time.Minute,
 			})
 			took := time.Since(began)

@@ -102,6 +102,14 @@ func (w *world) load(t *testing.T, c stress.Config) *stress.Load {
 	return l
 }
 
+// loadOn runs a load against another target.
+func (w *world) loadOn(t *testing.T, target http.Handler, c stress.Config) *stress.Load {
+	t.Helper()
+	w.http.Close()
+	w.http = httptest.NewServer(target)
+	return w.load(t, c)
+}
+
 // close makes sure that every span is in the file, and opens it.
 func (w *world) close(t *testing.T) *sql.DB {
 	t.Helper()

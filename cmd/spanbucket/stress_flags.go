@@ -7,9 +7,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +31,8 @@ type stressFlags struct {
 	duration              time.Duration
 	rate, think           float64
 	target, model         string
+	embeddingModel        string
+	keyEnv                string // a name; the key itself is nowhere but in the configuration
 	otlp                  string
 	insecure              bool
 	collector             string
@@ -54,6 +59,8 @@ func (f *stressFlags) add(cmd *cobra.Command) {
 	flags.Float64Var(&f.think, "think", 1, "scales how long users think between two questions; 0: not at all")
 	flags.StringVar(&f.target, "target", "", "URL of an API of OpenAI's dialect, without its /v1 (default: a fake model)")
 	flags.StringVar(&f.model, "model", "", "the model that --target is asked for")
+	flags.StringVar(&f.embeddingModel, "embedding-model", "", "the model that --target is asked for embeddings (default: none is asked for)")
+	flags.StringVar(&f.keyEnv, "key-env", "", "environment variable that holds the key of --target; sent as a bearer token, written nowhere")
 	flags.StringVar(&f.preset, "preset", "realistic", "faults and latency of the fake model: "+strings.Join(presetNames(), ", "))
 	flags.StringVar(&f.otlp, "otlp", "", "host:port of a collector's OTLP/gRPC (default: one is started)")
 	flags.BoolVar(&f.insecure, "insecure", false, "no TLS towards --otlp")
@@ -111,7 +118,7 @@ func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) 
 		return nil, err
 	}
 	c := &experiment.Config{
-		Rate: f.rate, Think: f.think, Model: f.model, OTLP: f.otlp, Insecure: f.insecure, DB: f.db, RunID: f.run, Name: f.name, Seed: f.seed,
+		Rate: f.rate, Think: f.think, Model: f.model, EmbeddingModel: f.embeddingModel, OTLP: f.otlp, Insecure: f.insecure, DB: f.db, RunID: f.run, Name: f.name, Seed: f.seed,
 	}
 	var faults [8]error
 	c.Mode, faults[0] = stress.ParseMode(f.mode)
@@ -120,6 +127,7 @@ func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) 
 	faults[3] = f.override(c, set)
 	c.Target, faults[4] = parseTarget(f.target)
 	faults[5] = f.place(c, set)
+	c.Key, faults[6] = f.key(set)
 	if !set("seed") {
 		c.Seed = rand.Uint64()
 	}
@@ -177,6 +185,8 @@ func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err er
 		return errors.New("--collector and --otlp: one of the two")
 	case f.otlp == "" && f.insecure:
 		return errors.New("--insecure: only with --otlp")
+	case f.target == "" && set("embedding-model"):
+		return fmt.Errorf("--embedding-model %s: only with --target", f.embeddingModel)
 	case f.target != "" && set("preset"):
 		return fmt.Errorf("--preset %s: is of the fake model, which --target replaces", f.preset)
 	case f.otlp != "" && f.report != "" && f.db == "":
@@ -191,6 +201,28 @@ func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err er
 		return fmt.Errorf("--otlp %q: must be a host and a port, such as 127.0.0.1:4317", f.otlp)
 	}
 	return nil
+}
+
+// variableName is what an environment variable may be called.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// key returns the key of the target; empty: it needs none. Errors do not repeat
+// it, nor what may be one that was given in place of a variable's name.
+func (f *stressFlags) key(set func(string) bool) (string, error) {
+	key := os.Getenv(f.keyEnv)
+	switch {
+	case !set("key-env"):
+		return "", nil
+	case !variableName.MatchString(f.keyEnv):
+		return "", errors.New("--key-env: must be the name of an environment variable, of letters, digits and underscores, and not the key itself")
+	case f.target == "":
+		return "", fmt.Errorf("--key-env %s: only with --target", f.keyEnv)
+	case key == "":
+		return "", fmt.Errorf("--key-env %s: the environment variable must be set, and not be empty", f.keyEnv)
+	case strings.ContainsFunc(key, unicode.IsControl):
+		return "", fmt.Errorf("--key-env %s: the environment variable must not hold control characters, such as the end of a line", f.keyEnv)
+	}
+	return key, nil
 }
 
 // parseTarget reads the URL of an API.

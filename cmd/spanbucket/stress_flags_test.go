@@ -76,9 +76,35 @@ func TestOtherFlagsOfStressArriveToo(t *testing.T) {
 	require.Equal(t, &url.URL{Scheme: "https", Host: "api.example.com", Path: "/base"}, got.Target)
 	require.Equal(t, []any{"m", 0.5, 0.0, true, "r", "n", uint64(9), "127.0.0.1:4317"},
 		[]any{got.Model, got.Rate, got.Think, got.Insecure, got.RunID, got.Name, got.Seed, got.OTLP})
+	require.Empty(t, got.EmbeddingModel+got.Key)
 	got, err = stressConfig(t, "--preset", "chaos")
 	require.NoError(t, err)
 	require.Equal(t, "chaos", got.Preset.Name)
+	t.Setenv("KEY_OF_MINE", "hush-hush")
+	got, err = stressConfig(t, "--target", "http://x", "--embedding-model", "e", "--key-env", "KEY_OF_MINE")
+	require.NoError(t, err)
+	require.Equal(t, "e", got.EmbeddingModel)
+	require.Equal(t, "hush-hush", got.Key)
+}
+
+// TestKeysThatCannotBe are refused without being repeated.
+func TestKeysThatCannotBe(t *testing.T) {
+	t.Setenv("KEY_EMPTY", "")
+	for _, c := range []struct{ key, want string }{
+		{"hush\n", `--key-env KEY_OF_MINE: the environment variable must not hold control characters, such as the end of a line`},
+		{"hush\u0085", `--key-env KEY_OF_MINE: the environment variable must not hold control characters, such as the end of a line`},
+		{"", `--key-env KEY_OF_MINE: the environment variable must be set, and not be empty`},
+	} {
+		t.Setenv("KEY_OF_MINE", c.key)
+		_, err := stressConfig(t, "--target", "http://x", "--key-env", "KEY_OF_MINE")
+		require.EqualError(t, err, c.want)
+	}
+	_, err := stressConfig(t, "--target", "http://x", "--key-env", "KEY_OF_NOBODY")
+	require.EqualError(t, err, `--key-env KEY_OF_NOBODY: the environment variable must be set, and not be empty`)
+	for _, name := range []string{"", "sk-hush", "hush hush", "7hush"} {
+		_, err := stressConfig(t, "--target", "http://x", "--key-env", name)
+		require.EqualError(t, err, "--key-env: must be the name of an environment variable, of letters, digits and underscores, and not the key itself")
+	}
 }
 
 // TestWrongFlagsOfStress are named with their value and the rule.
@@ -106,6 +132,8 @@ func TestWrongFlagsOfStress(t *testing.T) {
 		`--target "x": must be a URL such as http://127.0.0.1:8080`:                                     "--target x",
 		`--target "http://:80": must be a URL such as http://127.0.0.1:8080`:                            "--target http://:80",
 		`--preset silent: is of the fake model, which --target replaces`:                                "--preset silent --target http://x",
+		`--embedding-model e: only with --target`:                                                       "--embedding-model e",
+		`--key-env HOME: only with --target`:                                                            "--key-env HOME",
 		`--otlp "localhost": must be a host and a port, such as 127.0.0.1:4317`:                         "--otlp localhost",
 		`--collector and --otlp: one of the two`:                                                        "--collector x",
 		`--insecure: only with --otlp`:                                                                  "--otlp= --db x --insecure",

@@ -39,7 +39,9 @@ func newProbe(c Config) *probe {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: burst}
 	return &probe{config: c, transport: transport, http: &http.Client{Transport: otelhttp.NewTransport(transport,
-		otelhttp.WithTracerProvider(c.Tracing), otelhttp.WithPropagators(propagation.TraceContext{}))}}
+		otelhttp.WithTracerProvider(c.Tracing), otelhttp.WithPropagators(propagation.TraceContext{})),
+		// A redirection may lead to somebody whom the key is not for.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // seen is what a case saw.
@@ -58,6 +60,9 @@ func (p *probe) send(ctx context.Context, method, path, body string, headers ...
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if p.config.Key != "" {
+		req.Header.Set("Authorization", "Bearer "+p.config.Key)
+	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}

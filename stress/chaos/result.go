@@ -25,6 +25,8 @@ type Config struct {
 	Target string
 	// Model that is asked for; empty: fake-small.
 	Model string
+	// Key is sent as a bearer token, and told to nobody; empty: none is.
+	Key string
 	// Tracing is where spans go.
 	Tracing trace.TracerProvider
 	// Timeout of one request; 0: ten seconds.

@@ -23,6 +23,11 @@ type Config struct {
 	// loopback.
 	Target *url.URL
 	Model  string // that a target is asked for; empty: those of the fake model
+	// EmbeddingModel is what a target is asked for embeddings of; empty: it is
+	// not. The fake model always is.
+	EmbeddingModel string
+	// Key is sent to a target as a bearer token, and told to nobody; empty: none.
+	Key    string
 	Preset fakellm.Preset
 	// OTLP is the endpoint of a collector, host:port of OTLP/gRPC; empty: one is
 	// started.
@@ -107,6 +112,9 @@ func (c *Config) load(ctx context.Context, model *model, telemetry *telemetry, r
 	if c.Model != "" {
 		config.Models = []string{c.Model}
 	}
+	if config.EmbeddingModel, config.Key = c.EmbeddingModel, c.Key; c.Target == nil {
+		config.EmbeddingModel = fakeEmbedding
+	}
 	switch c.Mode {
 	case stress.ModeChaos:
 		return nil
@@ -138,7 +146,7 @@ func (c *Config) test(ctx context.Context, model *model, telemetry *telemetry) [
 		tested = func(chaos.Result) {}
 	}
 	config := chaos.Config{
-		Target: model.url.String(), Model: c.Model, Tracing: telemetry.provider("chaos-tests"), Outage: model.outage(telemetry),
+		Target: model.url.String(), Model: c.Model, Key: c.Key, Tracing: telemetry.provider("chaos-tests"), Outage: model.outage(telemetry),
 	}
 	if c.Mode == stress.ModeFull { // the tests are not to be most of a short run
 		config.RapidLength = min(c.Profile.Duration/30, 5*time.Second)

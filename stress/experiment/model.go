@@ -22,6 +22,9 @@ var p99Ratio = histogram.Ratio{Num: 99, Den: 100}
 // modelService is the service that the fake model's spans are of.
 const modelService = "fake-llm"
 
+// fakeEmbedding is what the fake model is asked for embeddings of.
+const fakeEmbedding = "fake-embedding"
+
 // model is what is called.
 type model struct {
 	url    *url.URL
