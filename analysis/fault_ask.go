@@ -69,21 +69,10 @@ func askFaultImpact(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*Fault
 	if err != nil {
 		return nil, err
 	}
-	answer := &FaultImpact{Scope: r.scope, Windows: []FaultWindow{}, Rows: []Fault{}}
-	groups := chooseFaults(groupFaults(windows.Rows, runs), r.query)
+	answer := &FaultImpact{Scope: r.scope, Windows: []FaultWindow{}, Rows: []Fault{}, Unmet: []JoinedFault{}}
 	// Faults are looked at as a whole, also beyond the interval.
 	answer.Moved = false
-	answer.Windows = windowsOf(windows.Rows, groups)
-	most := maxFaults
-	if q.Limit > 0 {
-		most = min(q.Limit, maxFaults)
-	}
-	if n := len(groups); n > most {
-		answer.Left = int64(n - most)
-		slices.SortStableFunc(groups, func(a, b *faultGroup) int { return cmp.Compare(b.until()-b.start, a.until()-a.start) })
-		groups = groups[:most]
-		slices.SortFunc(groups, compareGroups)
-	}
+	groups := groupFaults(windows.Rows, runs)
 	if len(groups) == 0 {
 		return answer, nil
 	}
@@ -92,7 +81,12 @@ func askFaultImpact(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*Fault
 		return nil, err
 	}
 	answer.WidthS = f.edgeWidth
-	for _, g := range groups {
+	if err := f.findUnmet(ctx, groups); err != nil {
+		return nil, err
+	}
+	groups = chooseFaults(groups, r.query)
+	answer.Windows = windowsOf(windows.Rows, groups)
+	for _, g := range answer.bound(groups, q.Limit) {
 		fault, err := f.fault(ctx, g, runs[g.run])
 		if err != nil {
 			return nil, err
@@ -100,6 +94,32 @@ func askFaultImpact(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*Fault
 		answer.Rows = append(answer.Rows, *fault)
 	}
 	return answer, nil
+}
+
+// bound takes the faults that no request met, and returns the others, as many
+// as are answered.
+func (answer *FaultImpact) bound(groups []*faultGroup, limit int) (met []*faultGroup) {
+	for _, g := range groups {
+		switch {
+		case !g.unmet:
+			met = append(met, g)
+		case len(answer.Unmet) < maxFaults:
+			answer.Unmet = append(answer.Unmet, g.joined())
+		default:
+			answer.UnmetLeft++
+		}
+	}
+	most := maxFaults
+	if limit > 0 {
+		most = min(limit, maxFaults)
+	}
+	if n := len(met); n > most {
+		answer.Left = int64(n - most)
+		slices.SortStableFunc(met, func(a, b *faultGroup) int { return cmp.Compare(b.until()-b.start, a.until()-a.start) })
+		met = met[:most]
+		slices.SortFunc(met, compareGroups)
+	}
+	return met
 }
 
 // KeepLongest leaves the n longest faults, in the order of their start; 0 leaves
@@ -143,23 +163,30 @@ func windowsOf(all []FaultWindow, groups []*faultGroup) []FaultWindow {
 func chooseFaults(all []*faultGroup, q Query) (chosen []*faultGroup) {
 	byRun := map[string][]*faultGroup{}
 	for _, g := range all {
-		byRun[g.run] = append(byRun[g.run], g)
+		// What no request met changes nothing for its neighbours.
+		if !g.unmet {
+			byRun[g.run] = append(byRun[g.run], g)
+		}
 	}
 	for _, groups := range byRun {
 		setPeriods(groups)
 	}
 	for _, g := range all {
-		if q.Run != nil && g.run != *q.Run || !q.From.IsZero() && g.until() <= q.From.UnixNano() || !q.To.IsZero() && g.start >= q.To.UnixNano() {
-			continue
+		if g.within(q) {
+			chosen = append(chosen, g)
 		}
-		chosen = append(chosen, g)
 	}
 	return chosen
 }
 
+// within tells whether a fault is of the run, and touches the interval, of q.
+func (g *faultGroup) within(q Query) bool {
+	return (q.Run == nil || g.run == *q.Run) && (q.From.IsZero() || g.until() > q.From.UnixNano()) && (q.To.IsZero() || g.start < q.To.UnixNano())
+}
+
 // fault computes everything about one fault.
 func (f *impactReading) fault(ctx context.Context, g *faultGroup, run runExtent) (*Fault, error) {
-	fault := newFault(g)
+	fault := &Fault{JoinedFault: g.joined(), Recovery: RecoveryUnknown}
 	known := runExtent{run.first, min(addCapped(run.last, 1), f.settled)} // its end not included
 	fault.OpenEnd = g.until() > known.last
 	aside := min(max(g.until()-g.start, minAside), maxAside)
@@ -203,27 +230,6 @@ func addCapped(a, b int64) int64 {
 		return math.MinInt64
 	}
 	return a + b
-}
-
-func newFault(g *faultGroup) *Fault {
-	f := &Fault{
-		RunID: g.run, Fault: g.fault, Target: g.target, ExperimentIDs: []string{}, Kinds: append([]string{}, g.kinds...), Sources: []string{}, WindowIDs: []string{},
-		StartUTC: utcText(g.start), EndUTC: utcText(g.end), StartNS: g.start, EndNS: g.end, DurationS: float64(g.end-g.start) / 1e9,
-		Recovery: RecoveryUnknown,
-	}
-	for _, w := range g.windows {
-		f.Sources = append(f.Sources, w.Source)
-		f.WindowIDs = append(f.WindowIDs, w.WindowID)
-		if w.ExperimentID != nil {
-			f.ExperimentIDs = append(f.ExperimentIDs, *w.ExperimentID)
-		}
-		f.Marked = max(f.Marked, w.Requests)
-	}
-	for _, list := range []*[]string{&f.Kinds, &f.Sources, &f.WindowIDs, &f.ExperimentIDs} {
-		slices.Sort(*list)
-		*list = slices.Compact(*list)
-	}
-	return f
 }
 
 // compare says how a phase differs from before.

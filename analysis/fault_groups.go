@@ -44,6 +44,9 @@ type faultGroup struct {
 	start   int64    // Unix nanoseconds
 	end     int64
 	said    bool // by somebody, not only seen
+	// background: marks all through the run, which nobody has announced.
+	background bool
+	unmet      bool // no request started in it or was in flight
 	// What keeps clear of the other faults of the run, as the relation
 	// fault_periods has it.
 	beforeFrom, beforeTo int64

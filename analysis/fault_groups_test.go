@@ -25,7 +25,7 @@ func TestAnExperimentIsOneFault(t *testing.T) {
 	}
 	var got []string
 	for _, g := range groupFaults(windows, map[string]runExtent{"r": {0, 100 * second}}) {
-		f := newFault(g)
+		f := g.joined()
 		got = append(got, fmt.Sprint(f.RunID, " ", f.Fault, " ", f.Kinds, " ", f.WindowIDs, " ", f.EndNS/second))
 	}
 	require.ElementsMatch(t, []string{

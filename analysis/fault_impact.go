@@ -9,36 +9,23 @@ type FaultImpact struct {
 	// Rows are the faults in the order of their start, one for each run that a
 	// fault met.
 	Rows []Fault `json:"rows"`
+	// Unmet are the faults during which no request started or was in flight, in
+	// the order of their start: there is nothing to compare. The first 100.
+	Unmet []JoinedFault `json:"unmet"`
 	// Left is how many more faults there are: the 100 longest are answered.
 	Left int64 `json:"faults_left_out"`
+	// UnmetLeft is how many more there are of Unmet.
+	UnmetLeft int64 `json:"unmet_left_out"`
 	// WidthS is the width of the buckets that tell edges and recovery, seconds.
 	WidthS int64 `json:"width_s"`
 }
 
-// Fault is one fault in one run, however many sources tell of it: windows of
-// the same fault and target that overlap or touch are one, and so are an
-// injector's and those of the marks that requests of its experiment carry.
+// Fault is what one fault did in one run.
 type Fault struct {
-	RunID         string   `json:"run_id"`
-	Fault         string   `json:"fault"`
-	Target        *string  `json:"target"`
-	ExperimentIDs []string `json:"experiment_ids"`
-	// Kinds are the faults that requests name within the experiment of this one,
-	// ascending; empty where they name none but this.
-	Kinds     []string `json:"kinds"`
-	Sources   []string `json:"sources"` // config, import, injector, requests
-	WindowIDs []string `json:"window_ids"`
-	StartUTC  string   `json:"start_utc"`
-	EndUTC    string   `json:"end_utc"`
-	StartNS   int64    `json:"start_ns"`
-	EndNS     int64    `json:"end_ns"`
-	DurationS float64  `json:"duration_s"`
+	JoinedFault
 	// OpenEnd tells whether the data end, or are not settled, before the fault
 	// does.
 	OpenEnd bool `json:"open_end"`
-	// Marked is how many requests say that the fault touched them: the most
-	// that one of the windows counts.
-	Marked int64 `json:"requests_marked"`
 	// Before and After are as long as the fault, at least a minute and at most
 	// an hour, less where another fault or the end of the data is nearer.
 	Before ImpactPhase `json:"before"`
@@ -70,6 +57,23 @@ const (
 	NotRecovered    = "not_recovered"
 	RecoveryUnknown = "unknown"
 )
+
+// Worst is the place in Rows of the fault under which most more requests failed,
+// else of the one that slowed them down most; -1 where none did either.
+func (answer *FaultImpact) Worst() int {
+	worst, errors, slower := -1, 0.01, 1.1
+	for i := range answer.Rows {
+		if d := answer.Rows[i].DuringBefore.ErrorRate; d != nil && *d >= errors {
+			worst, errors = i, *d
+		}
+	}
+	for i := range answer.Rows {
+		if d := answer.Rows[i].DuringBefore.P95; d != nil && *d >= slower && errors == 0.01 {
+			worst, slower = i, *d
+		}
+	}
+	return worst
+}
 
 // ImpactPhase sums up the requests that started in one phase.
 type ImpactPhase struct {

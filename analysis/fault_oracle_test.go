@@ -45,6 +45,10 @@ func randomFaults(r *rand.Rand, scale float64) (*story, []chatTold) {
 		from := r.Float64() * 180 * scale
 		x := stretch{runs[r.IntN(3)], []string{"latency", "abort"}[r.IntN(2)], from, from + 1 + r.Float64()*40*scale, r.IntN(3) * 400}
 		stretches = append(stretches, x)
+		if r.IntN(3) == 0 { // perhaps between two chats
+			s.run = x.run
+			s.injector(r.Float64()*180*scale, r.Float64()*0.2, "kill")
+		}
 		for range r.IntN(3) {
 			s.run = x.run
 			skew := r.Float64() * 4
@@ -134,8 +138,9 @@ func applied(windows []analysis.FaultWindow, runs map[string][2]int64) (all []an
 }
 
 // wantedFaults joins windows until nothing is left to join: those that were
-// said first, then those that were seen.
-func wantedFaults(windows []analysis.FaultWindow) (found []*wantedFault) {
+// said first, then those that were seen. Those that no chat met come apart, and
+// count as no neighbours.
+func wantedFaults(windows []analysis.FaultWindow, told []chatTold) (found, unmet []*wantedFault) {
 	for _, said := range []bool{true, false} {
 		for _, w := range windows {
 			if (w.Source != "requests") != said {
@@ -159,6 +164,15 @@ func wantedFaults(windows []analysis.FaultWindow) (found []*wantedFault) {
 			found = append(found, made)
 		}
 	}
+	found = slices.DeleteFunc(found, func(w *wantedFault) bool {
+		met := slices.ContainsFunc(told, func(c chatTold) bool {
+			return c.run == w.run && c.start < w.until() && (c.start >= w.start || c.end() > w.start)
+		})
+		if !met {
+			unmet = append(unmet, w)
+		}
+		return !met
+	})
 	for _, w := range found {
 		w.beforeFrom, w.beforeTo, w.afterFrom, w.afterTo = math.MinInt64, w.start, w.until(), math.MaxInt64
 		for _, o := range found {
@@ -180,7 +194,7 @@ func wantedFaults(windows []analysis.FaultWindow) (found []*wantedFault) {
 	slices.SortFunc(found, func(a, b *wantedFault) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end), cmp.Compare(a.run, b.run), cmp.Compare(a.fault, b.fault))
 	})
-	return found
+	return found, unmet
 }
 
 func between(told []chatTold, run string, from, to, endsBy int64) (chosen []*chatTold) {
@@ -266,8 +280,9 @@ func TestFaultImpactAgainstSingleChats(t *testing.T) {
 		path := s.file(t, func(o *folding.Settings) { o.Storage.FaultGap = time.Duration(1+r.IntN(8)) * time.Second })
 		answer := ask(t, path, faultImpact(analysis.Query{Now: later}))
 		runs := extents(told, answer.Windows)
-		want := wantedFaults(applied(answer.Windows, runs))
+		want, unmet := wantedFaults(applied(answer.Windows, runs), told)
 		require.Len(t, answer.Rows, len(want))
+		require.Len(t, answer.Unmet, len(unmet))
 		for i, w := range want {
 			got := &answer.Rows[i]
 			what := fmt.Sprintf("%s in %q from %d to %d", w.fault, w.run, w.start, w.end)

@@ -21,13 +21,26 @@ type statedWindow struct {
 	source string
 	markGroup
 	start, end int64
-	// ofFault and ofAny weigh the requests of the same fault, and of any, that
-	// start in it, in millionths.
-	ofFault, ofAny int64
+	// ofFault and ofAny weigh what is marked with the same fault, and with any,
+	// and starts in it.
+	ofFault, ofAny marks
 }
 
 // seenWindow is a window that is made of marked requests.
-type seenWindow struct{ start, end, micro int64 }
+type seenWindow struct {
+	start, end int64
+	marks
+}
+
+// marks weighs marked spans, in millionths.
+type marks struct {
+	requests, spans int64
+	categories      uint64 // of the spans, a bit each
+}
+
+func (m *marks) add(o marks) {
+	m.requests, m.spans, m.categories = m.requests+o.requests, m.spans+o.spans, m.categories|o.categories
+}
 
 // windowReader makes fault windows as the relation fault_windows does, in one
 // pass over the marked requests in the order of their start.
@@ -46,6 +59,7 @@ type windowReader struct {
 type markedSeries struct {
 	run, fault string
 	counts     bool // its spans are requests of the file
+	category   uint64
 }
 
 // readFaultWindows answers as the relation fault_windows of the present schema,
@@ -78,6 +92,9 @@ func (w *windowReader) readSeries(ctx context.Context, tx *sql.Tx) error {
 		err := rows.Scan(&id, &s.run, &s.fault, &category)
 		c, ok := aggregator.ParseCategory(category)
 		s.counts = ok && slices.Contains(w.headline, c)
+		if ok {
+			s.category = 1 << c
+		}
 		w.series[id] = s
 		return err
 	})
@@ -120,30 +137,28 @@ func (w *windowReader) readMarked(ctx context.Context, tx *sql.Tx) error {
 		if !ok {
 			return nil
 		}
-		switch {
-		case !s.counts:
-			micro = 0 // of a call and the HTTP call inside it, one
-		case whole != 0:
+		if whole != 0 {
 			micro = 1_000_000 // every one like it is kept
 		}
-		w.mark(s, w.profiles[profile], start, start+max(duration, 0), micro)
+		m := marks{spans: micro, categories: s.category}
+		if s.counts {
+			m.requests = micro // of a call and the HTTP call inside it, one
+		}
+		w.mark(s, w.profiles[profile], start, start+max(duration, 0), m)
 		return nil
 	})
 }
 
 // mark adds a marked request.
-func (w *windowReader) mark(s markedSeries, profile [2]string, start, end, micro int64) {
+func (w *windowReader) mark(s markedSeries, profile [2]string, start, end int64, m marks) {
 	w.marked[s.fault] = true
 	group := markGroup{s.run, s.fault, profile[0], profile[1]}
 	all := w.seen[group]
 	if n := len(all); n > 0 && start-all[n-1].end <= w.gap {
 		all[n-1].end = max(all[n-1].end, end)
-		all[n-1].micro += micro
+		all[n-1].add(m)
 	} else {
-		w.seen[group] = append(all, seenWindow{start, end, micro})
-	}
-	if !s.counts {
-		return
+		w.seen[group] = append(all, seenWindow{start, end, m})
 	}
 	for ; w.next < len(w.stated) && w.stated[w.next].start <= start; w.next++ {
 		w.active = append(w.active, w.next)
@@ -154,9 +169,9 @@ func (w *windowReader) mark(s markedSeries, profile [2]string, start, end, micro
 	})
 	for _, i := range w.active {
 		if t := &w.stated[i]; t.run == "" || t.run == s.run {
-			t.ofAny += micro
+			t.ofAny.add(m)
 			if t.fault == s.fault {
-				t.ofFault += micro
+				t.ofFault.add(m)
 			}
 		}
 	}
@@ -167,16 +182,16 @@ func (w *windowReader) windows() []FaultWindow {
 	all := []FaultWindow{}
 	for group, windows := range w.seen {
 		for _, s := range windows {
-			all = append(all, newFaultWindow("requests", group, s.start, s.end, s.micro))
+			all = append(all, newFaultWindow("requests", group, s.start, s.end, s.marks))
 		}
 	}
 	for _, s := range w.stated {
 		// Where nothing is marked with this fault, all that is marked counts.
-		micro := s.ofAny
+		met := s.ofAny
 		if w.marked[s.fault] {
-			micro = s.ofFault
+			met = s.ofFault
 		}
-		all = append(all, newFaultWindow(s.source, s.markGroup, s.start, s.end, micro))
+		all = append(all, newFaultWindow(s.source, s.markGroup, s.start, s.end, met))
 	}
 	slices.SortFunc(all, func(a, b FaultWindow) int {
 		return cmp.Or(cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.EndNS, b.EndNS), strings.Compare(a.WindowID, b.WindowID))
@@ -186,15 +201,23 @@ func (w *windowReader) windows() []FaultWindow {
 
 var windowIDText = strings.NewReplacer("%", "%25", "/", "%2F")
 
-func newFaultWindow(source string, g markGroup, start, end, micro int64) FaultWindow {
+func newFaultWindow(source string, g markGroup, start, end int64, m marks) FaultWindow {
 	id := source
 	for _, text := range []string{g.run, g.fault, g.target, g.experiment} {
 		id += "/" + windowIDText.Replace(text)
 	}
 	w := FaultWindow{
 		WindowID: id + "/" + strconv.FormatInt(start, 10), RunID: g.run, Fault: g.fault, StartNS: start, EndNS: end,
-		StartUTC: *utc(start / 1e9), EndUTC: *utc(end / 1e9), Source: source, Requests: (min(micro, math.MaxInt64-500_000) + 500_000) / 1_000_000,
+		StartUTC: *utc(start / 1e9), EndUTC: *utc(end / 1e9), Source: source, Requests: wholeSpans(m.requests),
 	}
+	spans := wholeSpans(m.spans)
+	w.MarkedSpans, w.MarkedCategories = &spans, []string{}
+	for c := range aggregator.NumCategories {
+		if m.categories&(1<<c) != 0 {
+			w.MarkedCategories = append(w.MarkedCategories, c.String())
+		}
+	}
+	slices.Sort(w.MarkedCategories)
 	if g.target != "" {
 		w.Target = &g.target
 	}
@@ -203,6 +226,9 @@ func newFaultWindow(source string, g markGroup, start, end, micro int64) FaultWi
 	}
 	return w
 }
+
+// wholeSpans rounds a weight in millionths.
+func wholeSpans(micro int64) int64 { return (min(micro, math.MaxInt64-500_000) + 500_000) / 1_000_000 }
 
 // eachRow calls scan for every row of a query.
 func eachRow(ctx context.Context, tx *sql.Tx, query string, scan func(*sql.Rows) error) error {

@@ -33,7 +33,53 @@ func windowsOfRelation(ctx context.Context, tx *sql.Tx) (all []analysis.FaultWin
 		}
 		all = append(all, w)
 	}
+	for i := range all {
+		if err := countMarked(ctx, tx, &all[i]); err != nil {
+			return nil, err
+		}
+	}
 	return all, rows.Err()
+}
+
+// countMarked counts the marked spans of a window one by one: those with its own
+// mark that start in it, else, where no span has this mark, those with any.
+func countMarked(ctx context.Context, tx *sql.Tx, w *analysis.FaultWindow) error {
+	const marked = " FROM request AS r JOIN series AS s USING (series_id) LEFT JOIN request_profile AS p USING (profile_id) WHERE r.marked = 1 "
+	where, args := "AND r.start_ns >= ?1 AND r.start_ns < ?2 AND (?3 = '' AND ?4 <> 'requests' OR s.run_id = ?3)",
+		[]any{w.StartNS, max(w.EndNS, w.StartNS+1), w.RunID, w.Source, w.Fault}
+	var named bool
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) > 0"+marked+"AND s.fault = ?", w.Fault).Scan(&named); err != nil {
+		return err
+	}
+	if named {
+		where += " AND s.fault = ?5"
+	}
+	if w.Source == "requests" {
+		args[1] = w.EndNS + 1
+		args = append(args, w.Target, w.ExperimentID)
+		where += " AND p.target IS ?6 AND p.experiment_id IS ?7"
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT s.category, CASE WHEN r.kept & 4 THEN 1000000 ELSE coalesce(r.weight_micro, 1000000) END"+marked+where, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var micro int64
+	w.MarkedCategories = []string{}
+	for rows.Next() {
+		var category string
+		var weight int64
+		if err := rows.Scan(&category, &weight); err != nil {
+			return err
+		}
+		micro += weight
+		w.MarkedCategories = append(w.MarkedCategories, category)
+	}
+	slices.Sort(w.MarkedCategories)
+	w.MarkedCategories = slices.Compact(w.MarkedCategories)
+	spans := (micro + 500_000) / 1_000_000
+	w.MarkedSpans = &spans
+	return rows.Err()
 }
 
 // The answer is the relation, whatever is marked and said.

@@ -29,6 +29,11 @@ type FaultWindow struct {
 	Source       string  `json:"source"`
 	ExperimentID *string `json:"experiment_id"`
 	Requests     int64   `json:"requests"` // that it touched
+	// MarkedSpans counts all spans that it marked, those that are no requests
+	// too, and MarkedCategories are theirs, ascending; nil in a file of a schema
+	// that does not tell.
+	MarkedSpans      *int64   `json:"spans_marked"`
+	MarkedCategories []string `json:"marked_categories"`
 }
 
 // AskFaultWindows reads every fault window of the file.

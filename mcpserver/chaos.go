@@ -30,7 +30,7 @@ type toolsArguments struct {
 func (s *server) addChaos() {
 	plain(s, "faults", "What did injected faults do?",
 		"For each fault: requests, error rate and latency before, during and after, net of the injected delay, and how long recovery took.",
-		shape{rows: 5, drop: []string{"windows", "sources", "covered_s", "min_ms"}}, analysis.AskFaultImpact)
+		shape{rows: 5, drop: []string{"windows", "kind_rows", "sources", "covered_s", "min_ms"}}, analysis.AskFaultImpact)
 	add(s, question[circuitsArguments]{"circuits", "Which circuit breakers tripped?",
 		"Circuit breakers: how often each opened, for how long, its last transitions.", s.circuits, shape{rows: 50}})
 	add(s, question[sessionsArguments]{"sessions", "What happened in sessions?",

@@ -67,7 +67,7 @@ type pickedRun struct {
 // without picks.
 func Assemble(ctx context.Context, tx *sql.Tx, o Options) (*Report, error) {
 	a := &assembly{options: o, report: &Report{
-		SchemaVersion: SchemaVersion, Runs: []Run{}, Categories: []Category{}, FaultWindows: []FaultWindow{},
+		SchemaVersion: SchemaVersion, Runs: []Run{}, Categories: []Category{}, FaultWindows: []FaultWindow{}, Faults: []analysis.JoinedFault{},
 		LeftOut: []string{}, Picks: []Pick{},
 	}}
 	for _, step := range []func(context.Context, *sql.Tx) error{a.readFile, a.readRuns, a.readWindows, a.readPicks} {
@@ -202,6 +202,12 @@ func (a *assembly) readWindows(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	a.windows = windows
+	faults, err := analysis.AskJoinedFaults(ctx, tx, a.options.Query, windows)
+	if err != nil {
+		return err
+	}
+	a.report.FaultsTotal = len(faults)
+	a.report.Faults = append(a.report.Faults, faults[:min(len(faults), MaxListedWindows)]...)
 	for _, w := range windows.Rows {
 		q := &a.options.Query
 		if !q.From.IsZero() && w.EndNS < q.From.UnixNano() || !q.To.IsZero() && w.StartNS >= q.To.UnixNano() ||

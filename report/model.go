@@ -29,6 +29,11 @@ type Report struct {
 	// [MaxListedWindows]; FaultWindowsTotal counts all.
 	FaultWindows      []FaultWindow `json:"fault_windows"`
 	FaultWindowsTotal int           `json:"fault_windows_total"`
+	// Faults are what these windows tell of, joined as in the answer about their
+	// impact: in the order of their start, at most [MaxListedWindows];
+	// FaultsTotal counts all. No request needs to have met them.
+	Faults      []analysis.JoinedFault `json:"faults"`
+	FaultsTotal int                    `json:"faults_total"`
 	// Ledger and Notes are those of the file: received and folded first.
 	Ledger []analysis.Count `json:"ledger"`
 	Notes  []analysis.Count `json:"notes"`

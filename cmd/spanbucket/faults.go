@@ -53,25 +53,29 @@ type faultsAnswer struct {
 	Rows   []analysis.FaultWindow `json:"rows"`
 	Faults []analysis.Fault       `json:"faults"`
 	Left   int64                  `json:"faults_left_out"`
-	WidthS int64                  `json:"width_s"`
+	// Unmet are the faults that no request met.
+	Unmet     []analysis.JoinedFault `json:"unmet"`
+	UnmetLeft int64                  `json:"unmet_left_out"`
+	WidthS    int64                  `json:"width_s"`
 }
 
 func (p *program) writeFaults(format string, onlyImpact bool, limit int, answer *analysis.FaultImpact) (err error) {
-	if len(answer.Rows) > 0 {
+	any := len(answer.Rows)+len(answer.Unmet) > 0
+	if any {
 		p.talk(&answer.Scope, format == "text")
 	}
 	switch {
 	case format == "json":
-		err = writeJSON(p.stdout, &faultsAnswer{answer.Scope, answer.Windows, answer.Rows, answer.Left, answer.WidthS})
+		err = writeJSON(p.stdout, &faultsAnswer{answer.Scope, answer.Windows, answer.Rows, answer.Left, answer.Unmet, answer.UnmetLeft, answer.WidthS})
 	case format == "csv" && onlyImpact:
 		err = writeCSV(p.stdout, impactNames(), impactRecords(answer))
 	case format == "csv":
 		err = p.writeWindowRecords(answer.Windows)
-	case len(answer.Rows) > 0:
+	case any:
 		answer.KeepLongest(limit)
 		err = p.printFaults(onlyImpact, answer)
 	}
-	if len(answer.Rows) == 0 {
+	if !any {
 		return finish(err, fmt.Errorf("%w: no fault was injected, as far as the file knows", errNoData))
 	}
 	return err

@@ -26,9 +26,19 @@ func (p *program) printFaults(onlyImpact bool, answer *analysis.FaultImpact) err
 		if _, err := fmt.Fprintln(p.stdout); err != nil {
 			return err
 		}
-		if err := faultTable(numbered).Write(p.stdout); err != nil {
+		if err := faultTable(numbered, answer.Unmet).Write(p.stdout); err != nil {
 			return err
 		}
+		for _, f := range numbered {
+			if text := kindsText(&f); text != "" {
+				if _, err := fmt.Fprintf(p.stdout, "\n%s\n", folded(text)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(numbered) == 0 {
+		return tables.WriteOpen(p.stdout, &answer.Open)
 	}
 	if _, err := fmt.Fprintln(p.stdout); err != nil {
 		return err
@@ -49,14 +59,40 @@ func (p *program) printFaults(onlyImpact bool, answer *analysis.FaultImpact) err
 
 // faultsText is the answer in words.
 func faultsText(answer *analysis.FaultImpact) string {
-	n, windows := int64(len(answer.Rows))+answer.Left, int64(len(answer.Windows))
-	text := fmt.Sprintf("%s %s in %s %s", tables.Count(n), tables.Plural(n, "fault"), tables.Count(windows), tables.Plural(windows, "window"))
+	unmet := int64(len(answer.Unmet)) + answer.UnmetLeft
+	if len(answer.Rows) == 0 {
+		return fmt.Sprintf("%s %s, and no request met %s.", tables.Count(unmet), tables.Plural(unmet, "fault"), itOrThem(unmet))
+	}
+	n := int64(len(answer.Rows)) + answer.Left
+	text := fmt.Sprintf("%s %s", tables.Count(n), tables.Plural(n, "fault"))
 	if answer.Left > 0 {
 		text += fmt.Sprintf(", of which the %d longest are looked at", len(answer.Rows))
 	}
+	text += ": " + recoveriesText(answer.Rows) + "."
+	if unmet > 0 {
+		text += fmt.Sprintf(" No request met %s more.", tables.Count(unmet))
+	}
+	return text + worstText(answer)
+}
+
+func itOrThem(n int64) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// recoveriesText says from how many faults the figures recovered.
+func recoveriesText(faults []analysis.Fault) string {
+	if len(faults) == 1 {
+		return recoveryText(&faults[0])
+	}
 	counts := map[string]int64{}
-	for i := range answer.Rows {
-		counts[answer.Rows[i].Recovery]++
+	for i := range faults {
+		counts[faults[i].Recovery]++
+	}
+	if counts[analysis.RecoveryUnknown] == int64(len(faults)) {
+		return "whether the figures recovered is not known"
 	}
 	var parts []string
 	for _, r := range []struct{ recovery, text string }{
@@ -66,58 +102,22 @@ func faultsText(answer *analysis.FaultImpact) string {
 			parts = append(parts, fmt.Sprintf(r.text, tables.Count(counts[r.recovery])))
 		}
 	}
-	if counts[analysis.RecoveryUnknown] == int64(len(answer.Rows)) {
-		parts = []string{"whether the figures recovered is not known"}
-	}
-	return text + ": " + strings.Join(parts, ", ") + "." + worstText(answer.Rows)
+	return strings.Join(parts, ", ")
 }
 
-// worstText tells of the fault under which most more requests failed, else of
-// the one that slowed them down most; empty where none did either.
-func worstText(faults []analysis.Fault) string {
-	worst, errors, slower := -1, 0.01, 1.1
-	for i := range faults {
-		if d := faults[i].DuringBefore.ErrorRate; d != nil && *d >= errors {
-			worst, errors = i, *d
-		}
-	}
-	for i := range faults {
-		if d := faults[i].DuringBefore.P95; d != nil && *d >= slower && errors == 0.01 {
-			worst, slower = i, *d
-		}
-	}
+// worstText tells of the fault that did most; empty where none did anything.
+func worstText(answer *analysis.FaultImpact) string {
+	worst := answer.Worst()
 	if worst < 0 {
 		return ""
 	}
-	f := &faults[worst]
+	f := &answer.Rows[worst]
 	text := fmt.Sprintf("\nUnder %d %s, %s %% of requests failed (before: %s %%)", worst+1, tables.Clean(f.Fault),
 		tables.Percent(f.During.ErrorRate), tables.Percent(f.Before.ErrorRate))
 	if f.DuringBefore.P95 != nil {
 		text += fmt.Sprintf(" and p95 was %s ms (%s)", tables.MS(f.During.Latency.P95MS), tables.MS(f.Before.Latency.P95MS))
 	}
 	return text + "."
-}
-
-func faultTable(faults []numberedFault) *tables.Table[numberedFault] {
-	t := tables.New(faults)
-	t.Number("#", func(f *numberedFault) string { return fmt.Sprint(f.number) })
-	t.Text("fault", func(f *numberedFault) string { return tables.Cut(tables.Clean(f.Fault.Fault), 16) })
-	t.Text("target", func(f *numberedFault) string { return tables.Cut(tables.Clean(textOrMissing(f.Target)), 16) })
-	t.Text("start", func(f *numberedFault) string { return f.StartUTC })
-	t.Number("length", func(f *numberedFault) string {
-		if f.OpenEnd {
-			return lengthText(f.EndNS-f.StartNS) + " …"
-		}
-		return lengthText(f.EndNS - f.StartNS)
-	})
-	t.Text("marks", func(f *numberedFault) string { return tables.Cut(tables.Clean(strings.Join(f.Kinds, ", ")), 20) })
-	t.Text("said by", func(f *numberedFault) string { return strings.Join(f.Sources, ", ") })
-	t.Number("marked", func(f *numberedFault) string { return tables.CountOrMissing(f.Marked) })
-	t.Text("run", func(f *numberedFault) string { return tables.Cut(tables.Clean(f.RunID), 12) })
-	t.Text("experiment", func(f *numberedFault) string {
-		return tables.Cut(tables.Clean(strings.Join(f.ExperimentIDs, ", ")), 12)
-	})
-	return t
 }
 
 // faultPhase is a line of the table of what faults did.
@@ -210,7 +210,7 @@ var impactColumns = []string{
 
 func impactNames() []string {
 	names := []string{
-		"run_id", "fault", "target", "experiment_ids", "kinds", "sources", "start_utc", "end_utc", "start_ns", "end_ns", "open_end", "requests_marked",
+		"run_id", "fault", "target", "experiment_ids", "kinds", "sources", "start_utc", "end_utc", "start_ns", "end_ns", "open_end", "requests_marked", "spans_marked",
 		"straddling", "straddling_estimated", "edge_share", "recovery", "recovery_s", "watched_s", "watch_ends",
 	}
 	for _, phase := range []string{"before", "during", "after"} {
@@ -227,7 +227,7 @@ func impactRecords(answer *analysis.FaultImpact) [][]any {
 		f := &answer.Rows[i]
 		record := []any{
 			f.RunID, f.Fault, f.Target, strings.Join(f.ExperimentIDs, " "), strings.Join(f.Kinds, " "), strings.Join(f.Sources, " "), f.StartUTC, f.EndUTC, f.StartNS, f.EndNS,
-			f.OpenEnd, f.Marked, f.Straddling, f.StraddlingEstimated, f.EdgeShare, f.Recovery, f.RecoveryS, f.WatchedS, f.WatchEnds,
+			f.OpenEnd, f.Marked, f.MarkedSpans, f.Straddling, f.StraddlingEstimated, f.EdgeShare, f.Recovery, f.RecoveryS, f.WatchedS, f.WatchEnds,
 		}
 		for _, p := range []*analysis.ImpactPhase{&f.Before, &f.During, &f.After} {
 			l, n, t := &p.Latency, &p.NetLatency, &p.TTFT
