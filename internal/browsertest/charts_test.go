@@ -231,3 +231,24 @@ func TestPrints(t *testing.T) {
 	require.Greater(t, len(pdf), 100_000, "after %s", time.Since(began))
 	b.quiet()
 }
+
+// An axis has one unit, which its largest label needs, whatever part is shown.
+func TestAxisHasOneUnit(t *testing.T) {
+	var m object
+	require.NoError(t, json.Unmarshal(plain(t), &m))
+	for _, c := range m["picks"].([]any)[0].(object)["charts"].([]any) {
+		for i, v := range c.(object)["p99_ms"].([]any) {
+			if v != nil {
+				c.(object)["p99_ms"].([]any)[i] = map[bool]float64{true: 11800, false: 6100}[i < 10]
+			}
+		}
+	}
+	raw, err := json.Marshal(m)
+	require.NoError(t, err)
+	b := open(t, looks[2], file(t, "unit", raw))
+	labels := `(() => { const o = ` + instance + `("latency").getOption().yAxis[0], all = []; for (let v = 0; v <= o.max; v += o.interval) all.push(o.axisLabel.formatter(v)); return all; })()`
+	require.Equal(t, []string{"0", "2.5 s", "5 s", "7.5 s", "10 s", "12.5 s"}, eval[[]string](b, labels))
+	b.run(chromedp.Click(chromedp.CSS(`[aria-label="Zoom in"]`)))
+	b.wait(labels + `.join() === "0,2,000 ms,4,000 ms,6,000 ms,8,000 ms"`)
+	b.quiet()
+}

@@ -110,8 +110,8 @@ function curves(data, { show, axis, series, ...spec }) {
 }
 
 const milliseconds = (v) => (isMissing(v) ? MISSING : ms(v) + " ms");
-// On an axis seconds are shorter.
-const axisTime = (v) => (v === 0 ? "0" : v >= 10000 ? short(v / 1000) + " s" : short(v) + " ms");
+// On an axis to top, all of it in one unit; seconds are shorter.
+const axisTime = (v, top) => (v === 0 ? "0" : top >= 10000 ? short(v / 1000) + " s" : short(v) + " ms");
 
 function percentileLines(data, p50, p95, p99) {
   return [

@@ -4,16 +4,8 @@
 function lanesOf(data) {
   const end = edge(data, data.buckets);
   const lanes = [
-    {
-      name: "faults",
-      ink: "fault-bar",
-      bars: faultWindows().map((w) => ({
-        from: w.from,
-        to: w.to,
-        name: w.fault,
-        facts: [["fault", w.fault], w.target && ["target", w.target], ["said by", w.source], ["requests", count(w.requests)]],
-      })),
-    },
+    { name: "faults", ink: "fault-bar", bars: knownFaults().map(faultBar) },
+    ...(kindsShown ? [{ name: "kinds", ink: "fault-bar", bars: knownFaults().flatMap(kindBars), mostRows: 20 }] : []),
     {
       name: "bursts",
       ink: "burst-bar",
@@ -50,6 +42,54 @@ function lanesOf(data) {
   return lanes.flatMap((lane) => rowsOf({ ...lane, bars: lane.bars.filter((b) => b.to >= edge(data, 0) && b.from <= end) }));
 }
 
+// kindsShown tells whether the reader wants to see the kinds of faults.
+let kindsShown = false;
+
+function faultBar(f) {
+  const kinds = list(f.kind_rows).map((k) => k.fault);
+  return {
+    from: f.from,
+    to: f.to,
+    name: faultTitle(f),
+    facts: [
+      ["fault", f.fault],
+      f.target && ["target", f.target],
+      ["said by", f.source ?? list(f.sources).join(", ")],
+      ["requests", count(f.requests ?? f.requests_marked)],
+      kinds.length > 0 && ["kinds", kinds.join(", ")],
+    ],
+  };
+}
+
+function kindBars(f) {
+  return list(f.kind_rows).map((k) => ({
+    from: k.start_ns / 1e6,
+    to: k.end_ns / 1e6,
+    name: k.fault,
+    faint: true,
+    facts: [
+      ["kind", k.fault],
+      ["of fault", faultTitle(f)],
+      ["requests", count(k.requests_marked)],
+      !isMissing(k.spans_marked) && ["spans", count(k.spans_marked)],
+    ],
+  }));
+}
+
+// kindsSwitch unfolds the kinds of faults.
+function kindsSwitch() {
+  const kinds = knownFaults().flatMap((f) => list(f.kind_rows)).length;
+  if (kinds === 0) return null;
+  const onclick = () => {
+    kindsShown = !kindsShown;
+    draw();
+    document.querySelector("#happenings .legend-item").focus();
+  };
+  const label = `${kindsShown ? "Hide" : "Show"} the ${plural(kinds, "kind")} of faults`;
+  const button = el("button", { type: "button", class: "legend-item", "aria-expanded": String(kindsShown), onclick }, label);
+  return el("div", { class: "legend" }, button);
+}
+
 const MOST_ROWS = 8;
 
 // rowsOf puts bars that overlap into rows below each other; what exceeds the
@@ -57,7 +97,7 @@ const MOST_ROWS = 8;
 function rowsOf(lane) {
   const rows = [];
   for (const bar of [...lane.bars].sort((a, b) => a.from - b.from || a.to - b.to)) {
-    let row = rows.find((r) => r.until <= bar.from) ?? (rows.length < MOST_ROWS ? null : rows.at(-1));
+    let row = rows.find((r) => r.until <= bar.from) ?? (rows.length < (lane.mostRows ?? MOST_ROWS) ? null : rows.at(-1));
     if (!row) rows.push((row = { until: 0, bars: [] }));
     // What lies on top of another keeps its name to the hover.
     row.bars.push({ ...bar, nameless: bar.from < row.until });
@@ -104,6 +144,7 @@ function happenings(data) {
     hint: "faults, bursts of refused requests, anomalies (pale: explained by a fault) and open circuits",
     height: lanes.length * LANE + GRID.top + GRID.bottom,
     unshaded: true,
+    legend: kindsSwitch,
     option: () => ({
       yAxis: {
         type: "category",

@@ -15,7 +15,8 @@ function verdict() {
   return el(
     "section",
     { class: "card verdict " + kind, id: "verdict", "aria-label": "Verdict" },
-    el("p", { class: "status" }, icon(sign), el("span", {}, label)),
+    el("p", { class: "status" }, icon(sign), el("span", {}, label + withFaults(d.status))),
+    faultStrips(),
     el(
       "div",
       {},
@@ -34,6 +35,15 @@ function verdict() {
         ),
     ),
   );
+}
+
+// withFaults adds to a good verdict what it does not say: that there were faults.
+function withFaults(status) {
+  const faults = list(answerOf("fault_impact")?.rows);
+  if (status !== "OK" || faults.length === 0) return "";
+  const harmful = faults.filter(didHarm).length;
+  if (harmful > 0) return harmful === 1 ? ", but for the fault" : ", but for the faults";
+  return faults.length === 1 ? ", with a fault" : ", with faults";
 }
 
 function tiles() {

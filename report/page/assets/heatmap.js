@@ -11,7 +11,9 @@ function heatMap(data) {
   const share = (n) => (top === 1 ? 1 : Math.log(n) / Math.log(top));
   const inBucket = new Map();
   for (const [bucket, , n] of cells) inBucket.set(bucket, (inBucket.get(bucket) ?? 0) + n);
-  const label = (v) => (Number.isInteger(v) && v >= 0 && v <= bands ? axisTime(edges[v]) : "");
+  // Seconds, unless the lowest edge would be a small part of one.
+  const unitOf = edges[0] < 10 ? 0 : edges.at(-1);
+  const label = (v) => (Number.isInteger(v) && v >= 0 && v <= bands ? axisTime(edges[v], unitOf) : "");
   return {
     id: "heat",
     title: "Latency heat map",

@@ -21,7 +21,7 @@ function bucketLines(data, i) {
     to = from + data.width_s * 1000;
   const faults = [
     ...new Set(
-      faultWindows()
+      knownFaults()
         .filter((w) => w.from < to && w.to >= from)
         .map((w) => w.fault),
     ),

@@ -2,8 +2,9 @@
 
 function impactSection() {
   const impact = answerOf("fault_impact");
-  const rows = list(impact?.rows);
-  if (rows.length === 0) return null;
+  const rows = list(impact?.rows),
+    unmet = list(impact?.unmet);
+  if (rows.length === 0 && unmet.length === 0) return null;
   const first = 4;
   const box = el("div", { class: "impacts" }, rows.slice(0, first).map(impactCard));
   const more =
@@ -24,89 +25,116 @@ function impactSection() {
     "faults",
     "What the faults did",
     "before: as long as the fault, up to an hour; net: without the injected delay; change: during against before",
-    box,
+    rows.length > 0 && box,
     more,
     impact.faults_left_out > 0 &&
       el("p", { class: "hint" }, `${plural(impact.faults_left_out, "more fault")} not in the report.`),
+    unmetFaults(unmet, impact.unmet_left_out ?? 0),
   );
 }
 
+// unmetFaults are told of in a line: there is nothing to compare.
+function unmetFaults(unmet, leftOut) {
+  if (unmet.length === 0) return null;
+  const most = 10;
+  const told = unmet.slice(0, most).map((f) => `${faultTitle(f)} (${clock(unixSeconds(f.start_utc))}, ${seconds(f.duration_s)})`);
+  const more = unmet.length - told.length + leftOut;
+  if (more > 0) told.push(`${count(more)} more`);
+  return el("p", { class: "hint" }, `No request met ${told.join(", ")}.`);
+}
+
 function impactCard(f) {
-  const measures = [
-    ["requests", (p) => (isMissing(p.requests) ? MISSING : count(Math.round(p.requests)))],
-    ["requests/s", (p) => rate(p.requests_per_s), f.during_against_before?.requests_per_s_ratio],
-    ["failed", (p) => percent(p.error_rate), undefined, f.during_against_before?.error_rate_difference],
-    ["p50 ms", (p) => ms(p.latency?.p50_ms), f.during_against_before?.p50_latency_ratio],
-    ["p95 ms", (p) => ms(p.latency?.p95_ms), f.during_against_before?.p95_latency_ratio],
-    ["p99 ms", (p) => ms(p.latency?.p99_ms), f.during_against_before?.p99_latency_ratio],
-    ["p95 ms, net", (p) => ms(p.net_latency?.p95_ms), f.during_against_before?.p95_net_latency_ratio],
-    ["TTFT p95 ms", (p) => ms(p.ttft?.p95_ms), f.during_against_before?.p95_ttft_ratio],
-  ];
-  const phases = [f.before, f.during, f.after].map((p) => p ?? {});
-  const shown = measures.filter(([, show]) => phases.some((p) => show(p) !== MISSING));
-  const kinds = list(f.kinds).length > 0 ? ` (${list(f.kinds).join(", ")})` : "";
-  const title = (f.target ? `${f.fault} on ${f.target}` : f.fault) + kinds;
   return el(
     "article",
     { class: "impact" },
     el(
       "h3",
       {},
-      el("span", { class: "swatch", "aria-hidden": "true", style: { "background-color": "var(--fault-bar)" } }),
-      el("span", { class: "cell-text" }, title),
+      swatch("var(--fault-bar)"),
+      el("span", { class: "cell-text" }, faultTitle(f)),
     ),
-    el(
-      "p",
-      { class: "hint" },
-      [
-        `${instant(f.start_utc)} – ${instant(f.end_utc)} UTC`,
-        seconds(f.duration_s),
-        page.run === EVERY_RUN && f.run_id && `run ${f.run_id}`,
-        `${plural(f.requests_marked ?? 0, "marked request")}`,
-        phases.some((p) => p.estimated) && "estimated from sampled requests",
-      ]
-        .filter(Boolean)
-        .join(" · "),
-    ),
-    el("p", {}, recovery(f)),
-    el(
-      "div",
-      { class: "scroll", role: "group", "aria-label": `Before, during and after ${shorten(title, 80)}`, tabindex: "0" },
-      el(
-        "table",
-        { class: "data phases" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            ["", "before", "during", "after", "change"].map((h, i) =>
-              i === 0 ? el("td", {}) : el("th", { scope: "col", class: "number" }, h),
-            ),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          shown.map(([name, show, ratio, difference]) =>
-            el(
-              "tr",
-              {},
-              el("th", { scope: "row" }, name),
-              phases.map((p, i) => el("td", { class: "number" + (i === 1 ? " during" : "") }, show(p))),
-              el("td", { class: "number" }, change(ratio, difference)),
-            ),
-          ),
-        ),
-      ),
-    ),
+    el("p", { class: "hint" }, [faultFacts(f), marksOf(f)].join(" · ")),
+    el("p", {}, badge(...recoveryBadge(f)), " ", watched(f)),
+    phasesTable(f),
     f.straddling > 0 &&
       el(
         "p",
         { class: "hint" },
         `${f.straddling_estimated ? "About " : ""}${plural(Math.round(f.straddling), "request")} in flight when it began, counted in no column.`,
       ),
+    faultKinds(f),
+  );
+}
+
+// marksOf counts what says that a fault touched it: requests, or else spans that
+// are no requests, as those of servers.
+function marksOf(f) {
+  if (!f.requests_marked && f.spans_marked > 0) return plural(f.spans_marked, "marked span");
+  return plural(f.requests_marked ?? 0, "marked request");
+}
+
+function phasesTable(f) {
+  const against = f.during_against_before;
+  const measures = [
+    ["requests", (p) => (isMissing(p.requests) ? MISSING : count(Math.round(p.requests)))],
+    ["requests/s", (p) => rate(p.requests_per_s), against?.requests_per_s_ratio],
+    ["failed", (p) => percent(p.error_rate), undefined, against?.error_rate_difference],
+    ["p50 ms", (p) => ms(p.latency?.p50_ms), against?.p50_latency_ratio],
+    ["p95 ms", (p) => ms(p.latency?.p95_ms), against?.p95_latency_ratio],
+    ["p99 ms", (p) => ms(p.latency?.p99_ms), against?.p99_latency_ratio],
+    ["p95 ms, net", (p) => ms(p.net_latency?.p95_ms), against?.p95_net_latency_ratio],
+    ["TTFT p95 ms", (p) => ms(p.ttft?.p95_ms), against?.p95_ttft_ratio],
+  ];
+  const phases = faultPhases(f);
+  const heads = ["", "before", "during", "after", "change"];
+  const row = ([name, show, ratio, difference]) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, name),
+      phases.map((p, i) => el("td", { class: "number" + (i === 1 ? " during" : "") }, show(p))),
+      el("td", { class: "number" }, change(ratio, difference)),
+    );
+  return el(
+    "div",
+    { class: "scroll", role: "group", "aria-label": `Before, during and after ${shorten(faultTitle(f), 80)}`, tabindex: "0" },
+    el(
+      "table",
+      { class: "data phases" },
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          heads.map((h, i) => (i === 0 ? el("td", {}) : el("th", { scope: "col", class: "number" }, h))),
+        ),
+      ),
+      el("tbody", {}, measures.filter(([, show]) => phases.some((p) => show(p) !== MISSING)).map(row)),
+    ),
+  );
+}
+
+// faultKinds are what requests call the fault, folded.
+function faultKinds(f) {
+  const rows = list(f.kind_rows);
+  if (rows.length === 0) return list(f.kinds).length > 0 && el("p", { class: "hint" }, f.kinds.join(", "));
+  return el(
+    "details",
+    { class: "kinds" },
+    el("summary", {}, `${plural(rows.length, "kind")} of it`),
+    tableOf({
+      label: `Kinds of ${shorten(faultTitle(f), 80)}`,
+      rows,
+      first: 20,
+      columns: [
+        text("kind", "fault"),
+        { head: "first", text: (r) => clock(unixSeconds(r.start_utc)) },
+        { head: "last", text: (r) => clock(unixSeconds(r.end_utc)) },
+        { head: "requests", number: (r) => r.requests_marked || null, show: count },
+        number("spans", "spans_marked", count, { hint: "spans that say so, those of servers too" }),
+      ],
+    }),
   );
 }
 
@@ -117,25 +145,11 @@ function change(ratio, difference) {
   return isMissing(ratio) ? MISSING : signedPercent(ratio - 1);
 }
 
-function recovery(f) {
-  const watched =
-    f.watched_s > 0
-      ? ` within the ${seconds(f.watched_s)} until ${f.watch_ends === "fault" ? "the next fault" : "the end of the data"}`
-      : "";
-  switch (f.recovery) {
-    case "recovered":
-      return badgeLine(
-        "ok",
-        "recovered",
-        f.recovery_s > 0 ? `${seconds(f.recovery_s)} after the fault ended` : "as soon as the fault ended",
-      );
-    case "not_recovered":
-      return badgeLine("critical", "not recovered", watched.trim());
-    default:
-      return badgeLine("none", "recovery not known", watched ? `nothing can be said${watched}` : "no data after the fault");
-  }
-}
-
-function badgeLine(kind, label, rest) {
-  return el("span", {}, badge(kind, label), " ", rest);
+// watched says why nothing better can be said of the recovery.
+function watched(f) {
+  if (f.background || f.recovery === "recovered") return null;
+  const until = f.watch_ends === "fault" ? "the next fault" : "the end of the data";
+  const within = f.watched_s > 0 && `within the ${seconds(f.watched_s)} until ${until}`;
+  if (f.recovery === "not_recovered") return within;
+  return within ? `nothing can be said ${within}` : "no data after the fault";
 }

@@ -51,11 +51,15 @@ function keepPlace() {
     section = focused?.closest("main section[id]")?.id;
   const label = section && labelOf(focused),
     position = section ? alike(section, label).indexOf(focused) : -1;
-  const opened = [...document.querySelectorAll("details[open]")].map((d) => d.closest("section")?.id).filter(Boolean);
+  const boxes = (id) => [...document.querySelectorAll(`#${CSS.escape(id)} details`)];
+  const opened = [...document.querySelectorAll("section[id] details[open]")].map((d) => {
+    const id = d.closest("section[id]").id;
+    return [id, boxes(id).indexOf(d)];
+  });
   const y = scrollY;
   return () => {
-    for (const id of opened) {
-      const box = document.getElementById(id)?.querySelector("details");
+    for (const [id, position] of opened) {
+      const box = boxes(id)[position];
       if (box) box.open = true;
     }
     if (position >= 0) alike(section, label)[position]?.focus({ preventScroll: true });

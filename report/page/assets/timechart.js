@@ -150,13 +150,13 @@ function baseOption(spec, data) {
     yAxis: {
       type: "value",
       min: 0,
-      ...(spec.visibleMax ? niceScale(visibleMost(spec, data)) : {}),
-      axisLabel: { color: ink, fontSize: 11.5, formatter: spec.axisLabel },
+      axisLabel: { color: ink, fontSize: 11.5 },
       axisLine: { show: false },
       axisTick: { show: false },
       splitLine: { lineStyle: { color: color("rule") } },
       splitNumber: 4,
       ...parts.yAxis,
+      ...(spec.visibleMax ? valueAxis(spec, visibleMost(spec, data), { color: ink, fontSize: 11.5 }) : {}),
     },
     dataZoom: zoomOptions(spec),
     tooltip: {
@@ -176,6 +176,13 @@ function baseOption(spec, data) {
     },
     series,
   };
+}
+
+// valueAxis scales an axis to the largest value in sight; its labels know how far
+// it goes.
+function valueAxis(spec, largest, labels = {}) {
+  const scale = niceScale(largest);
+  return { ...scale, axisLabel: { ...labels, formatter: (v) => spec.axisLabel(v, scale.max) } };
 }
 
 // visibleMost is the largest value in sight.
@@ -203,7 +210,7 @@ function timeLabels(data) {
 function shading(data) {
   const fault = color("fault-fill"),
     rim = color("fault-rim");
-  const areas = union(faultWindows()).map((w) => [
+  const areas = union(knownFaults()).map((w) => [
     { xAxis: w.from, itemStyle: { color: fault, borderColor: rim, borderWidth: 1, borderType: [4, 3] } },
     { xAxis: Math.max(w.to, w.from + 1) },
   ]);

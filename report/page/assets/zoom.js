@@ -112,7 +112,7 @@ function rescale() {
   for (const s of drawn) {
     if (!s.visibleMax) continue;
     const most = s.visibleMax(data, first, last, (name) => !s.hidden.has(name));
-    s.chart.setOption({ yAxis: niceScale(most) }, { silent: true });
+    s.chart.setOption({ yAxis: valueAxis(s, most) }, { silent: true });
   }
 }
 
