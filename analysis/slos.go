@@ -96,7 +96,8 @@ type BurnRate struct {
 }
 
 // AskSLOs answers for all objectives of a file, or those of q.Categories. A file
-// without has no rows. It reads no histograms.
+// without has no rows; of a schema without objectives it returns
+// storage.ErrOlder. It reads no histograms.
 func AskSLOs(ctx context.Context, tx *sql.Tx, q Query) (*SLOs, error) {
 	answer, err := askSLOs(ctx, tx, q)
 	if err != nil {
@@ -106,6 +107,10 @@ func AskSLOs(ctx context.Context, tx *sql.Tx, q Query) (*SLOs, error) {
 }
 
 func askSLOs(ctx context.Context, tx *sql.Tx, q Query) (*SLOs, error) {
+	const firstWithObjectives = 6 // schema
+	if err := storage.CheckSchema(ctx, tx, firstWithObjectives); err != nil {
+		return nil, err
+	}
 	r, err := newReading(ctx, tx, q, false)
 	if err != nil {
 		return nil, err

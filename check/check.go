@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -35,6 +36,8 @@ type Options struct {
 	Began  time.Time
 	// SLOs checks the service level objectives of the file.
 	SLOs bool
+	// Tests checks that no test failed of those that spans tell of.
+	Tests bool
 	// Regressions bound how much worse than a baseline the requests may be.
 	Regressions []Regression
 	// BaselineTx is the transaction that the baseline is read in; Comparison
@@ -47,7 +50,7 @@ type Options struct {
 // Result is what became of one rule.
 type Result struct {
 	// Check says what was checked: p99, error_rate … of a rule, "slo NAME" of an
-	// objective, "p99 regression" of a comparison with a baseline.
+	// objective, "chaos tests", "p99 regression" of a comparison with a baseline.
 	Check    string  `json:"check"`
 	Category *string `json:"category"` // nil: those of the answer
 	Model    *string `json:"model"`    // nil: every one
@@ -105,6 +108,13 @@ func Run(ctx context.Context, tx *sql.Tx, o Options) (*Report, error) {
 		for _, result := range results {
 			report.add(result)
 		}
+	}
+	if o.Tests {
+		result, err := r.tests(o.Query)
+		if err != nil {
+			return nil, fmt.Errorf("check: %w", err)
+		}
+		report.add(result)
 	}
 	if len(o.Regressions) > 0 {
 		if err := report.compare(ctx, tx, &o); err != nil {
@@ -192,7 +202,7 @@ func (r *runner) row(rule *Rule) (*analysis.LoadRow, error) {
 func (r *runner) check(rule *Rule) (Result, error) {
 	m, ok := metricOf(rule.Metric)
 	if !ok {
-		return Result{}, fmt.Errorf("%q", rule.Metric)
+		return Result{}, fmt.Errorf("rule %q: must be one of %s", rule.Metric, strings.Join(Names(), ", "))
 	}
 	result := Result{Check: m.name, Model: rule.Model, Warn: rule.Warn, Fail: rule.Fail, Minimum: m.minimum, Unit: m.unit}
 	if m.share {
@@ -215,7 +225,7 @@ func (r *runner) measure(m *metric, rule *Rule, result *Result) error {
 	if m.value == nil {
 		circuits, err := analysis.AskCircuits(r.ctx, r.tx, analysis.CircuitsQuery{Query: r.query, Limit: 1})
 		if errors.Is(err, storage.ErrOlder) {
-			result.Message = "the file is too old to know"
+			result.Message = tooOld
 			return nil
 		}
 		if err != nil {
@@ -264,7 +274,7 @@ func (r *Report) compare(ctx context.Context, tx *sql.Tx, o *Options) error {
 		name, _ := comparedName(g.Metric)
 		m := answer.Metric(name)
 		if m == nil {
-			return fmt.Errorf("regression of %q", g.Metric)
+			return fmt.Errorf("regression of %q: must be one of %s", g.Metric, strings.Join(RegressionNames(), ", "))
 		}
 		limit := g.Limit
 		result := Result{Check: g.Metric + " regression", Fail: &limit, Value: m.Change, Minimum: !m.LowerIsBetter, Unit: "share"}

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // sloPrefix begins Result.Check of an objective.
@@ -14,7 +16,12 @@ const sloPrefix = "slo "
 // where its share of good requests is below what it aims at, and warns where it
 // is not, but a burn rate is at its threshold. A file without any has no data.
 func (r *runner) objectives() (results []Result, err error) {
+	none := Result{Check: strings.TrimSpace(sloPrefix), Status: NoData, Minimum: true, Unit: "share", Message: "no objective is configured"}
 	answer, err := analysis.AskSLOs(r.ctx, r.tx, r.query)
+	if errors.Is(err, storage.ErrOlder) {
+		none.Message = tooOld
+		return []Result{none}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -24,8 +31,7 @@ func (r *runner) objectives() (results []Result, err error) {
 		}
 	}
 	if len(results) == 0 {
-		results = append(results, Result{Check: strings.TrimSpace(sloPrefix), Status: NoData, Minimum: true, Unit: "share",
-			Message: "no objective is configured"})
+		results = append(results, none)
 	}
 	return results, nil
 }

@@ -26,6 +26,11 @@ type toolsArguments struct {
 	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many tools, those with the most calls, 1 to 50; left out: 10"`
 }
 
+type testsArguments struct {
+	interval
+	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many tests, 1 to 50; left out: 10"`
+}
+
 // addChaos adds the tools about faults and what goes on around requests.
 func (s *server) addChaos() {
 	plain(s, "faults", "What did injected faults do?",
@@ -38,6 +43,9 @@ func (s *server) addChaos() {
 		s.sessions, shape{rows: 50}})
 	add(s, question[toolsArguments]{"tools", "How did tools do?",
 		"Tool calls by tool: calls, error rate, latency (ms), time waited for a human, accepted and rejected.", s.tools, shape{}})
+	add(s, question[testsArguments]{"tests", "Which tests passed?",
+		"Results of tests that spans tell of, such as those of a chaos test run: passed and failed, what was expected and what was seen. Those that failed come first.",
+		s.tests, shape{}})
 }
 
 func (s *server) circuits(ctx context.Context, tx *sql.Tx, in circuitsArguments) (any, error) {
@@ -84,5 +92,28 @@ func (s *server) tools(ctx context.Context, tx *sql.Tx, in toolsArguments) (any,
 			return nil, fmt.Errorf("tools: tool %.60q: was not called in this interval; without it, all are listed", in.Tool)
 		}
 	}
+	return limited{answer, int(limit)}, nil
+}
+
+func (s *server) tests(ctx context.Context, tx *sql.Tx, in testsArguments) (any, error) {
+	q, err := in.query(ctx, s, tx)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := rows(in.Limit, usualRows, 50)
+	if err != nil {
+		return nil, fmt.Errorf("tests: %w", err)
+	}
+	answer, err := analysis.AskChaosResults(ctx, tx, q)
+	if err != nil {
+		return nil, err
+	}
+	failed := func(c analysis.ChaosResult) int {
+		if c.Passed {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(answer.Rows, func(a, b analysis.ChaosResult) int { return failed(a) - failed(b) })
 	return limited{answer, int(limit)}, nil
 }

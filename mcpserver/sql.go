@@ -106,7 +106,7 @@ var purposes = map[string]string{
 	"fault_impact":          "before, during, after each fault",
 	"circuits":              "transitions of circuit breakers",
 	"evaluations":           "scores of answers",
-	"chaos_results":         "outcomes of chaos experiments",
+	"chaos_results":         "results of tests, of whatever runner",
 	"slos":                  "good and total per objective and bucket",
 	"ledger":                "what became of every span received",
 	"notes":                 "what was remarkable about spans",

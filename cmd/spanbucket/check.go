@@ -41,6 +41,7 @@ type checkFlags struct {
 	junit       string
 	strict      bool
 	slo         bool
+	chaos       bool
 }
 
 func (p *program) checkCommand() *cobra.Command {
@@ -95,6 +96,7 @@ func (f *checkFlags) addRules(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.regressions, "max-regression", nil,
 		"fail where this is worse than in the baseline by more, such as p99=10%; may be repeated: "+strings.Join(check.RegressionNames(), ", "))
 	flags.BoolVar(&f.slo, "slo", false, "fail where a service level objective of the file is missed")
+	flags.BoolVar(&f.chaos, "chaos", false, "fail where a test failed of those that spans tell of, such as the chaos tests of stress")
 	flags.DurationVar(&f.warmup, "warmup", 0, "leave out so much at the beginning, such as 30s")
 	flags.StringVar(&f.junit, "junit", "", "write the results to this file too, as JUnit XML")
 	flags.BoolVar(&f.strict, "strict", false, "let warnings fail the check")
@@ -108,7 +110,7 @@ func (f *checkFlags) addRules(cmd *cobra.Command) {
 
 // ruleNames are the names of the flags that addRules adds.
 func ruleNames() []string {
-	names := []string{"thresholds", "baseline", "baseline-from", "baseline-to", "baseline-db", "max-regression", "slo", "warmup", "junit", "strict"}
+	names := []string{"thresholds", "baseline", "baseline-from", "baseline-to", "baseline-db", "max-regression", "slo", "chaos", "warmup", "junit", "strict"}
 	for _, t := range thresholdFlags {
 		names = append(names, t[0])
 	}
@@ -144,7 +146,7 @@ func (f *checkFlags) rules(cmd *cobra.Command, stdin io.Reader) (o check.Options
 		}
 		o.Regressions = append(o.Regressions, g)
 	}
-	o.SLOs = f.slo
+	o.SLOs, o.Tests = f.slo, f.chaos
 	return o, f.checkCombination(o)
 }
 
@@ -158,7 +160,7 @@ func (f *checkFlags) checkCombination(o check.Options) error {
 		return usageError{errors.New("--baseline: --max-regression is missing, such as --max-regression p95=10%")}
 	case !hasBaseline && len(o.Regressions) > 0:
 		return usageError{errors.New("--max-regression: --baseline RUN is missing")}
-	case len(o.Rules) == 0 && len(o.Regressions) == 0 && !o.SLOs:
+	case len(o.Rules) == 0 && len(o.Regressions) == 0 && !o.SLOs && !o.Tests:
 		return usageError{errors.New("there is nothing to check: a threshold is missing, such as --p99 2000")}
 	}
 	return nil

@@ -31,6 +31,9 @@ const nowVariable = "SPANBUCKET_TEST_NOW"
 // olderSchemas is where the steps of the schema are; scripts run elsewhere.
 var olderSchemas, _ = filepath.Abs("../../storage/migrations")
 
+// dialects is where recorded traces of every kind are.
+var dialects, _ = filepath.Abs("../../testdata/dialects")
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"spanbucket": scripted})
 }
@@ -75,6 +78,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv(nowVariable, "2026-01-30T12:00:00Z")
 			e.Setenv("ESC", "\x1b")
+			e.Setenv("DIALECTS", dialects)
 			e.Setenv("LONG", strings.Repeat("0123456789", 26))
 			return nil
 		},

@@ -134,7 +134,7 @@ written. Answers go to stdout, everything else to stderr.`,
 		{"answers", "Answers (start with diagnose, faults and report):", []*cobra.Command{
 			p.diagnoseCommand(), p.faultsCommand(), p.reportCommand(), p.statsCommand(), p.timeseriesCommand(), p.latencyCommand(),
 			p.errorsCommand(), p.burstsCommand(), p.anomaliesCommand(), p.windowCommand(), p.requestsCommand(), p.slowCommand(),
-			p.usageCommand(), p.circuitsCommand(), p.sessionsCommand(), p.toolsCommand(), p.sloCommand(), p.runsCommand(),
+			p.usageCommand(), p.circuitsCommand(), p.sessionsCommand(), p.toolsCommand(), p.testsCommand(), p.sloCommand(), p.runsCommand(),
 			p.compareCommand(), p.checkCommand(), p.queryCommand(), p.schemaCommand(),
 		}},
 		{"serving", "Serving:", []*cobra.Command{p.serveCommand(), p.mcpCommand()}},
