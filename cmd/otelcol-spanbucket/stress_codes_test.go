@@ -159,6 +159,7 @@ func TestStressAtARateOnATargetThroughACollector(t *testing.T) {
 			Status string `json:"status"`
 		} `json:"check"`
 		Dropped int64 `json:"dropped_starts"`
+		Delayed int64 `json:"delayed_starts"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(stdout), &saw))
 	require.True(t, saw.OpenLoop)
@@ -167,6 +168,10 @@ func TestStressAtARateOnATargetThroughACollector(t *testing.T) {
 	require.Equal(t, map[string]int64{"success": saw.Calls}, saw.Outcomes)
 	require.Equal(t, map[string]int64{"llama": saw.Calls}, named(t, db, `SELECT model AS name, sum(requests) AS n FROM latency
 		WHERE width_s = 10 AND category = 'llm' GROUP BY 1`))
+	require.Equal(t, map[string]int64{"open": 50, "late": saw.Delayed, "never": saw.Dropped}, named(t, db, `
+		SELECT config_json ->> '$.loop' AS name, config_json ->> '$.rate' AS n FROM runs WHERE run_id <> ''
+		UNION ALL SELECT 'late', config_json ->> '$.delayed_starts' FROM runs WHERE run_id <> ''
+		UNION ALL SELECT 'never', config_json ->> '$.dropped_starts' FROM runs WHERE run_id <> ''`), "of the load that has ended")
 	asked.Range(func(key, _ any) bool {
 		require.Equal(t, "/v1/chat/completions llama", key)
 		return true

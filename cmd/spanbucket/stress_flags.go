@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -120,7 +121,7 @@ func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) 
 	c := &experiment.Config{
 		Rate: f.rate, Think: f.think, Model: f.model, EmbeddingModel: f.embeddingModel, OTLP: f.otlp, Insecure: f.insecure, DB: f.db, RunID: f.run, Name: f.name, Seed: f.seed,
 	}
-	var faults [8]error
+	var faults [9]error
 	c.Mode, faults[0] = stress.ParseMode(f.mode)
 	c.Profile, faults[1] = stress.ParseProfile(f.profile)
 	c.Preset, faults[2] = fakellm.ParsePreset(f.preset)
@@ -128,8 +129,9 @@ func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) 
 	c.Target, faults[4] = parseTarget(f.target)
 	faults[5] = f.place(c, set)
 	c.Key, faults[6] = f.key(set)
+	faults[7] = errors.Join(f.idle(set)...)
 	if !set("seed") {
-		c.Seed = rand.Uint64()
+		c.Seed = rand.Uint64N(1 << 53) // as large a number as every reader of JSON has
 	}
 	if f.run == "" {
 		f.run = "stress-" + time.Now().UTC().Format("20060102T150405.000Z")
@@ -174,6 +176,31 @@ func (f *stressFlags) override(c *experiment.Config, set func(string) bool) erro
 		refuse("think", f.think, "between 0 and 1000")
 	}
 	return errors.Join(faults...)
+}
+
+// idle refuses flags that would have no effect.
+func (f *stressFlags) idle(set func(string) bool) (faults []error) {
+	values := map[string]any{
+		"profile": f.profile, "users": f.users, "duration": f.duration, "rate": f.rate,
+		"spawn-rate": f.spawnRate, "think": f.think, "embedding-model": f.embeddingModel,
+	}
+	refuse := func(why string, flags ...string) {
+		for _, flag := range flags {
+			if set(flag) {
+				faults = append(faults, fmt.Errorf("--%s %v: has no effect %s", flag, values[flag], why))
+			}
+		}
+	}
+	switch mode := stress.Mode(f.mode); {
+	case mode == stress.ModeQuick:
+		refuse("in mode quick, which is one user and three requests", "profile", "users", "duration", "rate", "spawn-rate", "think")
+	case mode == stress.ModeChaos:
+		refuse("in mode chaos, which makes no load", slices.Sorted(maps.Keys(values))...)
+	case set("rate"):
+		refuse("with --rate, which decides when calls begin", "spawn-rate", "think")
+		refuse("with --rate, whose calls are all chats", "embedding-model")
+	}
+	return faults
 }
 
 // place decides who keeps the spans.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -50,7 +51,7 @@ func TestEveryFieldOfAProfileIsHonoured(t *testing.T) {
 		} {
 			want := profile
 			c.change(&want)
-			for _, mode := range stress.Modes {
+			for _, mode := range []stress.Mode{stress.ModeLoad, stress.ModeFull} {
 				got, err := stressConfig(t, append([]string{"--profile", profile.Name, "--mode", string(mode)}, c.args...)...)
 				require.NoError(t, err)
 				require.Equal(t, want, got.Profile, c.args)
@@ -70,16 +71,18 @@ func TestEveryFieldOfAProfileIsHonoured(t *testing.T) {
 
 // TestOtherFlagsOfStressArriveToo.
 func TestOtherFlagsOfStressArriveToo(t *testing.T) {
-	got, err := stressConfig(t, "--target", "https://api.example.com/base/v1/", "--model", "m", "--rate", "0.5", "--think", "0", "--insecure",
+	got, err := stressConfig(t, "--target", "https://api.example.com/base/v1/", "--model", "m", "--rate", "0.5", "--insecure",
 		"--run", "r", "--name", "n", "--seed", "9")
 	require.NoError(t, err)
 	require.Equal(t, &url.URL{Scheme: "https", Host: "api.example.com", Path: "/base"}, got.Target)
-	require.Equal(t, []any{"m", 0.5, 0.0, true, "r", "n", uint64(9), "127.0.0.1:4317"},
+	require.Equal(t, []any{"m", 0.5, 1.0, true, "r", "n", uint64(9), "127.0.0.1:4317"},
 		[]any{got.Model, got.Rate, got.Think, got.Insecure, got.RunID, got.Name, got.Seed, got.OTLP})
 	require.Empty(t, got.EmbeddingModel+got.Key)
-	got, err = stressConfig(t, "--preset", "chaos")
+	got, err = stressConfig(t, "--preset", "chaos", "--think", "0")
 	require.NoError(t, err)
 	require.Equal(t, "chaos", got.Preset.Name)
+	require.Zero(t, got.Think)
+	require.Less(t, got.Seed, uint64(1<<53), "readers of JSON have it exactly")
 	t.Setenv("KEY_OF_MINE", "hush-hush")
 	got, err = stressConfig(t, "--target", "http://x", "--embedding-model", "e", "--key-env", "KEY_OF_MINE")
 	require.NoError(t, err)
@@ -105,6 +108,45 @@ func TestKeysThatCannotBe(t *testing.T) {
 		_, err := stressConfig(t, "--target", "http://x", "--key-env", name)
 		require.EqualError(t, err, "--key-env: must be the name of an environment variable, of letters, digits and underscores, and not the key itself")
 	}
+}
+
+// TestFlagsWithoutEffectAreRefused: they would let believe that they had one.
+func TestFlagsWithoutEffectAreRefused(t *testing.T) {
+	values := map[string]string{"profile": "soak", "users": "7", "spawn-rate": "2.5", "duration": "42s", "rate": "3", "think": "0",
+		"embedding-model": "e"}
+	const quick, chaos, open = "in mode quick, which is one user and three requests", "in mode chaos, which makes no load",
+		"with --rate, which decides when calls begin"
+	all := func(why string) map[string]string {
+		return map[string]string{"profile": why, "users": why, "spawn-rate": why, "duration": why, "rate": why, "think": why}
+	}
+	openLoad, chaosTests := map[string]string{"spawn-rate": open, "think": open, "embedding-model": "with --rate, whose calls are all chats"}, all(chaos)
+	chaosTests["embedding-model"] = chaos
+	for args, why := range map[string]map[string]string{
+		"":                     {},
+		"--mode full":          {},
+		"--mode full --rate 5": openLoad,
+		"--rate 5":             openLoad,
+		"--mode quick":         all(quick),
+		"--mode chaos":         chaosTests,
+		"--mode chaos --seed 3 --model m --name n": chaosTests,
+	} {
+		args += " --target http://x"
+		_, err := stressConfig(t, strings.Fields(args)...)
+		require.NoError(t, err, args)
+		for flag, value := range values {
+			if strings.Contains(args, "--"+flag) {
+				continue
+			}
+			_, err := stressConfig(t, append(strings.Fields(args), "--"+flag, value)...)
+			if why[flag] == "" {
+				require.NoError(t, err, "%s --%s", args, flag)
+			} else {
+				require.EqualError(t, err, fmt.Sprintf("--%s %s: has no effect %s", flag, value, why[flag]), args)
+			}
+		}
+	}
+	_, err := stressConfig(t, "--mode", "quick", "--users", "7", "--think", "2")
+	require.EqualError(t, err, "--users 7: has no effect "+quick+"\n--think 2: has no effect "+quick)
 }
 
 // TestWrongFlagsOfStress are named with their value and the rule.

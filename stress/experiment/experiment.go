@@ -104,10 +104,13 @@ func Run(ctx context.Context, c Config) (result *Result, err error) {
 	return result, nil
 }
 
+// clientService is the service that the spans of the clients are of.
+const clientService = "stress-clients"
+
 // load runs the load of the mode.
 func (c *Config) load(ctx context.Context, model *model, telemetry *telemetry, result *Result) error {
 	config := stress.Config{
-		Target: model.url, Tracing: telemetry.provider("stress-clients"), Profile: c.Profile, Rate: c.Rate, Think: c.Think, Seed: c.Seed,
+		Target: model.url, Tracing: telemetry.provider(clientService), Profile: c.Profile, Rate: c.Rate, Think: c.Think, Seed: c.Seed,
 	}
 	if c.Model != "" {
 		config.Models = []string{c.Model}
@@ -133,6 +136,7 @@ func (c *Config) load(ctx context.Context, model *model, telemetry *telemetry, r
 	result.Ended = time.Now()
 	stopWatching()
 	phases.end()
+	c.ended(telemetry, result)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -50,25 +49,6 @@ func newTelemetry(ctx context.Context, c *Config, endpoint string) (*telemetry, 
 	t.lost, t.lose = context.WithCancelCause(ctx)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.reject))
 	return t, nil
-}
-
-// describe says on every span what run it belongs to.
-func describe(c *Config) []attribute.KeyValue {
-	settings, err := json.Marshal(map[string]any{
-		"users": c.Profile.Users, "spawn_rate": c.Profile.SpawnRate, "duration": c.Profile.Duration.String(),
-		"rate": c.Rate, "think": c.Think, "seed": c.Seed,
-	})
-	if err != nil {
-		panic(err) // numbers and a text
-	}
-	all := []attribute.KeyValue{
-		attribute.String("chaos.run.id", c.RunID), attribute.String("chaos.run.name", c.Name), attribute.String("chaos.mode", string(c.Mode)),
-		attribute.String("chaos.profile", c.Profile.Name), attribute.String("chaos.config", string(settings)),
-	}
-	if c.Target == nil {
-		all = append(all, attribute.String("chaos.preset", c.Preset.Name))
-	}
-	return all
 }
 
 // provider returns the provider of a service. It drops no span: who ends one
