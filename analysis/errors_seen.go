@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
-	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // narrowSeen narrows down when the first and the last request of each series
@@ -169,7 +168,7 @@ func countBySeries(ctx context.Context, tx *sql.Tx, s Segment) (counted map[aggr
 // refineOutcomes narrows down further when each outcome was seen: buckets
 // without series count outcomes too, and may be narrower.
 func (r *reading) refineOutcomes(ctx context.Context, tx *sql.Tx, groups map[string]*failure) error {
-	completeFrom, err := storage.CompleteFrom(ctx, tx, r.meta)
+	widths, err := r.headlineWidths(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -178,16 +177,15 @@ func (r *reading) refineOutcomes(ctx context.Context, tx *sql.Tx, groups map[str
 		if f == nil {
 			continue
 		}
-		for _, w := range r.meta.Widths {
+		for _, w := range widths {
 			for _, end := range []struct {
 				place *period
 				which string
 			}{{&f.sum.first, "min"}, {&f.sum.last, "max"}} {
-				from, pruned := completeFrom[w.Seconds]
-				if end.place.width() <= w.Seconds || pruned && end.place.from < from {
+				if end.place.width() <= w.seconds || end.place.from < w.completeFrom {
 					continue
 				}
-				if err := r.outcomeSeen(ctx, tx, w.Seconds, o, end.which, end.place); err != nil {
+				if err := r.outcomeSeen(ctx, tx, w.seconds, o, end.which, end.place); err != nil {
 					return err
 				}
 			}

@@ -39,7 +39,7 @@ type Load struct {
 	Rows []LoadRow `json:"rows"` // most requests first
 	// RateS is the time that rates are computed of, in seconds: from the first
 	// bucket with a request to the last one. These two, which requests fill only
-	// in part, count neither as time nor as requests, unless there is no other. An
+	// in part, count neither as time nor as requests; 0 where there is no other. An
 	// end that was asked for is an end of the time.
 	RateS int64 `json:"rate_s"`
 }
@@ -145,7 +145,7 @@ func (r *reading) rating() rating {
 		}
 	}
 	if t.from >= t.to {
-		return rating{from, to}
+		return rating{from, from} // no bucket is whole
 	}
 	r.scope.Segments = slices.Concat(plan(r.widths, from, t.from), plan(r.widths, t.from, t.to), plan(r.widths, t.to, to))
 	return t

@@ -74,14 +74,19 @@ type WidthSummary struct {
 
 // CategoryRow sums up the spans of one category, or of several.
 type CategoryRow struct {
-	Category  string       `json:"category"`
-	Requests  int64        `json:"requests_total"`
-	Errors    int64        `json:"errors"` // every outcome but success
-	ErrorRate *float64     `json:"error_rate"`
-	Injected  int64        `json:"requests_injected"`
-	Adjusted  float64      `json:"adjusted_requests"`
-	Latency   Distribution `json:"latency"`
-	TTFT      Distribution `json:"ttft"`
+	Category  string   `json:"category"`
+	Requests  int64    `json:"requests_total"`
+	Errors    int64    `json:"errors"` // every outcome but success
+	ErrorRate *float64 `json:"error_rate"`
+	// Seconds is the time from the first to the last second with a request of the
+	// category, or to the ends that were asked for; RPS are requests over it, nil
+	// where it is 0.
+	Seconds  int64        `json:"seconds"`
+	RPS      *float64     `json:"requests_per_s"`
+	Injected int64        `json:"requests_injected"`
+	Adjusted float64      `json:"adjusted_requests"`
+	Latency  Distribution `json:"latency"`
+	TTFT     Distribution `json:"ttft"`
 	Usage
 }
 
@@ -135,13 +140,18 @@ func (r *reading) readCategories(ctx context.Context, tx *sql.Tx, answer *Overvi
 	}
 	var total aggregator.Cell
 	var names []string
+	var headline []aggregator.Category
 	for c := range aggregator.NumCategories {
 		if sums[c].Counters[aggregator.Requests] == 0 {
 			continue
 		}
-		answer.Rows = append(answer.Rows, newCategoryRow(c.String(), &sums[c]))
+		row, err := r.categoryRow(ctx, tx, c.String(), &sums[c], c)
+		if err != nil {
+			return err
+		}
+		answer.Rows = append(answer.Rows, *row)
 		if slices.Contains(r.meta.Headline, c) {
-			names = append(names, c.String())
+			names, headline = append(names, c.String()), append(headline, c)
 			if err := add(&total, &sums[c]); err != nil {
 				return err
 			}
@@ -153,11 +163,25 @@ func (r *reading) readCategories(ctx context.Context, tx *sql.Tx, answer *Overvi
 		}
 		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Category, b.Category))
 	})
-	if len(names) > 0 {
-		row := newCategoryRow(strings.Join(names, "+"), &total)
-		answer.Total = &row
+	if len(names) == 0 {
+		return nil
 	}
-	return nil
+	var err error
+	answer.Total, err = r.categoryRow(ctx, tx, strings.Join(names, "+"), &total, headline...)
+	return err
+}
+
+// categoryRow sums up categories, of which there are requests.
+func (r *reading) categoryRow(
+	ctx context.Context, tx *sql.Tx, name string, sum *aggregator.Cell, of ...aggregator.Category,
+) (*CategoryRow, error) {
+	rated, err := r.rated(ctx, tx, of)
+	if err != nil {
+		return nil, err
+	}
+	row := newCategoryRow(name, sum)
+	row.Seconds, row.RPS = rated.width(), share(row.Requests, rated.width())
+	return &row, nil
 }
 
 func newCategoryRow(name string, c *aggregator.Cell) CategoryRow {

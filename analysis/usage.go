@@ -27,8 +27,8 @@ type UsageRow struct {
 	// UnpricedCount is how many requests say their tokens and have no cost:
 	// what they cost is in no sum here.
 	UnpricedCount int64 `json:"unpriced_count"`
-	// OutputTokensPerS is the throughput: output tokens over the seconds of the
-	// interval. nil where no tokens are known.
+	// OutputTokensPerS is the throughput: output tokens over
+	// UsageAnswer.Seconds. nil where no tokens are known.
 	OutputTokensPerS *float64 `json:"output_tokens_per_s"`
 	// AvgTimePerOutputTokenMS is the average of (duration - time to first
 	// token) / (output tokens - 1) over the requests that say all three; nil
@@ -43,6 +43,9 @@ type UsageRow struct {
 type UsageAnswer struct {
 	Scope
 	By []string `json:"by"`
+	// Seconds is the time that rates are computed of: from the first to the last
+	// second with a request, or to the ends that were asked for.
+	Seconds int64 `json:"seconds"`
 	// Rows: the highest cost first, then the most tokens, then the most
 	// requests.
 	Rows []UsageRow `json:"rows"`
@@ -75,7 +78,11 @@ func askUsage(ctx context.Context, tx *sql.Tx, q UsageQuery) (*UsageAnswer, erro
 	if err != nil {
 		return nil, err
 	}
-	answer := &UsageAnswer{Scope: r.scope, By: append([]string{}, q.By...), Rows: []UsageRow{}}
+	rated, err := r.rated(ctx, tx, r.query.Categories)
+	if err != nil {
+		return nil, err
+	}
+	answer := &UsageAnswer{Scope: r.scope, By: append([]string{}, q.By...), Rows: []UsageRow{}, Seconds: rated.width()}
 	return answer, answer.add(series, sums)
 }
 
@@ -94,9 +101,8 @@ func (a *UsageAnswer) add(series map[aggregator.SeriesID]seriesValues, sums map[
 			return err
 		}
 	}
-	seconds := a.seconds()
 	for key, sum := range groups {
-		a.Rows = append(a.Rows, newUsageRow(values[key], sum, seconds))
+		a.Rows = append(a.Rows, newUsageRow(values[key], sum, a.Seconds))
 	}
 	slices.SortFunc(a.Rows, func(x, y UsageRow) int {
 		return cmp.Or(cmp.Compare(orZero(y.CostUSD), orZero(x.CostUSD)),
@@ -104,7 +110,7 @@ func (a *UsageAnswer) add(series map[aggregator.SeriesID]seriesValues, sums map[
 			cmp.Compare(y.Requests, x.Requests), slices.Compare(x.Values, y.Values))
 	})
 	if len(a.Rows) > 0 {
-		row := newUsageRow([]string{}, &total, seconds)
+		row := newUsageRow([]string{}, &total, a.Seconds)
 		a.Total = &row
 	}
 	return nil
@@ -131,13 +137,4 @@ func newUsageRow(values []string, s *seriesSum, seconds int64) UsageRow {
 		row.CostPer1000USD = &cost
 	}
 	return row
-}
-
-// seconds is the length of the interval that was read.
-func (s *Scope) seconds() int64 {
-	n := len(s.Segments)
-	if n == 0 {
-		return 0
-	}
-	return s.Segments[n-1].To - s.Segments[0].From
 }

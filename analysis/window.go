@@ -29,7 +29,8 @@ type Window struct {
 
 // WindowFigures sum up the requests of a part of the time.
 type WindowFigures struct {
-	// Seconds that the part covers: outside, from the first bucket to the last.
+	// Seconds that the part has of the time from the first to the last second with
+	// a request; inside, an end that was asked for is an end of it.
 	Seconds   int64        `json:"seconds"`
 	Requests  int64        `json:"requests_total"`
 	RPS       *float64     `json:"requests_per_s"` // nil where Seconds is 0
@@ -75,15 +76,19 @@ func askWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
 	if q.From.IsZero() && q.To.IsZero() {
 		return nil, fmt.Errorf("from, to: at least one must be given: %w", ErrQuery)
 	}
-	inside, outside, err := readParts(ctx, tx, q, false)
+	parts, err := readParts(ctx, tx, q, false)
 	if err != nil {
 		return nil, err
 	}
+	inside := parts.inside
 	answer := &Window{Scope: inside.scope, Faults: []FaultWindow{}, ErrorTypes: WindowErrors{Rows: []WindowErrorRow{}}}
 	if answer.Inside, err = inside.figures(ctx, tx, inside.scope.Segments); err != nil {
 		return nil, err
 	}
-	if answer.Outside, err = inside.figures(ctx, tx, outside); err != nil {
+	if answer.Outside, err = inside.figures(ctx, tx, parts.outside); err != nil {
+		return nil, err
+	}
+	if err := answer.rate(ctx, tx, parts); err != nil {
 		return nil, err
 	}
 	if answer.Faults, err = inside.readFaultsTouching(ctx, tx); err != nil {
@@ -92,22 +97,51 @@ func askWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
 	return answer, answer.readErrorTypes(ctx, tx, q)
 }
 
-// readParts plans the reading of an interval and the segments of the rest.
-func readParts(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (inside *reading, outside []Segment, err error) {
+// rate finds out how long the parts are, and what that makes a second.
+func (w *Window) rate(ctx context.Context, tx *sql.Tx, p *windowParts) error {
+	in, err := p.inside.rated(ctx, tx, p.inside.query.Categories)
+	if err != nil {
+		return err
+	}
+	all, err := p.all.rated(ctx, tx, p.all.query.Categories)
+	if err != nil {
+		return err
+	}
+	w.Inside.Seconds, w.Outside.Seconds = in.width(), all.width()
+	if n := len(p.inside.scope.Segments); n > 0 {
+		read := period{p.inside.scope.Segments[0].From, p.inside.scope.Segments[n-1].To}
+		w.Outside.Seconds -= max(0, min(all.to, read.to)-max(all.from, read.from))
+	}
+	for _, f := range []*WindowFigures{&w.Inside, &w.Outside} {
+		f.RPS = share(f.Requests, f.Seconds)
+	}
+	return nil
+}
+
+// windowParts are an interval, the rest, and both together.
+type windowParts struct {
+	inside, all *reading
+	outside     []Segment
+}
+
+// readParts plans the reading of an interval and of the rest.
+func readParts(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (*windowParts, error) {
 	whole := q
 	whole.From, whole.To = time.Time{}, time.Time{}
 	all, err := newReading(ctx, tx, whole, bySeries)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := all.choose(ctx, tx, all.categories()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if inside, err = newReading(ctx, tx, q, bySeries); err != nil {
-		return nil, nil, err
+	inside, err := newReading(ctx, tx, q, bySeries)
+	if err != nil {
+		return nil, err
 	}
+	p := &windowParts{inside: inside, all: all}
 	if len(all.scope.Segments) == 0 {
-		return inside, nil, inside.choose(ctx, tx, inside.categories())
+		return p, inside.choose(ctx, tx, inside.categories())
 	}
 	first, last := all.scope.Segments[0].From, all.scope.Segments[len(all.scope.Segments)-1].To
 	before := plan(all.widths, first, min(last, startOf(inside.widths, inside.from)))
@@ -117,20 +151,20 @@ func readParts(ctx context.Context, tx *sql.Tx, q Query, bySeries bool) (inside 
 		before = plan(all.widths, first, inside.from)
 	}
 	if err := inside.choose(ctx, tx, inside.categories()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	p.outside = all.scope.Segments
 	if n := len(inside.scope.Segments); n > 0 {
 		first = max(first, inside.scope.Segments[n-1].To)
-		return inside, append(before, plan(all.widths, first, last)...), nil
+		p.outside = append(before, plan(all.widths, first, last)...)
 	}
-	return inside, all.scope.Segments, nil
+	return p, nil
 }
 
 // figures sums up segments.
 func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (f WindowFigures, err error) {
 	var sum aggregator.Cell
 	for _, s := range segments {
-		f.Seconds += s.To - s.From
 		for row, err := range storage.HeadlineRows(ctx, tx, r.filter(s)) {
 			if err == nil {
 				err = add(&sum, &row.Cell)
@@ -146,7 +180,7 @@ func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (
 		f.Outcomes[o] = n[aggregator.OutcomeCounter(o)]
 	}
 	f.Errors = f.Requests - f.Outcomes.Success()
-	f.RPS, f.ErrorRate = share(f.Requests, f.Seconds), share(f.Errors, f.Requests)
+	f.ErrorRate = share(f.Errors, f.Requests)
 	f.Latency = newDistribution(&sum.Measures[aggregator.MeasureDuration], overviewPercentiles)
 	f.TTFT = newDistribution(&sum.Measures[aggregator.MeasureTimeToFirstToken], overviewPercentiles)
 	f.Usage = newUsage(&sum)
@@ -193,10 +227,11 @@ func (w *Window) readErrorTypes(ctx context.Context, tx *sql.Tx, q Query) error 
 	if q.Width != 0 && !slices.ContainsFunc(meta.Widths, bySeries) {
 		return nil
 	}
-	inside, outside, err := readParts(ctx, tx, q, true)
+	parts, err := readParts(ctx, tx, q, true)
 	if err != nil {
 		return err
 	}
+	inside := parts.inside
 	e := &w.ErrorTypes
 	e.FromUTC, e.ToUTC = inside.scope.FromUTC, inside.scope.ToUTC
 	e.Widened = e.FromUTC != nil && w.FromUTC != nil && (*e.FromUTC != *w.FromUTC || *e.ToUTC != *w.ToUTC)
@@ -205,7 +240,7 @@ func (w *Window) readErrorTypes(ctx context.Context, tx *sql.Tx, q Query) error 
 		return err
 	}
 	counts := map[string]*WindowErrorRow{}
-	for i, segments := range [][]Segment{inside.scope.Segments, outside} {
+	for i, segments := range [][]Segment{inside.scope.Segments, parts.outside} {
 		inside.scope.Segments = segments
 		sums, err := inside.readSums(ctx, tx, series)
 		if err != nil {

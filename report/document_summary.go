@@ -64,6 +64,9 @@ func (p *Pick) headline() (lines facts) {
 		lines = append(lines, [2]string{name, strings.Join(parts, " · ")})
 	}
 	requests := []string{tables.Count(t.Requests)}
+	if t.RPS != nil {
+		requests = append(requests, tables.MS(t.RPS)+" per second")
+	}
 	if t.Injected > 0 {
 		requests = append(requests, tables.Count(t.Injected)+" with an injected fault")
 	}

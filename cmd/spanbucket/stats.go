@@ -55,7 +55,7 @@ func (p *program) writeStats(format, path string, answer *analysis.Overview) err
 }
 
 var statsNames = []string{
-	"category", "requests_total", "errors", "error_rate", "requests_injected", "adjusted_requests", "latency_count",
+	"category", "requests_total", "seconds", "requests_per_s", "errors", "error_rate", "requests_injected", "adjusted_requests", "latency_count",
 	"sum_latency_ns", "avg_latency_ms", "min_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms",
 	"max_latency_ms", "ttft_count", "avg_ttft_ms", "p50_ttft_ms", "p95_ttft_ms", "usage_count", "input_tokens",
 	"output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "priced_count", "cost_usd",
@@ -67,7 +67,7 @@ func statsRecords(answer *analysis.Overview) [][]any {
 		r := &answer.Rows[i]
 		l, t := &r.Latency, &r.TTFT
 		records = append(records, []any{
-			r.Category, r.Requests, r.Errors, r.ErrorRate, r.Injected, r.Adjusted, l.Count,
+			r.Category, r.Requests, r.Seconds, r.RPS, r.Errors, r.ErrorRate, r.Injected, r.Adjusted, l.Count,
 			l.SumNS, l.AvgMS, l.MinMS, l.Percentiles.Get("p50"), l.Percentiles.Get("p95"), l.Percentiles.Get("p99"),
 			l.MaxMS, t.Count, t.AvgMS, t.Percentiles.Get("p50"), t.Percentiles.Get("p95"), r.UsageCount, r.InputTokens,
 			r.OutputTokens, r.CacheReadTokens, r.CacheWriteTokens, r.ReasoningTokens, r.PricedCount, r.CostUSD,

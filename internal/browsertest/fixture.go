@@ -212,7 +212,7 @@ func usage(o object, n int) object {
 func (f fixture) totals(total, failed, injected int) object {
 	return usage(object{
 		"category": "llm+embedding", "requests_total": total, "errors": failed, "error_rate": float64(failed) / float64(total),
-		"requests_injected": injected, "adjusted_requests": float64(total), "latency": distribution(total, 712.3), "ttft": distribution(total*7/10, 188.2),
+		"seconds": 1800, "requests_per_s": float64(total) / 1800, "requests_injected": injected, "adjusted_requests": float64(total), "latency": distribution(total, 712.3), "ttft": distribution(total*7/10, 188.2),
 	}, total*9/10)
 }
 

@@ -50,7 +50,6 @@ function tiles() {
   const t = page.pick?.totals;
   if (!t) return null;
   const data = page.chart;
-  const length = data ? data.buckets * data.width_s : null;
   const p = (d, name) => d?.percentiles_ms?.[name];
   const per = (column) => list(data?.[column]);
   const totals = data ? Array.from({ length: data.buckets }, (_, i) => requestsOf(data, i)) : [];
@@ -60,7 +59,7 @@ function tiles() {
       "Requests",
       count(t.requests_total),
       [
-        length && `${rate(t.requests_total / length)} per second`,
+        !isMissing(t.requests_per_s) && `${rate(t.requests_per_s)} per second`,
         t.requests_injected > 0 && `${percent(t.requests_injected / t.requests_total)} with a fault`,
       ]
         .filter(Boolean)
