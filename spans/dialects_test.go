@@ -100,6 +100,9 @@ var fieldMeanings = [numFields]string{
 	fieldTestSuite:            "`suite` of a test",
 	fieldTestExpected:         "`expected` of a test",
 	fieldTestActual:           "`actual` of a test",
+	fieldExperimentTitle:      "`name` of a test: an experiment",
+	fieldExperimentStatus:     "`passed` of an experiment: `completed`, `failed`",
+	fieldExperimentDeviated:   "`passed` and `actual` of an experiment",
 }
 
 // TestDialectsPage holds the tables of docs/dialects.md to the tables in this

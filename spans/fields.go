@@ -93,6 +93,9 @@ const (
 	fieldTestSuite
 	fieldTestExpected
 	fieldTestActual
+	fieldExperimentTitle
+	fieldExperimentStatus
+	fieldExperimentDeviated
 	numFields
 )
 

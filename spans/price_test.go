@@ -163,3 +163,12 @@ func anyRunes(random *rand.Rand, from string) (list []rune) {
 	}
 	return list
 }
+
+// A stated cost of 0, such as that of a gateway's own cache, goes before prices.
+func TestAStatedCostOfNothingIsACost(t *testing.T) {
+	o := chatOf(t, Options{Prices: []Price{{Model: "*", Input: 1_000_000, Output: 1_000_000}}}, map[string]any{
+		"gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cost": 0,
+	})
+	require.True(t, o.Priced)
+	require.Zero(t, o.CostNanoUSD)
+}

@@ -222,6 +222,9 @@ var sources = []source{
 	{field: fieldTestSuite, request: true, attributes: []string{"test.suite.name"}},
 	{field: fieldTestExpected, request: true, attributes: []string{"test.case.expected"}}, // private names
 	{field: fieldTestActual, request: true, attributes: []string{"test.case.actual"}},
+	{field: fieldExperimentTitle, request: true, attributes: []string{"chaostoolkit.experiment.title"}},
+	{field: fieldExperimentStatus, request: true, attributes: []string{"chaostoolkit.experiment.status"}},
+	{field: fieldExperimentDeviated, request: true, attributes: []string{"chaostoolkit.experiment.deviated"}},
 }
 
 // onlyOfRequests are the fields that folding does not read.
