@@ -170,7 +170,8 @@ func (a *assembly) readRuns(ctx context.Context, tx *sql.Tx) error {
 			a.addRun(pickedRun{&row.RunID, from, to, nil})
 		}
 		if i < MaxListedRuns {
-			a.report.Runs = append(a.report.Runs, Run{row.Run, row.Pinned, row.Open, pick || a.options.Run != nil})
+			detailed := i < maxDetailedRuns || a.options.Only != nil && sameRun(a.options.Only.RunID, &row.RunID)
+			a.report.Runs = append(a.report.Runs, newRun(row, pick || a.options.Run != nil, detailed))
 		}
 	}
 	if picked > 0 {

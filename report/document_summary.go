@@ -24,10 +24,11 @@ func (r *Report) document() *document {
 		d.paragraph(p.Diagnosis.Status + ": " + p.Diagnosis.Text)
 	}
 	d.facts(p.headline())
+	p.addImpact(d)
 	r.addCategories(d)
 	r.addRuns(d)
+	r.addLoad(d, p)
 	p.addObjectives(d)
-	p.addImpact(d)
 	p.addAnomalies(d)
 	p.addBursts(d)
 	p.addTables(d)

@@ -52,6 +52,19 @@ type Run struct {
 	Open   bool `json:"open"`
 	// Picked tells whether the report has picks of it.
 	Picked bool `json:"picked"`
+	// Mode, Profile and Preset are what it says of itself; nil: nothing.
+	Mode    *string `json:"mode"`
+	Profile *string `json:"profile"`
+	Preset  *string `json:"preset"`
+	// Loop is how its load was made: closed, open, or nil where it does not say.
+	Loop *string `json:"loop"`
+	// ConfigJSON is its configuration, as the file has it, of the newest runs and
+	// the one that is asked for; nil for the others, where it says none, and
+	// where it is longer than 16 KiB.
+	ConfigJSON *string `json:"config_json"`
+	// Settings are all of these in words, Remarks what they mean for the figures.
+	Settings []Setting `json:"settings"`
+	Remarks  []string  `json:"remarks"`
 }
 
 // Category is a category of the file and what its spans add up to.

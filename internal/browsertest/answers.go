@@ -12,7 +12,7 @@ func (f fixture) answers(p object, total, failed int) {
 	}
 	p["diagnosis"] = object{"status": status, "text": text, "reasons": []string{"A burst of refused requests is still active."}, "patterns": []string{"burst_periods(2)", "timeout_cluster(41)"}}
 	p["errors"], p["error_types_total"] = f.errors(total, failed), 4
-	p["fault_impact"] = object{"windows": f.windows(), "rows": f.faults()}
+	p["fault_impact"] = object{"windows": f.windows(), "rows": f.faults(), "unmet": []object{}, "faults_left_out": 0, "unmet_left_out": 0}
 	p["circuits"], p["circuits_total"] = f.circuits(), 1
 	p["bursts"], p["anomalies"], p["slos"], p["usage"] = f.bursts(), f.anomalies(), f.objectives(total, failed), f.usage(total)
 	p["slow"] = f.slow()
@@ -51,15 +51,12 @@ func (f fixture) faults() (rows []object) {
 			"error_rate": share, "latency": measure(1), "net_latency": measure(0.8), "ttft": measure(0.3), "input_tokens": n * 812, "output_tokens": n * 214, "cost_usd": float64(n) * 0.004,
 		}
 	}
-	for i, w := range f.windows() {
-		before, during, after := phase(6120, 0.009, 640), phase(5230, 0.212, 1690), phase(6044, 0.011, 655)
-		row := object{
-			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "kinds": []string{}, "sources": []string{"injector"}, "window_ids": []string{"a"},
-			"start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"], "duration_s": 180 - 90*i, "open_end": false,
-			"requests_marked": w["requests"], "before": before, "during": during, "after": after, "straddling": 41, "straddling_estimated": false, "edge_share": 0.04,
-			"during_against_before": object{"error_rate_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6},
-			"after_against_before":  object{"p95_latency_ratio": 1.02}, "recovery": "recovered", "recovery_s": 20.0, "watched_s": 300, "watch_ends": "fault",
-		}
+	for i, row := range f.joined() {
+		row["open_end"], row["straddling"], row["straddling_estimated"], row["edge_share"] = false, 41, false, 0.04
+		row["before"], row["during"], row["after"] = phase(6120, 0.009, 640), phase(5230, 0.212, 1690), phase(6044, 0.011, 655)
+		row["during_against_before"] = object{"error_rate_difference": 0.203, "requests_per_s_ratio": 0.85, "p50_latency_ratio": 2.64, "p95_latency_ratio": 2.64, "p99_latency_ratio": 2.64, "p95_net_latency_ratio": 2.1, "p95_ttft_ratio": 2.6}
+		row["after_against_before"] = object{"p95_latency_ratio": 1.02}
+		row["recovery"], row["recovery_s"], row["watched_s"], row["watch_ends"] = "recovered", 20.0, 300, "fault"
 		if i == 1 {
 			row["recovery"], row["recovery_s"], row["watch_ends"] = "not_recovered", nil, "data"
 		}

@@ -15,7 +15,10 @@ func changed(t *testing.T, change func(diagnosis, impact object)) []byte {
 	var m object
 	require.NoError(t, json.Unmarshal(plain(t), &m))
 	pick := m["picks"].([]any)[0].(object)
-	change(pick["diagnosis"].(object), pick["fault_impact"].(object))
+	impact := pick["fault_impact"].(object)
+	change(pick["diagnosis"].(object), impact)
+	unmet, _ := impact["unmet"].([]any)
+	m["faults"] = append(unmet, impact["rows"].([]any)...)
 	raw, err := json.Marshal(m)
 	require.NoError(t, err)
 	return raw
@@ -99,7 +102,7 @@ func TestKindsOfFaults(t *testing.T) {
 		rows[0].(object)["kind_rows"] = []object{kind("reset", 480, 500), kind("timeout", 490, 700)}
 		rows[0].(object)["requests_marked"], rows[0].(object)["spans_marked"] = 0, 82
 		rows[1].(object)["background"] = true
-		impact["unmet"] = []object{{"run_id": "load-7", "fault": "late", "target": "openai", "kinds": []string{}, "start_utc": utc(1400), "end_utc": utc(1401), "start_ns": ns(1400), "end_ns": ns(1401), "duration_s": 0.25}}
+		impact["unmet"] = []any{object{"run_id": "load-7", "fault": "late", "target": "openai", "kinds": []string{}, "start_utc": utc(1400), "end_utc": utc(1401), "start_ns": ns(1400), "end_ns": ns(1401), "duration_s": 0.25}}
 	})))
 	lanes := instance + `("happenings").getOption().yAxis[0].data`
 	require.Equal(t, []string{"lane-faults-0"}, eval[[]string](b, lanes+`.filter((l) => /fault|kind/.test(l))`))
@@ -108,7 +111,7 @@ func TestKindsOfFaults(t *testing.T) {
 	b.run(chromedp.Click(chromedp.CSS("#happenings .legend-item")))
 	b.wait(`document.activeElement?.textContent === "Hide the 2 kinds of faults"`)
 	require.Equal(t, []string{"lane-faults-0", "lane-kinds-0", "lane-kinds-1"}, eval[[]string](b, lanes+`.filter((l) => /fault|kind/.test(l))`))
-	require.Contains(t, eval[string](b, `document.querySelector("#faults").innerText`), "82 marked spans")
+	require.Contains(t, eval[string](b, `document.querySelector("#faults").innerText`), "82 spans marked")
 	require.Contains(t, eval[string](b, `document.querySelector("#faults").innerText`), "No request met late on openai (10:23:20, 250.0 ms).")
 	require.Equal(t, []string{"reset", "timeout"}, eval[[]string](b, `[...document.querySelectorAll("#faults details tbody th")].map((e) => e.textContent)`))
 	require.False(t, eval[bool](b, `document.querySelector("#faults details").open`))

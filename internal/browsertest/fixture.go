@@ -23,11 +23,13 @@ func Fixture(seed uint64, name func(what string) string) ([]byte, error) {
 		"schema_version": 1, "file_schema_version": 6, "headline_categories": []string{"llm", "embedding"},
 		"from_utc": utc(0), "to_utc": utc(length), "open": object{"included": false, "width_s": 10, "buckets": 6, "requests": 1234, "settled_utc": utc(length + 60)},
 		"runs": []object{
-			{"run_id": name("chaos-2026-01-30"), "name": name("nightly chaos"), "first_utc": utc(0), "last_utc": utc(length), "requests": 41234, "pinned": true, "open": false, "picked": true},
-			{"run_id": name("load-7"), "name": nil, "first_utc": utc(60), "last_utc": utc(900), "requests": 20111, "pinned": false, "open": false, "picked": true},
+			{"run_id": name("chaos-2026-01-30"), "name": name("nightly chaos"), "first_utc": utc(0), "last_utc": utc(length), "requests": 41234, "pinned": true, "open": false, "picked": true,
+				"mode": name("full"), "profile": name("sustained"), "preset": nil, "loop": "closed", "config_json": name("{}"),
+				"settings": []object{{"name": "mode", "value": name("full")}, {"name": name("region"), "value": name("eu-west")}}, "remarks": []string{"The load was a closed loop: users waited."}},
+			{"run_id": name("load-7"), "name": nil, "first_utc": utc(60), "last_utc": utc(900), "requests": 20111, "pinned": false, "open": false, "picked": true, "settings": []object{}, "remarks": []string{}},
 		},
 		"runs_total": 2, "categories": []object{{"category": "llm", "headline": true, "requests_total": 50000, "picked": true}, {"category": "embedding", "headline": true, "requests_total": 11345, "picked": true}},
-		"fault_windows": f.windows(), "fault_windows_total": 2,
+		"fault_windows": f.windows(), "fault_windows_total": 2, "faults": f.joined(), "faults_total": 2,
 		"ledger": []object{{"reason": "received", "spans": 81234}, {"reason": "folded", "spans": 81200}, {"reason": "duplicate", "spans": 34}},
 		"notes":  []object{{"reason": "late", "spans": 12}}, "pruned": []object{}, "left_out": []string{},
 	}
@@ -62,6 +64,18 @@ func (f fixture) windows() []object {
 		}
 	}
 	return []object{window("a", "latency", f.name("openai"), 480, 660, 4211), window("b", "http_429", nil, 960, 1050, 1830)}
+}
+
+// joined are the faults that the windows tell of.
+func (f fixture) joined() (rows []object) {
+	for i, w := range f.windows() {
+		rows = append(rows, object{
+			"run_id": w["run_id"], "fault": w["fault"], "target": w["target"], "experiment_ids": []string{}, "kinds": []string{}, "kind_rows": []object{},
+			"sources": []string{"injector"}, "window_ids": []string{"a"}, "start_utc": w["start_utc"], "end_utc": w["end_utc"], "start_ns": w["start_ns"], "end_ns": w["end_ns"],
+			"duration_s": 180 - 90*i, "background": false, "requests_marked": w["requests"], "spans_marked": w["requests"], "marked_categories": []string{"llm"},
+		})
+	}
+	return rows
 }
 
 // scale is the share of the traffic that a pick has.

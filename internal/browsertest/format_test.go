@@ -47,6 +47,10 @@ func TestNumbersAreThoseOfTheCommandLine(t *testing.T) {
 		return [null, undefined, NaN, Infinity].flatMap((v) => [ms(v), percent(v), usd(v), count(v), compact(v), seconds(v), rate(v), clock(v)]);
 	})()`, script))
 	require.Equal(t, strings.Repeat("–", len(missing)), strings.Join(missing, ""))
+	require.Equal(t, []string{"2026-01-30 10:00:20", "2026-01-30 10:00:20", "2026-01-30 10:00:20 – :30", "2026-01-30 10:00:50 – 10:01:00", "2026-01-30 23:59:50 – 2026-01-31 00:00:00", "–"},
+		eval[[]string](b, fmt.Sprintf(`(() => { %s
+		return [["2026-01-30T10:00:20Z"], ["2026-01-30T10:00:20Z", 1], ["2026-01-30T10:00:20Z", 10], ["2026-01-30T10:00:50Z", 10], ["2026-01-30T23:59:50Z", 10], [null, 10]].map((a) => seen(...a));
+	})()`, script)))
 	require.Equal(t, []string{"3.00 ms", "1.5 s", "10 s", "1 min", "1 min 1 s", "1 h", "1 h 1 min", "2 d 3 h", "−5 s"}, eval[[]string](b, fmt.Sprintf(`(() => { %s
 		return [0.003, 1.5, 10, 60, 61, 3600, 3661, 183600, -5].map(seconds);
 	})()`, script)))

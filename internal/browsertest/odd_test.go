@@ -17,7 +17,7 @@ var odd = map[string]string{
 		"totals":{"category":"llm","requests_total":1,"errors":0,"error_rate":0,"requests_injected":0,"adjusted_requests":1,"latency":{"count":1,"avg_ms":1,"min_ms":1,"max_ms":1,"percentiles_ms":{"p50":1,"p95":1,"p99":1}},"ttft":{"count":0},"usage_count":0,"priced_count":0},
 		"charts":[{"width_s":10,"start":1769767200,"buckets":1,"partial_first":true,"partial_last":true,"outcomes":{"success":[1]},"injected":[0],"avg_ms":[1],"p50_ms":[1],"p95_ms":[1],"p99_ms":[1],"max_ms":[1],
 			"ttft_p50_ms":[null],"ttft_p95_ms":[null],"ttft_p99_ms":[null],"input_tokens":[null],"output_tokens":[null],"cost_usd":[null],"heat":{"bands_ms":[1,2],"cells":[[0,0,1]]}}],"tables":[]}]}`,
-	"no latency": `{"runs":[],"fault_windows":[{"run_id":"","fault":"","start_ns":1769767201000000000,"end_ns":1769767201000000000,"source":"config","requests":0}],"picks":[{"run_id":null,"category":"llm","categories":["llm"],
+	"no latency": `{"runs":[],"faults":[{"run_id":"","fault":"","start_ns":1769767201000000000,"end_ns":1769767201000000000}],"picks":[{"run_id":null,"category":"llm","categories":["llm"],
 		"totals":{"requests_total":2,"errors":2,"error_rate":1,"requests_injected":0,"adjusted_requests":2,"latency":{"count":0,"percentiles_ms":null},"ttft":{"count":0},"usage_count":0,"priced_count":0},
 		"charts":[{"width_s":1,"start":1769767200,"buckets":3,"partial_first":false,"partial_last":false,"outcomes":{"other_error":[1,0,1],"strange":[0,0,0]},"injected":[0,0,0],"avg_ms":[null,null,null],
 			"p50_ms":[null,null,null],"p95_ms":[null,null,null],"p99_ms":[null,null,null],"max_ms":[null,null,null],"heat":{"bands_ms":[],"cells":[]}}],"tables":[{"by":"x\"><img>","rows":[],"other":null}]}]}`,

@@ -38,7 +38,7 @@ var charts string
 var (
 	scripts = []string{
 		"format.js", "dom.js", "theme.js", "model.js", "zoom.js", "timechart.js", "series.js", "hover.js", "charts.js", "heatmap.js", "happenings.js",
-		"headline.js", "table.js", "sections.js", "events.js", "faults.js", "impact.js", "notes.js", "pickers.js", "live.js", "main.js",
+		"headline.js", "table.js", "sections.js", "events.js", "faults.js", "impact.js", "load.js", "notes.js", "pickers.js", "live.js", "main.js",
 	}
 	styles = []string{"colors.css", "page.css", "sections.css", "print.css"}
 )

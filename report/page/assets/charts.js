@@ -125,7 +125,7 @@ function latencyOverTime(data) {
   return curves(data, {
     id: "latency",
     title: "Latency",
-    hint: "percentiles of each bucket; a gap is a bucket without requests",
+    hint: ["percentiles of each bucket; a gap is a bucket without requests", loopHint()].filter(Boolean).join("; "),
     height: 320,
     show: milliseconds,
     axis: axisTime,

@@ -1,13 +1,10 @@
 // Faults: which there were, and each at a glance.
 
-// knownFaults are the faults of the pick: those whose impact is told, and those
-// that met no request. Where not all of them are told, and in old files, they are
-// the windows that faults are made of.
+// knownFaults concern the picked run: its own, and those of none. What goes on all
+// through a run is none that has a time.
 function knownFaults() {
-  const impact = answerOf("fault_impact");
-  if (!impact || impact.faults_left_out > 0 || impact.unmet_left_out > 0) return faultWindows();
-  return [...list(impact.rows), ...list(impact.unmet)]
-    .filter((f) => !f.background)
+  return list(page.model.faults)
+    .filter((f) => !f.background && (page.run === EVERY_RUN || f.run_id === page.run || f.run_id === ""))
     .map((f) => ({ ...f, from: f.start_ns / 1e6, to: f.end_ns / 1e6 }));
 }
 

@@ -152,6 +152,17 @@ function instant(utc) {
   return String(utc).replace("T", " ").replace(/Z$/, "");
 }
 
+// seen writes when something began, as well as it is known: in the second that
+// begins then, or in so many. Of the end it leaves out what the beginning says.
+function seen(utc, withinS) {
+  const from = unixSeconds(utc);
+  if (from === null || !(withinS > 1)) return instant(utc);
+  const to = from + withinS,
+    text = instant(utc);
+  if (day(from) !== day(to)) return `${text} – ${day(to)} ${clock(to)}`;
+  return `${text} – ${clock(from).slice(0, 5) === clock(to).slice(0, 5) ? clock(to).slice(5) : clock(to)}`;
+}
+
 // words makes a name of the model readable: rate_limited becomes rate limited.
 function words(name) {
   return String(name).replaceAll("_", " ");

@@ -54,8 +54,8 @@ function faultBar(f) {
     facts: [
       ["fault", f.fault],
       f.target && ["target", f.target],
-      ["said by", f.source ?? list(f.sources).join(", ")],
-      ["requests", count(f.requests ?? f.requests_marked)],
+      ["said by", list(f.sources).join(", ")],
+      ["marked", marksOf(f)],
       kinds.length > 0 && ["kinds", kinds.join(", ")],
     ],
   };
@@ -70,8 +70,7 @@ function kindBars(f) {
     facts: [
       ["kind", k.fault],
       ["of fault", faultTitle(f)],
-      ["requests", count(k.requests_marked)],
-      !isMissing(k.spans_marked) && ["spans", count(k.spans_marked)],
+      ["marked", marksOf(k)],
     ],
   }));
 }

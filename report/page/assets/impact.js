@@ -53,7 +53,7 @@ function impactCard(f) {
       swatch("var(--fault-bar)"),
       el("span", { class: "cell-text" }, faultTitle(f)),
     ),
-    el("p", { class: "hint" }, [faultFacts(f), marksOf(f)].join(" · ")),
+    el("p", { class: "hint" }, [faultFacts(f), marksOf(f) + " marked"].join(" · ")),
     el("p", {}, badge(...recoveryBadge(f)), " ", watched(f)),
     phasesTable(f),
     f.straddling > 0 &&
@@ -69,8 +69,8 @@ function impactCard(f) {
 // marksOf counts what says that a fault touched it: requests, or else spans that
 // are no requests, as those of servers.
 function marksOf(f) {
-  if (!f.requests_marked && f.spans_marked > 0) return plural(f.spans_marked, "marked span");
-  return plural(f.requests_marked ?? 0, "marked request");
+  if (!f.requests_marked && f.spans_marked > 0) return plural(f.spans_marked, "span");
+  return plural(f.requests_marked ?? 0, "request");
 }
 
 function phasesTable(f) {

@@ -90,6 +90,7 @@ function draw() {
       el("div", { class: "charts small-" + specs.filter((s) => s.small).length }, specs.map(timeCard)),
       errorsSection(),
       impactSection(),
+      loadSection(),
       ...dimensionSections(),
       circuitsSection(),
       burstsSection(),

@@ -82,13 +82,6 @@ function answerOf(name) {
   return p?.[name] ?? findPick(p?.run_id ?? null, "")?.[name] ?? page.model[name] ?? null;
 }
 
-// Fault windows that concern the picked run: its own, and those of none.
-function faultWindows() {
-  return list(page.model.fault_windows)
-    .filter((w) => page.run === EVERY_RUN || w.run_id === page.run || w.run_id === "")
-    .map((w) => ({ ...w, from: w.start_ns / 1e6, to: w.end_ns / 1e6 }));
-}
-
 // middle, edge: milliseconds of a bucket of the chart.
 function edge(chart, i) {
   return (chart.start + i * chart.width_s) * 1000;

@@ -11,9 +11,7 @@ function errorsSection() {
     number("of all errors", "share_of_errors", percent),
     number("of all requests", "share_of_requests", percent),
     { head: "injected", number: (r) => r.errors_injected || null, show: count, hint: "errors that carry a fault" },
-    { head: "first seen", text: (r) => instant(r.first_seen_utc) },
-    { head: "last seen", text: (r) => instant(r.last_seen_utc) },
-    { head: "traces", node: (r) => traceIds(list(r.samples).map((s) => s.trace_id)), text: () => "" },
+    ...seenColumns(),
   ];
   const codes = list(e.status_codes?.codes);
   return card(
@@ -38,10 +36,21 @@ function errorsSection() {
           { head: "status code", text: (r) => (isMissing(r.status_code) ? "" : String(r.status_code)), empty: "not said" },
           number("requests", "requests", (v) => count(Math.round(v)), { bar: "bar-error" }),
           number("of all errors", "share_of_errors", percent),
+          { head: "injected", number: (r) => Math.round(r.requests_injected ?? 0) || null, show: count },
+          ...seenColumns(),
         ],
       }),
     ],
   );
+}
+
+function seenColumns() {
+  const hint = "when the first and the last of them began; where a bucket is all that is known, the whole of it";
+  return [
+    { head: "first seen", text: (r) => seen(r.first_seen_utc, r.seen_within_s), hint },
+    { head: "last seen", text: (r) => seen(r.last_seen_utc, r.seen_within_s), hint },
+    { head: "traces", node: (r) => traceIds(list(r.samples).map((s) => s.trace_id)), text: () => "" },
+  ];
 }
 
 const DIMENSIONS = {
