@@ -185,13 +185,17 @@ func TestTimeseriesAgainstOracle(t *testing.T) {
 			if answer.WidthS != c.width {
 				t.Errorf("width %d s, want %d s", answer.WidthS, c.width)
 			}
-			found := 0
+			found, next := 0, map[[2]string]int64{}
 			for i := range answer.Rows {
 				r := &answer.Rows[i]
+				if start, known := next[[2]string{r.RunID, r.Category}]; known && r.BucketStart != start {
+					t.Errorf("%s %s: after %d comes %d", r.RunID, r.Category, start-c.width, r.BucketStart)
+				}
+				next[[2]string{r.RunID, r.Category}] = r.BucketStart + c.width
 				s := want[key{r.BucketStart, r.RunID, r.Category}]
 				if s == nil {
-					// Spans completed in it, but none started.
-					if r.Requests != 0 || r.Completed == 0 || r.ErrorRate != nil || r.P50MS != nil || r.InputTokens != nil {
+					// None started: some completed in it, or it is a gap.
+					if r.Requests != 0 || r.ErrorRate != nil || r.P50MS != nil || r.InputTokens != nil {
 						t.Errorf("row of nothing: %+v", r)
 					}
 					continue

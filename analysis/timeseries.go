@@ -6,14 +6,19 @@ import (
 	"fmt"
 )
 
-// TimeseriesRow is a row of the relation timeseries: one bucket of one run and
-// category.
+// TimeseriesRow is one bucket of one run and category: a row of the relation
+// timeseries, or one in between of which the relation has none. That has no
+// spans: zeros, and nil for what does not exist.
 type TimeseriesRow struct {
-	RunID        string   `json:"run_id"`
-	BucketStart  int64    `json:"bucket_start"` // Unix seconds
-	BucketUTC    string   `json:"bucket_utc"`
-	Category     string   `json:"category"`
-	Settled      bool     `json:"settled"`
+	RunID       string `json:"run_id"`
+	BucketStart int64  `json:"bucket_start"` // Unix seconds
+	BucketUTC   string `json:"bucket_utc"`
+	Category    string `json:"category"`
+	Settled     bool   `json:"settled"`
+	// Partial: the data of the run and category, or the interval that was asked
+	// for, begin or end inside the bucket, so its counts are not those of a whole
+	// one.
+	Partial      bool     `json:"partial"`
 	Requests     int64    `json:"requests_total"`
 	Success      int64    `json:"requests_success"`
 	Errors       int64    `json:"errors"` // every outcome but success
@@ -47,7 +52,9 @@ type Timeseries struct {
 const maxTimeseriesBuckets = 120
 
 // AskTimeseries answers with the rows of one width: q.Width, or the narrowest
-// that cuts the interval into at most 120 buckets. It reads no histograms.
+// that cuts the interval into at most 120 buckets. Between the first and the last
+// row of a run and category no bucket is missing; more than 100,000 rows of
+// buckets without spans are ErrQuery. It reads no histograms.
 func AskTimeseries(ctx context.Context, tx *sql.Tx, q Query) (*Timeseries, error) {
 	r, err := newReading(ctx, tx, q, false)
 	if err != nil {
@@ -63,6 +70,9 @@ func AskTimeseries(ctx context.Context, tx *sql.Tx, q Query) (*Timeseries, error
 		if answer.Rows, err = r.timeseriesRows(ctx, tx, s, answer.Rows); err != nil {
 			return nil, fmt.Errorf("timeseries: %w", err)
 		}
+	}
+	if err := answer.fill(ctx, tx, r); err != nil {
+		return nil, fmt.Errorf("timeseries: %w", err)
 	}
 	return answer, nil
 }
@@ -113,7 +123,7 @@ func (r *reading) timeseriesRows(ctx context.Context, tx *sql.Tx, s Segment, out
 		}
 		t.BucketUTC = *bucketUTC
 		// Without open ones, all are settled, wide ones that have not ended too.
-		t.Settled = !r.query.IncludeOpen || t.BucketStart+s.WidthS <= r.query.Now.Add(-r.meta.SettleAfter).Unix()
+		t.Settled = r.settled(t.BucketStart + s.WidthS)
 		t.Errors = t.Requests - t.Success
 		t.ErrorRate = share(t.Errors, t.Requests)
 		out = append(out, t)

@@ -16,8 +16,9 @@ func (p *program) timeseriesCommand() *cobra.Command {
 		Use:   "timeseries --db FILE",
 		Short: "Print the course of requests, errors and latency over time",
 		Long: `Print the course of requests, errors and latency over time: one row per bucket,
-run and category. Without --width the buckets are the narrowest that cut the
-interval into at most 120.`,
+run and category, those without requests too. Without --width the buckets are the
+narrowest that cut the interval into at most 120. partial: what is shown begins or
+ends inside the bucket.`,
 		Example: `  spanbucket timeseries --db spanbucket.db --from +10s --to +20s --width 1s
   spanbucket timeseries --db spanbucket.db --category tool --format csv`,
 		Args: noArguments,
@@ -49,7 +50,7 @@ func (p *program) writeTimeseries(format string, answer *analysis.Timeseries) er
 }
 
 var timeseriesNames = []string{
-	"run_id", "width_s", "bucket_start", "bucket_utc", "category", "settled", "requests_total", "requests_success",
+	"run_id", "width_s", "bucket_start", "bucket_utc", "category", "settled", "partial", "requests_total", "requests_success",
 	"errors", "error_rate", "requests_rate_limited", "requests_injected", "completed_total", "latency_count",
 	"avg_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "ttft_count",
 	"p50_ttft_ms", "p95_ttft_ms", "input_tokens", "output_tokens", "cost_usd",
@@ -60,7 +61,7 @@ func timeseriesRecords(answer *analysis.Timeseries) [][]any {
 	for i := range answer.Rows {
 		r := &answer.Rows[i]
 		records[i] = []any{
-			r.RunID, answer.WidthS, r.BucketStart, r.BucketUTC, r.Category, r.Settled, r.Requests, r.Success,
+			r.RunID, answer.WidthS, r.BucketStart, r.BucketUTC, r.Category, r.Settled, r.Partial, r.Requests, r.Success,
 			r.Errors, r.ErrorRate, r.RateLimited, r.Injected, r.Completed, r.LatencyCount,
 			r.AvgMS, r.P50MS, r.P95MS, r.P99MS, r.MaxMS, r.TTFTCount,
 			r.TTFTP50MS, r.TTFTP95MS, r.InputTokens, r.OutputTokens, r.CostUSD,
@@ -108,7 +109,15 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 	t.Number("p95", func(r *analysis.TimeseriesRow) string { return tables.MS(r.TTFTP95MS) })
 	t.Group = ""
 	t.Number("cost USD", func(r *analysis.TimeseriesRow) string { return tables.USD(r.CostUSD) })
-	t.Text("state", func(r *analysis.TimeseriesRow) string { return map[bool]string{false: "open"}[r.Settled] })
+	t.Text("state", func(r *analysis.TimeseriesRow) string {
+		switch {
+		case !r.Settled:
+			return "open"
+		case r.Partial:
+			return "partial"
+		}
+		return ""
+	})
 	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
