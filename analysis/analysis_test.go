@@ -93,14 +93,14 @@ func TestAnswersAboutNothing(t *testing.T) {
 			t.Errorf("%s: latency has rows: %+v", name, a.Rows)
 		}
 	}
-	began := func(run *string) func(context.Context, *sql.Tx) (time.Time, error) {
-		return func(ctx context.Context, tx *sql.Tx) (time.Time, error) { return analysis.Began(ctx, tx, run) }
+	extent := func(ctx context.Context, tx *sql.Tx) (analysis.Extent, error) {
+		return analysis.ReadExtent(ctx, tx, nil)
 	}
-	if at := ask(t, empty, began(nil)); !at.IsZero() {
-		t.Errorf("an empty file began at %s", at)
+	if e := ask(t, empty, extent); e != (analysis.Extent{}) {
+		t.Errorf("an empty file extends from %s to %s", e.Begin, e.End)
 	}
-	if at := ask(t, full, began(nil)); !at.Equal(filetest.Begin) {
-		t.Errorf("the file began at %s, want %s", at, filetest.Begin)
+	if e := ask(t, full, extent); !e.Begin.Equal(filetest.Begin) || e.End.Nanosecond() != 0 {
+		t.Errorf("the file extends from %s to %s, want from %s to a whole second", e.Begin, e.End, filetest.Begin)
 	}
 }
 

@@ -106,17 +106,25 @@ func (r *reading) readWidths(ctx context.Context, tx *sql.Tx, answer *Overview) 
 	return nil
 }
 
-// Began returns the whole second in which a run began, or, for nil, the
-// earliest of the file; the zero time where there is none. It is what relative
-// times count from.
-func Began(ctx context.Context, q storage.Querier, run *string) (time.Time, error) {
-	var first sql.NullInt64
-	const query = "SELECT min(first_ns) FROM run WHERE ?1 IS NULL OR run_id = ?1"
-	if err := q.QueryRowContext(ctx, query, run).Scan(&first); err != nil {
-		return time.Time{}, fmt.Errorf("read begin of run: %w", err)
+// Extent is from when to when there are spans, in whole seconds: the earliest
+// began in the second from Begin on, the latest ended at End or less than a second
+// before. Both are the zero time where there is no span.
+type Extent struct{ Begin, End time.Time }
+
+// ReadExtent returns the extent of a run, or, for nil, of all that the file was
+// told. It is what relative times count from.
+func ReadExtent(ctx context.Context, q storage.Querier, run *string) (Extent, error) {
+	var first, last sql.NullInt64
+	const query = "SELECT min(first_ns), max(last_ns) FROM run WHERE ?1 IS NULL OR run_id = ?1"
+	if err := q.QueryRowContext(ctx, query, run).Scan(&first, &last); err != nil {
+		return Extent{}, fmt.Errorf("read extent of run: %w", err)
 	}
-	if !first.Valid {
-		return time.Time{}, nil
+	if !first.Valid || !last.Valid {
+		return Extent{}, nil
 	}
-	return time.Unix(0, first.Int64).UTC().Truncate(time.Second), nil
+	const second = int64(time.Second)
+	return Extent{
+		Begin: time.Unix(0, first.Int64).UTC().Truncate(time.Second),
+		End:   time.Unix(last.Int64/second, 0).UTC().Add(time.Duration((last.Int64%second+second-1)/second) * time.Second),
+	}, nil
 }

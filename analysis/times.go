@@ -11,10 +11,11 @@ import (
 // nanoseconds fit an int64.
 const minYear, MaxYear = 1678, 2261
 
-// ParseTime reads 2026-01-30T10:00:00Z, @1769767200 (Unix seconds) or +40s
-// (since began). The empty text is the zero time.
-func ParseTime(text string, began time.Time) (time.Time, error) {
-	const forms = "must be like 2026-01-30T10:00:00Z, @1769767200 or +40s"
+// ParseTime reads 2026-01-30T10:00:00Z, @1769767200 (Unix seconds), +40s (since
+// the begin of the data) or -10m (before their end). The empty text is the zero
+// time.
+func ParseTime(text string, data Extent) (time.Time, error) {
+	const forms = "must be like 2026-01-30T10:00:00Z, @1769767200, +40s or -10m"
 	var t time.Time
 	switch {
 	case text == "":
@@ -26,15 +27,17 @@ func ParseTime(text string, began time.Time) (time.Time, error) {
 			return time.Time{}, fmt.Errorf("%q: %s", text, forms)
 		}
 		t = time.Unix(seconds, 0).UTC()
-	case text[0] == '+':
-		since, err := time.ParseDuration(text[1:])
+	case text[0] == '+' || text[0] == '-':
+		distance, err := time.ParseDuration(text[1:])
 		switch {
-		case err != nil || since < 0:
+		case err != nil || strings.ContainsAny(text[1:], "+-"):
 			return time.Time{}, fmt.Errorf("%q: %s", text, forms)
-		case began.IsZero():
+		case data.Begin.IsZero():
 			return time.Time{}, fmt.Errorf("%q: the file has no spans to count from", text)
 		}
-		t = began.Add(since)
+		if t = data.Begin.Add(distance); text[0] == '-' {
+			t = data.End.Add(-distance)
+		}
 	default:
 		var err error
 		if t, err = time.Parse(time.RFC3339Nano, strings.ToUpper(text)); err != nil {

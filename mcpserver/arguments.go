@@ -17,7 +17,7 @@ type nothing struct{}
 type interval struct {
 	Run      *string  `json:"run,omitempty" jsonschema:"only this run id; the empty text means spans outside any run; left out: every run"`
 	Category []string `json:"category,omitempty" jsonschema:"only these categories, such as llm, embedding, tool, agent, server; left out: what the file calls requests"`
-	From     string   `json:"from,omitempty" jsonschema:"only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200 (Unix seconds) or +40s since the run or file began"`
+	From     string   `json:"from,omitempty" jsonschema:"only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200 (Unix seconds), +40s since the run or file began, or -10m before its end"`
 	To       string   `json:"to,omitempty" jsonschema:"only spans that start before this time; same forms"`
 	Open     bool     `json:"include_open,omitempty" jsonschema:"take recent buckets into account that may still lack spans"`
 }
@@ -37,14 +37,14 @@ func (i *interval) query(ctx context.Context, s *server, tx *sql.Tx) (q analysis
 		}
 		q.Categories = append(q.Categories, c)
 	}
-	began, err := analysis.Began(ctx, tx, i.Run)
+	data, err := analysis.ReadExtent(ctx, tx, i.Run)
 	if err != nil {
 		return q, err
 	}
-	if q.From, err = analysis.ParseTime(i.From, began); err != nil {
+	if q.From, err = analysis.ParseTime(i.From, data); err != nil {
 		return q, fmt.Errorf("from %w", err)
 	}
-	if q.To, err = analysis.ParseTime(i.To, began); err != nil {
+	if q.To, err = analysis.ParseTime(i.To, data); err != nil {
 		return q, fmt.Errorf("to %w", err)
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {

@@ -219,7 +219,7 @@ type compareArguments struct {
 
 type side struct {
 	Run  *string `json:"run,omitempty" jsonschema:"run id; left out: every run"`
-	From string  `json:"from,omitempty" jsonschema:"begin: 2026-01-30T10:00:00Z, @1769767200 or +40s since the run began"`
+	From string  `json:"from,omitempty" jsonschema:"begin: 2026-01-30T10:00:00Z, @1769767200, +40s since the run began or -10m before its end"`
 	To   string  `json:"to,omitempty" jsonschema:"end, itself not part of it; same forms"`
 }
 

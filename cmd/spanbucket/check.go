@@ -195,9 +195,11 @@ func (f *checkFlags) run(ctx context.Context, p *program, o check.Options) (repo
 			return err
 		}
 		o.Warmup = f.warmup
-		if o.Began, err = analysis.Began(ctx, tx, o.Query.Run); err != nil {
-			return err
+		data, failed := analysis.ReadExtent(ctx, tx, o.Query.Run)
+		if failed != nil {
+			return failed
 		}
+		o.Began = data.Begin
 		if f.baselineDB == "" {
 			return perform(tx)
 		}

@@ -36,14 +36,14 @@ func (f *sideFlags) narrow(ctx context.Context, tx *sql.Tx, q analysis.Query) (a
 	if f.set(f.name) {
 		q.Run = &f.run
 	}
-	began, err := analysis.Began(ctx, tx, q.Run)
+	data, err := analysis.ReadExtent(ctx, tx, q.Run)
 	if err != nil {
 		return q, err
 	}
-	if q.From, err = parseTime(f.from, began); err != nil {
+	if q.From, err = parseTime(f.from, data); err != nil {
 		return q, usageError{fmt.Errorf("--%s-from %w", f.name, err)}
 	}
-	if q.To, err = parseTime(f.to, began); err != nil {
+	if q.To, err = parseTime(f.to, data); err != nil {
 		return q, usageError{fmt.Errorf("--%s-to %w", f.name, err)}
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {

@@ -143,7 +143,7 @@ func (f *queryFlags) addCategory(cmd *cobra.Command) {
 func (f *queryFlags) addTimes(cmd *cobra.Command) {
 	f.fileFlags.add(cmd, "the file to ask (required)")
 	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from", "", "only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200, or +40s since the run (or the file) began")
+	flags.StringVar(&f.from, "from", "", "only spans that start at this time or later: 2026-01-30T10:00:00Z, @1769767200, +40s since the run (or the file) began, or -10m before its end")
 	flags.StringVar(&f.to, "to", "", "only spans that start before this time")
 	flags.StringVar(&f.run, "run", "", `only this run; --run "" means spans outside any run (default: all)`)
 	f.runSet = func() bool { return flags.Changed("run") }
@@ -166,14 +166,14 @@ func (f *queryFlags) query(ctx context.Context, p *program, tx *sql.Tx) (q analy
 	if q.Width, err = parseWidth(f.width); err != nil {
 		return q, usageError{fmt.Errorf("--width %w", err)}
 	}
-	began, err := analysis.Began(ctx, tx, q.Run)
+	data, err := analysis.ReadExtent(ctx, tx, q.Run)
 	if err != nil {
 		return q, err
 	}
-	if q.From, err = parseTime(f.from, began); err != nil {
+	if q.From, err = parseTime(f.from, data); err != nil {
 		return q, usageError{fmt.Errorf("--from %w", err)}
 	}
-	if q.To, err = parseTime(f.to, began); err != nil {
+	if q.To, err = parseTime(f.to, data); err != nil {
 		return q, usageError{fmt.Errorf("--to %w", err)}
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {

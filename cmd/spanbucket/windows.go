@@ -141,7 +141,7 @@ func (r *windowRow) instant(column string) (int64, []windowProblem) {
 		}
 		return n, nil
 	}
-	t, err := parseTime(text.text, time.Time{})
+	t, err := parseTime(text.text, analysis.Extent{})
 	if err != nil || strings.HasPrefix(text.text, "+") || t.Year() < 1970 || t.UnixNano() == 0 {
 		return 0, []windowProblem{{text.line, column, quoted(text.text),
 			fmt.Sprintf("must be like 2026-01-30T10:00:00Z or @1769767200, in the years 1970 to %d", analysis.MaxYear)}}
