@@ -20,7 +20,8 @@ type activityReading struct {
 	from, to int64
 	// The same for spans, and no further than the run has any.
 	firstSpan, lastSpan int64
-	byIndex             bool // that is a small part of the file
+	byIndex             bool  // that is a small part of the file
+	settled             int64 // what starts later may not have; MaxInt64: all has, or is wanted all the same
 	scope               Scope
 	headline            []string // categories that count as requests
 	// completeFrom is from where on no span has been deleted; nil: none was.
@@ -41,10 +42,6 @@ func newActivityReading(ctx context.Context, tx *sql.Tx, q Query) (*activityRead
 	if err != nil {
 		return nil, err
 	}
-	checked := reading{query: q}
-	if err := checked.checkRun(ctx, tx); err != nil {
-		return nil, err
-	}
 	r := &activityReading{query: q, meta: meta, from: math.MinInt64, to: math.MaxInt64}
 	if !q.From.IsZero() {
 		r.from = q.From.UnixNano()
@@ -53,7 +50,6 @@ func newActivityReading(ctx context.Context, tx *sql.Tx, q Query) (*activityRead
 		r.to = q.To.UnixNano()
 	}
 	r.scope = Scope{RunID: q.Run, Categories: []string{}, Segments: []Segment{}}
-	r.scope.Open.Included = true // what there is counts at once
 	categories := q.Categories
 	if len(categories) == 0 {
 		categories = meta.Headline
@@ -70,7 +66,32 @@ func newActivityReading(ctx context.Context, tx *sql.Tx, q Query) (*activityRead
 			r.completeFrom = utc(p.CompleteFrom)
 		}
 	}
+	if err := r.settle(ctx, tx); err != nil {
+		return nil, err
+	}
 	return r, r.bound(ctx, tx)
+}
+
+// settle leaves out what has not settled, from the same second on as answers from
+// buckets do. It checks the run, too.
+func (r *activityReading) settle(ctx context.Context, tx *sql.Tx) error {
+	all := r.query
+	all.Width, all.Categories = 0, nil // spans of every category tell of sessions, tools and circuits
+	buckets, err := newReading(ctx, tx, all, false)
+	if err != nil {
+		return err
+	}
+	r.scope.Open.Included, r.settled = all.IncludeOpen, math.MaxInt64
+	if all.IncludeOpen || len(buckets.widths) == 0 {
+		return nil
+	}
+	until, err := buckets.settledUntil(ctx, tx)
+	if err != nil || until == buckets.to {
+		return err
+	}
+	r.scope.Open, r.settled = buckets.scope.Open, saturated(until)
+	r.to = min(r.to, r.settled)
+	return nil
 }
 
 // bound says what interval the answer covers: the one asked for, or the data.
@@ -90,10 +111,12 @@ func (r *activityReading) bound(ctx context.Context, tx *sql.Tx) error {
 	if r.from != math.MinInt64 {
 		from = r.from
 	}
-	if r.to != math.MaxInt64 {
-		to = r.to
+	if !r.query.To.IsZero() {
+		to = r.query.To.UnixNano()
 	}
-	r.scope.FromUTC, r.scope.ToUTC = utcOf(&from), utcOf(&to)
+	if to = min(to, r.settled); from <= to {
+		r.scope.FromUTC, r.scope.ToUTC = utcOf(&from), utcOf(&to)
+	}
 	r.firstSpan, r.lastSpan = max(r.from, first.Int64), min(r.to, addCapped(last.Int64, 1))
 	r.byIndex = float64(r.lastSpan)-float64(r.firstSpan) < (float64(fileLast.Int64)-float64(fileFirst.Int64))/3
 	return nil

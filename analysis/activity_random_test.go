@@ -17,18 +17,28 @@ import (
 	"github.com/spanbucket/spanbucketexporter/internal/seedtest"
 )
 
+// settled asks when all has settled, unless it is said when.
+func settled(q analysis.Query) analysis.Query {
+	if q.Now.IsZero() {
+		q.Now = later
+	}
+	return q
+}
+
 func sessions(q analysis.SessionsQuery) func(context.Context, *sql.Tx) (*analysis.Sessions, error) {
 	return func(ctx context.Context, tx *sql.Tx) (*analysis.Sessions, error) {
+		q.Query = settled(q.Query)
 		return analysis.AskSessions(ctx, tx, q)
 	}
 }
 
 func tools(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Tools, error) {
-	return func(ctx context.Context, tx *sql.Tx) (*analysis.Tools, error) { return analysis.AskTools(ctx, tx, q) }
+	return func(ctx context.Context, tx *sql.Tx) (*analysis.Tools, error) { return analysis.AskTools(ctx, tx, settled(q)) }
 }
 
 func circuits(q analysis.CircuitsQuery) func(context.Context, *sql.Tx) (*analysis.Circuits, error) {
 	return func(ctx context.Context, tx *sql.Tx) (*analysis.Circuits, error) {
+		q.Query = settled(q.Query)
 		return analysis.AskCircuits(ctx, tx, q)
 	}
 }

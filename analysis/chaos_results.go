@@ -40,6 +40,7 @@ func AskChaosResults(ctx context.Context, tx *sql.Tx, q Query) (*ChaosResults, e
 	if err := storage.CheckSchema(ctx, tx, firstWithResults); err != nil {
 		return nil, fmt.Errorf("chaos results: %w", err)
 	}
+	q.IncludeOpen = true // a result stands by itself: nothing that comes later changes it
 	r, err := newActivityReading(ctx, tx, q)
 	if err != nil {
 		return nil, fmt.Errorf("chaos results: %w", err)

@@ -12,7 +12,8 @@ import (
 // empty is none.
 type RequestsQuery struct {
 	// Query bounds them; From and To to the nanosecond. Width and IncludeOpen
-	// say nothing here: a request is shown as soon as it is kept.
+	// say nothing here: a request is shown as soon as it is kept, since nothing
+	// that comes later changes it.
 	Query
 	Outcome   string
 	ErrorType *string // "" being those without
@@ -90,8 +91,11 @@ type Requests struct {
 	RunID      *string  `json:"run_id"`     // nil for every run
 	Categories []string `json:"categories"` // empty for every category
 	Kept       Kept     `json:"kept"`
-	Limit      int64    `json:"limit"`
-	Offset     int64    `json:"offset"`
+	// OpenFromUTC is from when on more requests may come; nil: all that is asked
+	// for has settled.
+	OpenFromUTC *string `json:"open_from_utc"`
+	Limit       int64   `json:"limit"`
+	Offset      int64   `json:"offset"`
 	// More tells whether there are more after the last row.
 	More bool      `json:"more"`
 	Rows []Request `json:"rows"` // newest first
@@ -132,6 +136,11 @@ func askRequests(ctx context.Context, tx *sql.Tx, q RequestsQuery) (*Requests, e
 	from, to := q.bounds()
 	if answer.Kept, err = r.readKept(ctx, tx, max(from, saturated(r.from))); err != nil {
 		return nil, err
+	}
+	if until, err := r.settledUntil(ctx, tx); err != nil {
+		return nil, err
+	} else if r.scope.Open.Buckets > 0 {
+		answer.OpenFromUTC = utc(until)
 	}
 	where, args := r.requestCondition(from, to)
 	where, args = q.add(where, args)

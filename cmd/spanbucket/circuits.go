@@ -28,6 +28,7 @@ has breakers of its own.`,
 		Args: noArguments,
 	}
 	flags.addTimes(cmd)
+	flags.addOpen(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many changes of state to print, the last ones; 0: all")
 	cmd.Flags().BoolVar(&changes, "changes", false, "as text and CSV only the changes of state")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -46,6 +47,7 @@ has breakers of its own.`,
 }
 
 func (p *program) writeCircuits(format string, changes bool, answer *analysis.Circuits) (err error) {
+	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
 	switch {
 	case format == "json":
 		err = writeJSON(p.stdout, answer)
@@ -57,7 +59,7 @@ func (p *program) writeCircuits(format string, changes bool, answer *analysis.Ci
 		err = p.printCircuits(answer, changes)
 	}
 	if len(answer.Rows) == 0 {
-		return finish(err, fmt.Errorf("%w: nothing in this interval says anything of a circuit breaker", errNoData))
+		return finish(err, p.nothing(&answer.Scope, "no word of a circuit breaker"))
 	}
 	return err
 }
@@ -95,7 +97,7 @@ func (p *program) printCircuits(answer *analysis.Circuits, changes bool) error {
 			return err
 		}
 		if len(answer.Transitions) == 0 {
-			return nil
+			return tables.WriteOpen(p.stdout, &answer.Open)
 		}
 		head := "Changes of state"
 		if answer.Left > 0 {
@@ -113,7 +115,10 @@ func (p *program) printCircuits(answer *analysis.Circuits, changes bool) error {
 	t.Text("service", func(c *analysis.CircuitTransition) string { return c.Service })
 	t.Text("instance", func(c *analysis.CircuitTransition) string { return c.Instance })
 	t.Text("run", func(c *analysis.CircuitTransition) string { return c.RunID })
-	return t.Write(p.stdout)
+	if err := t.Write(p.stdout); err != nil {
+		return err
+	}
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
 // circuitsText is the answer in words.

@@ -48,7 +48,7 @@ func (p *program) writeComparison(format string, c *analysis.Comparison) (err er
 	if side.Requests > 0 {
 		name, side = "candidate", &c.Candidate
 	}
-	return finish(err, fmt.Errorf("%s: %w", name, noData(&side.Scope)))
+	return finish(err, fmt.Errorf("%s: %w", name, p.noData(&side.Scope)))
 }
 
 var comparisonNames = []string{

@@ -51,7 +51,7 @@ func (p *program) writeDiagnosis(format string, answer *analysis.Diagnosis) (err
 		err = p.printDiagnosis(answer)
 	}
 	if answer.Requests == 0 {
-		return finish(err, noData(&answer.Scope))
+		return finish(err, p.noData(&answer.Scope))
 	}
 	return err
 }

@@ -115,10 +115,14 @@ func (f *queryFlags) add(cmd *cobra.Command) {
 
 // addBuckets adds the flags that say which buckets to read.
 func (f *queryFlags) addBuckets(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
-	flags.BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
+	cmd.Flags().StringVar(&f.width, "width", "", "width of the buckets to read, such as 10s or 5m (default: chosen)")
 	completeNothing(cmd, "width")
+	f.addOpen(cmd)
+}
+
+// addOpen adds the flag of questions about what has settled.
+func (f *queryFlags) addOpen(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.includeOpen, "include-open", false, "take recent buckets into account that may still lack spans")
 }
 
 // addInterval adds the flags that have nothing to do with buckets.
@@ -179,6 +183,7 @@ func (f *queryFlags) query(ctx context.Context, p *program, tx *sql.Tx) (q analy
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return q, usageError{fmt.Errorf("--from %s --to %s: the interval must not be empty", f.from, f.to)}
 	}
+	p.asked = askedScope{q, data}
 	return q, nil
 }
 

@@ -56,7 +56,7 @@ func (p *program) writeAnswer(format string, answer any, scope *analysis.Scope, 
 		err = forms.text()
 	}
 	if !found {
-		return finish(err, noData(scope))
+		return finish(err, p.noData(scope))
 	}
 	return err
 }

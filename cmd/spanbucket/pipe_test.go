@@ -45,6 +45,7 @@ func TestAReaderThatGoesAwayChangesNoVerdict(t *testing.T) {
 		{exitCheck, []string{"check", "--p50", "0.001"}},
 		{exitUsage, []string{"check", "--p50", "1", future}},
 		{exitFine, []string{"stats"}},
+		{exitUsage, []string{"stats", future}},
 		{exitFine, []string{"verify"}},
 		{exitCheck, []string{"verify", "--db", broken}},
 		{exitFine, []string{"latency"}},

@@ -110,7 +110,7 @@ func (p *program) assemble(ctx context.Context, flags *queryFlags) (made *report
 		return err
 	})
 	if err == nil && len(made.Picks) == 0 {
-		err = noData(made.Scope())
+		err = p.noData(made.Scope())
 	}
 	return made, err
 }

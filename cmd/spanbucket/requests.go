@@ -32,7 +32,8 @@ func (p *program) requestsCommand() *cobra.Command {
 		Short: "Print single requests that are kept, newest first",
 		Long: `Print single requests that are kept, newest first. Which are kept is a matter of the
 configuration (requests.sampling_ratio, retention, max_rows): weight says how many
-requests a row stands for.`,
+requests a row stands for. They are shown at once, before what other verbs say of
+them has settled.`,
 		Example: `  spanbucket requests --db spanbucket.db --outcome server_error --min-latency 2s
   spanbucket requests --db spanbucket.db --trace 4bf92f3577b34da6a3ce929d0e0e4736 --format json`,
 		Args: noArguments,
@@ -126,7 +127,7 @@ func (p *program) writeRequests(format string, answer *analysis.Requests) (err e
 		err = p.printRequests(answer)
 	}
 	if !found {
-		return finish(err, fmt.Errorf("%w: no such request is kept", errNoData))
+		return finish(err, p.asked.nothing("no such request is kept"))
 	}
 	if found && format != "text" && !answer.Kept.Complete {
 		fmt.Fprintln(p.stderr, keptText(&answer.Kept))
@@ -172,6 +173,9 @@ func (p *program) printRequests(answer *analysis.Requests) error {
 		return err
 	}
 	text := keptText(&answer.Kept)
+	if answer.OpenFromUTC != nil {
+		text += " What starts from " + *answer.OpenFromUTC + " on has not settled: more may come."
+	}
 	if answer.More {
 		text += fmt.Sprintf(" There are more: --offset %d.", answer.Offset+int64(len(rows)))
 	}

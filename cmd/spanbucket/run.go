@@ -45,6 +45,7 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
+	asked          askedScope // of the question that was asked last
 }
 
 // run runs the program with args, the command line without its name, and

@@ -30,6 +30,7 @@ start in it count.`,
 		Args: noArguments,
 	}
 	flags.addInterval(cmd)
+	flags.addOpen(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many sessions to print; 0: all")
 	cmd.Flags().StringVar(&sort, "sort", analysis.SessionSorts[0], "most of what first: "+strings.Join(analysis.SessionSorts, ", "))
 	complete(cmd, "sort", func() ([]string, cobra.ShellCompDirective) {
@@ -62,6 +63,7 @@ func checkMost(limit int) error {
 }
 
 func (p *program) writeSessions(format string, answer *analysis.Sessions) (err error) {
+	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
 	switch {
 	case format == "json":
 		err = writeJSON(p.stdout, answer)
@@ -71,7 +73,7 @@ func (p *program) writeSessions(format string, answer *analysis.Sessions) (err e
 		err = p.printSessions(answer)
 	}
 	if len(answer.Rows) == 0 {
-		return finish(err, fmt.Errorf("%w: no span of this interval belongs to a session", errNoData))
+		return finish(err, p.nothing(&answer.Scope, "no span of a session"))
 	}
 	return err
 }
@@ -116,10 +118,11 @@ func (p *program) printSessions(answer *analysis.Sessions) error {
 		return err
 	}
 	if left := answer.Total.Sessions - int64(len(answer.Rows)); left > 0 {
-		_, err := fmt.Fprintf(p.stdout, "\n%s more %s; --limit 0 prints all\n", tables.Count(left), tables.Plural(left, "session"))
-		return err
+		if _, err := fmt.Fprintf(p.stdout, "\n%s more %s; --limit 0 prints all\n", tables.Count(left), tables.Plural(left, "session")); err != nil {
+			return err
+		}
 	}
-	return nil
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
 // sessionsText is the answer in words.

@@ -51,7 +51,7 @@ func (p *program) writeSLOs(format string, answer *analysis.SLOs) (err error) {
 	case len(answer.Rows) == 0:
 		return finish(err, fmt.Errorf("%w: no service level objective is counted in this file; slos in the configuration of the collector names them", errNoData))
 	case !answer.HasRequests():
-		return finish(err, noData(&answer.Scope))
+		return finish(err, p.noData(&answer.Scope))
 	}
 	return err
 }

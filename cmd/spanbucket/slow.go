@@ -58,7 +58,7 @@ func (p *program) writeSlow(format string, answer *analysis.Slow) (err error) {
 		err = p.printSlow(answer)
 	}
 	if !found {
-		return finish(err, noData(&answer.Scope))
+		return finish(err, p.noData(&answer.Scope))
 	}
 	if found && format != "text" {
 		fmt.Fprintln(p.stderr, slowText(answer))

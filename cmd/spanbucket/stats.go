@@ -43,15 +43,22 @@ latency, tokens and cost by category.`,
 	return cmd
 }
 
-func (p *program) writeStats(format, path string, answer *analysis.Overview) error {
+// writeStats describes the file also where no request of the interval does.
+func (p *program) writeStats(format, path string, answer *analysis.Overview) (err error) {
+	found := len(answer.Rows) > 0
 	p.talk(&answer.Scope, format == "text")
 	switch format {
 	case "json":
-		return writeJSON(p.stdout, answer)
+		err = writeJSON(p.stdout, answer)
 	case "csv":
-		return writeCSV(p.stdout, statsNames, statsRecords(answer))
+		err = writeCSV(p.stdout, statsNames, statsRecords(answer))
+	default:
+		err = p.printStats(path, answer)
 	}
-	return p.printStats(path, answer)
+	if !found {
+		return finish(err, p.noData(&answer.Scope))
+	}
+	return err
 }
 
 var statsNames = []string{
@@ -82,8 +89,7 @@ func (p *program) printStats(path string, answer *analysis.Overview) error {
 	}
 	rows := answer.Rows
 	if len(rows) == 0 {
-		_, err := fmt.Fprintf(p.stdout, "\n%s\n", noData(&answer.Scope))
-		return err
+		return nil
 	}
 	if answer.Total != nil && strings.Contains(answer.Total.Category, "+") {
 		rows = append([]analysis.CategoryRow{*answer.Total}, rows...)

@@ -22,6 +22,7 @@ accepted. Several spans of one call are one call.`,
 		Args: noArguments,
 	}
 	flags.addTimes(cmd)
+	flags.addOpen(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		answer, err := askFile(cmd, p, &flags, analysis.AskTools)
 		if err != nil {
@@ -33,6 +34,7 @@ accepted. Several spans of one call are one call.`,
 }
 
 func (p *program) writeTools(format string, answer *analysis.Tools) (err error) {
+	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
 	switch {
 	case format == "json":
 		err = writeJSON(p.stdout, answer)
@@ -53,7 +55,7 @@ func (p *program) writeTools(format string, answer *analysis.Tools) (err error) 
 		err = p.printTools(answer)
 	}
 	if len(answer.Rows) == 0 {
-		return finish(err, fmt.Errorf("%w: no tool was called in this interval, as far as the file knows", errNoData))
+		return finish(err, p.nothing(&answer.Scope, "no call of a tool"))
 	}
 	return err
 }
@@ -86,7 +88,10 @@ func (p *program) printTools(answer *analysis.Tools) error {
 	t.Group = ""
 	t.Number("wait ms", func(r *analysis.Tool) string { return tables.MS(r.WaitAvgMS) })
 	t.Number("accepted %", func(r *analysis.Tool) string { return tables.Percent(r.AcceptanceRate) })
-	return t.Write(p.stdout)
+	if err := t.Write(p.stdout); err != nil {
+		return err
+	}
+	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
 // prunedText is a line for an answer from single spans of which some have been

@@ -50,7 +50,7 @@ func (p *program) writeWindow(format string, answer *analysis.Window) (err error
 		err = p.printWindow(answer)
 	}
 	if !found {
-		return finish(err, noData(&answer.Scope))
+		return finish(err, p.noData(&answer.Scope))
 	}
 	return err
 }
