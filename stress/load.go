@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"sync"
@@ -107,8 +108,9 @@ func (l *Load) Run(ctx context.Context) {
 	defer c.close()
 	accept, stop := context.WithCancel(ctx)
 	defer stop()
+	began := time.Now()
 	if d := l.config.Profile.Duration; d > 0 {
-		accept, stop = context.WithTimeout(accept, d)
+		accept, stop = context.WithDeadline(accept, began.Add(d))
 		defer stop()
 	}
 	if most := l.config.MaxRequests; most > 0 {
@@ -119,7 +121,7 @@ func (l *Load) Run(ctx context.Context) {
 	defer abandon()
 	context.AfterFunc(accept, func() { time.AfterFunc(l.config.Grace, abandon) })
 	if l.config.Rate > 0 {
-		l.open(working, accept, c)
+		l.open(working, accept, c, began)
 	} else {
 		l.closed(working, accept, c)
 	}
@@ -152,7 +154,8 @@ const (
 
 // open begins calls when they are due. At most as many as there are users are
 // under way at once: then the others wait, and it is counted that they did.
-func (l *Load) open(ctx, accept context.Context, c *client) {
+// Every call that is due before accept ends is made or dropped.
+func (l *Load) open(ctx, accept context.Context, c *client, began time.Time) {
 	due := make(chan time.Time, min(int(l.config.Rate*tooLate.Seconds())+1, mostWaiting))
 	var workers sync.WaitGroup
 	defer workers.Wait()
@@ -167,25 +170,57 @@ func (l *Load) open(ctx, accept context.Context, c *client) {
 			}
 		})
 	}
-	began := time.Now()
-	for n := 0; ; n++ {
-		at := began.Add(time.Duration(float64(n) / l.config.Rate * float64(time.Second)))
-		if !sleep(accept, time.Until(at)) {
-			return
-		}
+	n, all := int64(0), l.starts(l.length())
+	for ; sleep(accept, time.Until(began.Add(l.due(n)))) && n < all; n++ {
 		select {
-		case due <- at:
+		case due <- began.Add(l.due(n)):
 		default:
-			l.tally.add(func(c *Counts) { c.Dropped++ })
+			l.drop(1)
 		}
 	}
+	<-accept.Done()
+	l.drop(max(l.starts(min(time.Since(began), l.length()))-n, 0)) // were due, and came too late
+}
+
+// length is how long the load accepts calls at most.
+func (l *Load) length() time.Duration {
+	if d := l.config.Profile.Duration; d > 0 {
+		return d
+	}
+	return math.MaxInt64
+}
+
+// due is when call n of an open load is due, after its beginning.
+func (l *Load) due(n int64) time.Duration {
+	ns := float64(n) / l.config.Rate * float64(time.Second)
+	if ns >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(ns)
+}
+
+// starts is how many calls of an open load are due within a time.
+func (l *Load) starts(within time.Duration) int64 {
+	n := int64(min(within.Seconds()*l.config.Rate, 1<<53))
+	for n > 0 && l.due(n-1) >= within {
+		n--
+	}
+	for n < 1<<53 && l.due(n) < within {
+		n++
+	}
+	return n
+}
+
+// drop counts calls that were due and are never made.
+func (l *Load) drop(n int64) {
+	l.tally.add(func(c *Counts) { c.Dropped += n })
 }
 
 // begin makes the call that was due at a time.
 func (l *Load) begin(ctx context.Context, c *client, random *rand.Rand, at time.Time) {
 	switch late := time.Since(at); {
 	case late > tooLate, ctx.Err() != nil:
-		l.tally.add(func(c *Counts) { c.Dropped++ })
+		l.drop(1)
 		return
 	case late > slack:
 		l.tally.add(func(c *Counts) { c.Delayed++ })

@@ -32,7 +32,7 @@ requests: does anything work at all?).
 
 The load is closed: a user waits for an answer before the next question, so that a
 slow server is asked less, and hides part of its own latency. With --rate it is open:
-calls begin when they are due, and latency counts from then.
+single chats begin when they are due, and latency counts from then.
 
 With thresholds the run is held to them when it has ended, as "spanbucket check" does.
 Exit codes: 1 where no call succeeded, or a chaos test or a threshold failed; 2 wrong

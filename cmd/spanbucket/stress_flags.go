@@ -56,7 +56,7 @@ func (f *stressFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.users, "users", 0, "users at the height of the load, or calls at once with --rate (default: the profile's)")
 	flags.Float64Var(&f.spawnRate, "spawn-rate", 0, "users that begin each second (default: the profile's)")
 	flags.DurationVar(&f.duration, "duration", 0, "how long the load lasts (default: the profile's)")
-	flags.Float64Var(&f.rate, "rate", 0, "calls that begin each second, whatever becomes of the others (default: users decide)")
+	flags.Float64Var(&f.rate, "rate", 0, "single chats that begin each second, whatever becomes of the others (default: users decide)")
 	flags.Float64Var(&f.think, "think", 1, "scales how long users think between two questions; 0: not at all")
 	flags.StringVar(&f.target, "target", "", "URL of an API of OpenAI's dialect, without its /v1 (default: a fake model)")
 	flags.StringVar(&f.model, "model", "", "the model that --target is asked for")
