@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// mark says on the span of a request what was injected into it. How long it was
-// held up is said in milliseconds.
+// mark says on the span of a request what was injected into it, and that it
+// failed where no status will. How long it was held up is said in milliseconds.
 func mark(ctx context.Context, drawn lot, experiment string) {
 	if drawn.fault == NoFault {
 		return
@@ -23,5 +24,14 @@ func mark(ctx context.Context, drawn lot, experiment string) {
 	if status := drawn.fault.Status(); status >= 400 {
 		attributes = append(attributes, attribute.Int("chaos.fault.status_code", status))
 	}
-	trace.SpanFromContext(ctx).SetAttributes(attributes...)
+	span := trace.SpanFromContext(ctx)
+	if kind, cut := cuts[drawn.fault]; cut {
+		attributes = append(attributes, attribute.String("error.type", kind))
+		span.SetStatus(codes.Error, "")
+	}
+	span.SetAttributes(attributes...)
 }
+
+// cuts are the faults that end a connection before the answer is whole. They
+// have no status that says so: what they are is said by error.type.
+var cuts = map[Fault]string{Timeout: "timeout", Reset: "connection_reset", Truncated: "malformed_truncated"}

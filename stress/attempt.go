@@ -60,6 +60,10 @@ func (a *attempted) attributes() []attribute.KeyValue {
 	return all
 }
 
+// resendCount says on the span of an HTTP request how often it was sent before,
+// and on that of a call how often it was sent again.
+const resendCount = "http.request.resend_count"
+
 // resendKey carries how often a request was sent before.
 type resendKey struct{}
 
@@ -68,7 +72,7 @@ type resends struct{ http.RoundTripper }
 
 func (t resends) RoundTrip(r *http.Request) (*http.Response, error) {
 	if n, _ := r.Context().Value(resendKey{}).(int); n > 0 {
-		trace.SpanFromContext(r.Context()).SetAttributes(attribute.Int("http.request.resend_count", n))
+		trace.SpanFromContext(r.Context()).SetAttributes(attribute.Int(resendCount, n))
 	}
 	return t.RoundTripper.RoundTrip(r)
 }
@@ -145,7 +149,7 @@ const statusOverloaded = 529
 
 // refused sorts answers that are errors.
 func refused(answer *http.Response) attempted {
-	a := attempted{errorType: strconv.Itoa(answer.StatusCode), retryAfter: retryAfter(answer.Header)}
+	a := attempted{errorType: strconv.Itoa(answer.StatusCode), retryAfter: retryAfter(answer.Header, time.Now())}
 	switch status := answer.StatusCode; {
 	case status == http.StatusTooManyRequests:
 		a.outcome, a.again = RateLimited, true
@@ -161,13 +165,35 @@ func refused(answer *http.Response) attempted {
 	return a
 }
 
-// retryAfter reads how long the server asks a client to wait.
-func retryAfter(h http.Header) time.Duration {
-	if ms, err := strconv.Atoi(h.Get("Retry-After-Ms")); err == nil && ms > 0 {
-		return time.Duration(ms) * time.Millisecond
+// longestRetry bounds what is believed of an answer that asks for patience.
+const longestRetry = 24 * time.Hour
+
+// retryAfter reads how long the server asks a client to wait; 0 where it asks
+// for nothing. A date is compared with the server's own clock, where the answer
+// tells it.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	said := h.Get("Retry-After")
+	if d := times(h.Get("Retry-After-Ms"), time.Millisecond); d > 0 {
+		return d
 	}
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
-		return time.Duration(s) * time.Second
+	if d := times(said, time.Second); d > 0 {
+		return d
 	}
-	return 0
+	at, err := http.ParseTime(said)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), longestRetry)
+}
+
+// times reads a number of units; 0 where it is none.
+func times(text string, unit time.Duration) time.Duration {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n > 0) {
+		return 0
+	}
+	return time.Duration(min(n*float64(unit), float64(longestRetry)))
 }

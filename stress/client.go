@@ -25,6 +25,7 @@ type client struct {
 	transport *http.Transport
 	tracer    trace.Tracer
 	timeout   time.Duration // of an attempt
+	patience  time.Duration // with an API that asks for it
 	attempts  int           // of a call, at most
 	breaker   *breaker
 	pace      pace
@@ -55,7 +56,7 @@ func newClient(c *Config, tally *Tally) *client {
 			return http.ErrUseLastResponse
 		}},
 		tracer:  c.Tracing.Tracer("github.com/spanbucket/spanbucketexporter/stress"),
-		timeout: c.Timeout, attempts: defaultAttempts, tally: tally, pace: pace{longest: c.MaxPause},
+		timeout: c.Timeout, patience: c.MaxRetryAfter, attempts: defaultAttempts, tally: tally, pace: pace{longest: c.MaxPause},
 		breaker: newBreaker(c.Target.Host, tripFailures, c.Cooldown, tally),
 	}
 }
@@ -94,6 +95,12 @@ func (c *client) call(ctx context.Context, random *rand.Rand, r *request) (reply
 	}
 	c.breaker.tell(span)
 	span.SetAttributes(made.attributes()...)
+	if attempts > 1 {
+		span.SetAttributes(attribute.Int(resendCount, attempts-1))
+	}
+	if made.outcome == CircuitOpen {
+		span.SetAttributes(attribute.String(circuitName, c.breaker.circuit.Name()))
+	}
 	if made.outcome != Success {
 		span.SetAttributes(attribute.String("error.type", made.errorType))
 		span.SetStatus(codes.Error, "")
@@ -132,10 +139,13 @@ func (c *client) describe(r *request) []attribute.KeyValue {
 	return all
 }
 
-// try makes attempts until one succeeds or none is worth it.
+// try makes attempts until one succeeds or none is worth it. Between two of
+// them it waits for as long as the API asked for, and at least for the pause
+// that all calls make.
 func (c *client) try(ctx context.Context, random *rand.Rand, r *request, start time.Time) (last attempted, attempts int) {
-	for attempts = 0; ; {
-		if !sleep(ctx, jitter(random, c.pace.current())) {
+	for {
+		asked := min(last.retryAfter, c.patience)
+		if !sleep(ctx, max(asked, jitter(random, c.pace.current()))) {
 			return failed(Cancelled, "cancelled"), attempts
 		}
 		done, allowed := c.breaker.allow()
@@ -160,15 +170,21 @@ func (c *client) try(ctx context.Context, random *rand.Rand, r *request, start t
 	}
 }
 
-// errProvider is the failure of a provider, as its circuit breaker sees it.
-var errProvider = errors.New("the provider failed")
+// What an attempt means to the circuit breaker; nil: the provider works.
+var (
+	errProvider = errors.New("the provider failed")
+	errNeutral  = errors.New("it says nothing about the provider")
+)
 
-// blame is whether the provider failed: not where the request was wrong, the
-// client left, or the provider merely asked for patience.
+// blame is whether the provider failed. It works where it answers, be it that
+// the request is wrong; that it asks a client for patience, or that the client
+// has left, says neither.
 func (a *attempted) blame() error {
 	switch a.outcome {
 	case ServerError, CapacityError, ConnectionError, Malformed:
 		return errProvider
+	case RateLimited, Cancelled:
+		return errNeutral
 	}
 	return nil
 }

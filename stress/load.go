@@ -38,9 +38,12 @@ type Config struct {
 	Timeout time.Duration
 	// Cooldown is how long the circuit stays open; 0: two seconds.
 	Cooldown time.Duration
-	// MaxPause bounds how long a refused client waits before it tries again; 0:
-	// two seconds.
+	// MaxPause bounds the pause that grows with refusals and holds back all
+	// calls; 0: two seconds.
 	MaxPause time.Duration
+	// MaxRetryAfter bounds how long a call that was refused waits because the
+	// answer asks for it; 0: a minute.
+	MaxRetryAfter time.Duration
 	// Grace is how long calls that are under way at the end may take; 0: five
 	// seconds.
 	Grace time.Duration
@@ -86,7 +89,7 @@ func NewLoad(c Config) (*Load, error) {
 	for _, d := range []struct {
 		value   *time.Duration
 		natural time.Duration
-	}{{&c.Timeout, defaultTimeout}, {&c.Cooldown, cooldown}, {&c.MaxPause, 2 * time.Second}, {&c.Grace, 5 * time.Second}} {
+	}{{&c.Timeout, defaultTimeout}, {&c.Cooldown, cooldown}, {&c.MaxPause, 2 * time.Second}, {&c.MaxRetryAfter, time.Minute}, {&c.Grace, 5 * time.Second}} {
 		if *d.value == 0 {
 			*d.value = d.natural
 		}

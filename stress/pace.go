@@ -7,9 +7,10 @@ import (
 )
 
 // pace holds back the calls to one provider after it refused some: the pause
-// before a call doubles with every refusal, and shrinks by a step with every
-// answer (additive increase of the rate, multiplicative decrease). It never
-// exceeds longest. It is safe for concurrent use.
+// before a call doubles with every refusal, is no shorter than what the provider
+// asked for, and shrinks by a step with every answer (additive increase of the
+// rate, multiplicative decrease). It never exceeds longest. It is safe for
+// concurrent use.
 type pace struct {
 	longest time.Duration
 	mu      sync.Mutex
