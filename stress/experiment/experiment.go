@@ -116,7 +116,7 @@ func (c *Config) load(ctx context.Context, model *model, telemetry *telemetry, r
 		config.Models = []string{c.Model}
 	}
 	if config.EmbeddingModel, config.Key = c.EmbeddingModel, c.Key; c.Target == nil {
-		config.EmbeddingModel = fakeEmbedding
+		config.EmbeddingModel, config.Timeout = fakeEmbedding, fakeTimeout
 	}
 	switch c.Mode {
 	case stress.ModeChaos:

@@ -41,6 +41,9 @@ const (
 	// Long for a client, and short enough that even a load of half a minute shows
 	// what comes after it.
 	hang = 3 * time.Second
+	// fakeTimeout is the patience of its clients: longer than it takes for a slow
+	// answer, and shorter than it hangs, or a timeout would be none.
+	fakeTimeout = 2500 * time.Millisecond
 )
 
 // startModel starts the fake model, unless there is a target.
