@@ -32,6 +32,9 @@ type chatRequest struct {
 // roles that a message may have.
 var roles = map[string]bool{"system": true, "developer": true, "user": true, "assistant": true, "tool": true}
 
+// guest is a user who may not ask for what an administrator may do.
+const guest = "guest"
+
 // chat answers a request for a chat completion.
 func chat(r *http.Request, body []byte, seed uint64) (answer, *requestError) {
 	var asked chatRequest
@@ -53,6 +56,9 @@ func chat(r *http.Request, body []byte, seed uint64) (answer, *requestError) {
 			return nil, invalid("messages[%d].role: %q: is unknown", i, m.Role)
 		}
 		prompt += 4 + len(m.Content)/4
+	}
+	if asked.User != nil && *asked.User == guest && strings.Contains(string(asked.Messages[len(asked.Messages)-1].Content), "admin") {
+		return nil, &requestError{http.StatusForbidden, "permission_error", "forbidden", "A guest has no permission for what an admin may do."}
 	}
 	most := 4096
 	for _, limit := range []*int{asked.MaxTokens, asked.MaxCompletionTokens} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -51,35 +52,39 @@ type seen struct {
 	err    error
 }
 
-// send sends a request and returns the status of the answer.
-func (p *probe) send(ctx context.Context, method, path, body string, headers ...string) (int, error) {
+// reply is an answer to a request.
+type reply struct {
+	status int // 0: there was none
+	text   string
+}
+
+// maxReplyBytes bounds what is read of an answer.
+const maxReplyBytes = 4 << 20
+
+// send sends a request and returns the answer, as much of it as came.
+func (p *probe) send(ctx context.Context, method, path, body string) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(p.config.Target, "/")+path, strings.NewReader(body))
 	if err != nil {
-		return 0, err
+		return reply{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if p.config.Key != "" {
 		req.Header.Set("Authorization", "Bearer "+p.config.Key)
 	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
 	answer, err := p.http.Do(req)
 	if err != nil {
-		return 0, err
+		return reply{}, err
 	}
 	defer answer.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, 4<<20))
-	return answer.StatusCode, err
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxReplyBytes))
+	return reply{answer.StatusCode, string(text)}, err
 }
 
-const chatPath = "/v1/chat/completions"
-
 // chat sends a body as a request for a chat completion.
-func (p *probe) chat(ctx context.Context, body string, headers ...string) (int, error) {
-	return p.send(ctx, http.MethodPost, chatPath, body, headers...)
+func (p *probe) chat(ctx context.Context, body string) (reply, error) {
+	return p.send(ctx, http.MethodPost, "/v1/chat/completions", body)
 }
 
 // hello is a request that nothing is wrong with; more are further members of
@@ -89,17 +94,22 @@ func (p *probe) hello(more string) string {
 }
 
 // oneOf passes where the status is among those that are allowed.
-func oneOf(status int, err error, allowed ...int) seen {
-	if err != nil && status == 0 {
-		return seen{actual: describe(err), err: err}
+func oneOf(answer reply, err error) func(allowed ...int) seen {
+	return func(allowed ...int) seen {
+		if answer.status == 0 {
+			return seen{actual: describe(err), err: err}
+		}
+		return seen{passed: slices.Contains(allowed, answer.status), actual: strconv.Itoa(answer.status)}
 	}
-	return seen{passed: slices.Contains(allowed, status), actual: strconv.Itoa(status)}
 }
+
+const timeout = "timeout"
 
 // describe tells what kept an answer from coming.
 func describe(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "timeout"
+	var late net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) && late.Timeout() {
+		return timeout
 	}
 	return "no answer"
 }

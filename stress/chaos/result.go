@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -11,12 +12,34 @@ import (
 
 // Result is how a case ended.
 type Result struct {
-	Name     string        `json:"name"`
-	Passed   bool          `json:"passed"`
-	Expected string        `json:"expected"` // the rule
-	Actual   string        `json:"actual"`   // what was seen
-	Duration time.Duration `json:"duration_ns"`
-	Error    string        `json:"error,omitempty"` // why nothing was seen
+	Name       string  `json:"name"`
+	Passed     bool    `json:"passed"`
+	Expected   string  `json:"expected"` // the rule
+	Actual     string  `json:"actual"`   // what was seen
+	DurationMS float64 `json:"duration_ms"`
+	Error      string  `json:"error,omitempty"` // why nothing was seen
+}
+
+// Skip is a case that did not run.
+type Skip struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Skips are the cases that a list of results lacks, with the reason: ctx ended,
+// or the configuration does not allow them.
+func (c *Config) Skips(results []Result) []Skip {
+	skips := []Skip{}
+	for _, test := range Cases {
+		switch {
+		case slices.ContainsFunc(results, func(r Result) bool { return r.Name == test.Name }):
+		case test.needsOutage && c.Outage == nil:
+			skips = append(skips, Skip{test.Name, c.NoOutage})
+		default:
+			skips = append(skips, Skip{test.Name, "the run ended before"})
+		}
+	}
+	return skips
 }
 
 // Config says what is tested.
@@ -31,9 +54,10 @@ type Config struct {
 	Tracing trace.TracerProvider
 	// Timeout of one request; 0: ten seconds.
 	Timeout time.Duration
-	// Outage turns faults on and off; nil: nobody can, and the cases that need it
-	// are left out.
-	Outage func(on bool)
+	// Outage turns faults on and off; nil: nobody can, for the reason NoOutage, and
+	// the cases that need it are left out.
+	Outage   func(on bool)
+	NoOutage string
 	// RapidRate and RapidLength are those of rapid_fire; 0: 1,000 requests a
 	// second for five seconds.
 	RapidRate   int
@@ -75,7 +99,7 @@ func (p *probe) run(ctx context.Context, tracer trace.Tracer, test *Case) Result
 	ctx, span := tracer.Start(ctx, "test "+test.Name, trace.WithTimestamp(start))
 	seen := test.run(ctx, p)
 	took := time.Since(start)
-	result := Result{Name: test.Name, Passed: seen.passed, Expected: test.Expected, Actual: seen.actual, Duration: took}
+	result := Result{Name: test.Name, Passed: seen.passed, Expected: test.Expected, Actual: seen.actual, DurationMS: float64(took) / 1e6}
 	if seen.err != nil {
 		result.Error = seen.err.Error()
 	}

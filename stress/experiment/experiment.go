@@ -60,6 +60,7 @@ type Result struct {
 	Began, Ended time.Time
 	Load         *stress.Tally // nil: there was none
 	Chaos        []chaos.Result
+	Skipped      []chaos.Skip   // of the chaos tests
 	Truth        *fakellm.Truth // nil: the target was no fake model
 	Interrupted  bool
 }
@@ -96,8 +97,8 @@ func Run(ctx context.Context, c Config) (result *Result, err error) {
 	if err := c.load(measured, model, telemetry, result); err != nil {
 		return nil, err
 	}
-	if (c.Mode == stress.ModeChaos || c.Mode == stress.ModeFull) && measured.Err() == nil {
-		result.Chaos = c.test(measured, model, telemetry)
+	if c.Mode == stress.ModeChaos || c.Mode == stress.ModeFull {
+		c.test(measured, model, telemetry, result)
 	}
 	result.Interrupted = ctx.Err() != nil
 	result.Truth = model.truth()
@@ -144,16 +145,18 @@ func (c *Config) load(ctx context.Context, model *model, telemetry *telemetry, r
 const quickRequests = 3
 
 // test runs the chaos tests.
-func (c *Config) test(ctx context.Context, model *model, telemetry *telemetry) []chaos.Result {
+func (c *Config) test(ctx context.Context, model *model, telemetry *telemetry, result *Result) {
 	tested := c.Tested
 	if tested == nil {
 		tested = func(chaos.Result) {}
 	}
 	config := chaos.Config{
 		Target: model.url.String(), Model: c.Model, Key: c.Key, Tracing: telemetry.provider("chaos-tests"), Outage: model.outage(telemetry),
+		NoOutage: "it needs the fake model with a preset that has faults",
 	}
 	if c.Mode == stress.ModeFull { // the tests are not to be most of a short run
 		config.RapidLength = min(c.Profile.Duration/30, 5*time.Second)
 	}
-	return chaos.Run(ctx, config, tested)
+	result.Chaos = chaos.Run(ctx, config, tested)
+	result.Skipped = config.Skips(result.Chaos)
 }
