@@ -52,6 +52,9 @@ const (
 // Modes are all of them.
 var Modes = []Mode{ModeLoad, ModeChaos, ModeFull, ModeQuick}
 
+// HasProfile tells whether the mode makes the load of a profile.
+func (m Mode) HasProfile() bool { return m == ModeLoad || m == ModeFull }
+
 // ParseMode returns the mode of a name.
 func ParseMode(name string) (Mode, error) {
 	var names []string

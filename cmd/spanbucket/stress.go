@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,8 +28,8 @@ tools. Without --target the API is a fake model on loopback, with faults at the 
 of a preset; without --otlp a collector is started, which writes --db.
 
 Modes: load (the load of a profile), chaos (tests of how the API takes what is wrong),
-full (both; faults are injected in the middle third of the load), quick (three
-requests: does anything work at all?).
+full (both; the fake model has faults in the middle third of the load, a --target
+those of its own), quick (three requests: does anything work at all?).
 
 The load is closed: a user waits for an answer before the next question, so that a
 slow server is asked less, and hides part of its own latency. With --rate it is open:
@@ -75,7 +76,14 @@ func (p *program) stress(ctx context.Context, flags *stressFlags, c *experiment.
 		return failure
 	}
 	// What is asked of the file afterwards must not end with the load.
-	ctx = context.WithoutCancel(ctx)
+	return p.conclude(context.WithoutCancel(ctx), flags, c, result, failure, held)
+}
+
+// conclude tells what came of an experiment, and returns the error that the exit
+// code comes from: the worst of what failed in it and of what it is held to.
+func (p *program) conclude(
+	ctx context.Context, flags *stressFlags, c *experiment.Config, result *experiment.Result, failure error, held *check.Options,
+) error {
 	faults := []error{failure, loadVerdict(result), chaosVerdict(result)}
 	answer := newStressAnswer(c, result)
 	if held != nil {
@@ -83,9 +91,8 @@ func (p *program) stress(ctx context.Context, flags *stressFlags, c *experiment.
 		answer.Check, err = flags.checks.run(ctx, p, *held)
 		faults = append(faults, err)
 	}
-	if err := p.writeStress(flags, answer); err != nil {
-		return worst(append(faults, err)...)
-	}
+	// Whatever cannot be shown, the files that were asked for are written.
+	faults = append(faults, unread(p.writeStress(flags, answer)))
 	if flags.db != "" {
 		faults = append(faults, p.afterStress(ctx, flags, c))
 	}
@@ -100,10 +107,19 @@ func (p *program) stress(ctx context.Context, flags *stressFlags, c *experiment.
 func (p *program) finishStressCheck(ctx context.Context, flags *stressFlags, r *check.Report) error {
 	faults := []error{flags.checks.writeJUnit(ctx, r)}
 	if flags.format == "text" {
-		fmt.Fprintln(p.stdout)
-		faults = append(faults, p.printCheck(r))
+		_, err := fmt.Fprintln(p.stdout)
+		faults = append(faults, unread(errors.Join(err, p.printCheck(r))))
 	}
 	return worst(append(faults, flags.checks.verdict(r))...)
+}
+
+// unread is the error of writing an answer: none where its reader has seen enough
+// and left, which is no fault of the run.
+func unread(written error) error {
+	if errors.Is(written, syscall.EPIPE) {
+		return nil
+	}
+	return written
 }
 
 // loadVerdict is an error where nothing worked, or nothing was tried.

@@ -8,12 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
 	"github.com/spanbucket/spanbucketexporter/analysis"
-	"github.com/spanbucket/spanbucketexporter/check"
-	"github.com/spanbucket/spanbucketexporter/fakellm"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
 	"github.com/spanbucket/spanbucketexporter/stress"
 	"github.com/spanbucket/spanbucketexporter/stress/chaos"
@@ -90,105 +86,63 @@ func (s *stressProgress) end() {
 	}
 }
 
-// stressAnswer is what the clients saw.
-type stressAnswer struct {
-	RunID     string             `json:"run_id"`
-	Mode      stress.Mode        `json:"mode"`
-	Profile   string             `json:"profile"`
-	DurationS float64            `json:"duration_s"`
-	OpenLoop  bool               `json:"open_loop"`
-	Calls     int64              `json:"calls"`
-	PerSecond *float64           `json:"calls_per_s"`
-	Outcomes  map[string]int64   `json:"outcomes"`
-	Attempts  int64              `json:"attempts"`
-	Resends   int64              `json:"resends"`
-	Sessions  int64              `json:"sessions"`
-	ToolCalls int64              `json:"tool_calls"`
-	Trips     int64              `json:"circuit_trips"`
-	Delayed   int64              `json:"delayed_starts"`
-	Dropped   int64              `json:"dropped_starts"`
-	LatencyMS map[string]float64 `json:"latency_ms"`
-	Injected  map[string]int64   `json:"injected"`
-	Chaos     []chaos.Result     `json:"chaos_results"`
-	Check     *check.Report      `json:"check"` // of thresholds; nil: there were none
-}
-
-func newStressAnswer(c *experiment.Config, result *experiment.Result) *stressAnswer {
-	a := &stressAnswer{
-		RunID: result.RunID, Mode: c.Mode, Profile: c.Profile.Name, OpenLoop: c.Rate > 0,
-		Outcomes: map[string]int64{}, LatencyMS: map[string]float64{}, Injected: map[string]int64{}, Chaos: result.Chaos,
-	}
-	if a.Chaos == nil {
-		a.Chaos = []chaos.Result{}
-	}
-	if result.Truth != nil {
-		for f, n := range result.Truth.Injected {
-			if name := fakellm.Fault(f).String(); n > 0 && name != "" {
-				a.Injected[name] = n
-			}
-		}
-	}
-	if result.Load == nil {
-		return a
-	}
-	counts := result.Load.Counts()
-	a.DurationS = result.Ended.Sub(result.Began).Round(time.Millisecond).Seconds()
-	a.Calls, a.Attempts, a.Resends, a.Sessions, a.ToolCalls = counts.Calls, counts.Attempts, counts.Resends, counts.Sessions, counts.ToolCalls
-	a.Trips, a.Delayed, a.Dropped = counts.Transitions["open"], counts.Delayed, counts.Dropped
-	for outcome, n := range counts.Outcomes {
-		a.Outcomes[string(outcome)] = n
-	}
-	if a.DurationS > 0 {
-		rate := float64(a.Calls) / a.DurationS
-		a.PerSecond = &rate
-	}
-	for name, ratio := range map[string]histogram.Ratio{"p50": {Num: 50, Den: 100}, "p95": {Num: 95, Den: 100}, "p99": {Num: 99, Den: 100}} {
-		if value, ok := result.Load.Percentile(ratio); ok {
-			a.LatencyMS[name] = float64(value) / 1e6
-		}
-	}
-	return a
-}
-
 // writeStress writes what the clients saw.
 func (p *program) writeStress(flags *stressFlags, a *stressAnswer) error {
 	switch flags.format {
 	case "json":
 		return writeJSON(p.stdout, a)
 	case "csv":
-		rows := [][]any{{"calls", a.Calls}, {"attempts", a.Attempts}, {"sessions", a.Sessions}, {"tool_calls", a.ToolCalls}, {"circuit_trips", a.Trips}}
-		for _, outcome := range slices.Sorted(maps.Keys(a.Outcomes)) {
-			rows = append(rows, []any{"outcome_" + outcome, a.Outcomes[outcome]})
-		}
-		for _, test := range a.Chaos {
-			rows = append(rows, []any{"chaos_" + test.Name, test.Passed})
-		}
-		if a.Check != nil {
-			for i := range a.Check.Results {
-				r := &a.Check.Results[i]
-				rows = append(rows, []any{"check " + r.Name(), string(r.Status)})
-			}
-		}
-		return writeCSV(p.stdout, []string{"what", "value"}, rows)
+		return writeCSV(p.stdout, []string{"what", "value"}, a.rows())
 	}
-	return tables.WriteFacts(p.stdout, stressFacts(a))
+	return tables.WriteFacts(p.stdout, foldedFacts(stressFacts(a)))
+}
+
+// stressColumns is how wide the facts are at most.
+const stressColumns = 100
+
+// foldedFacts lets no line be too wide: the rest goes below its beginning.
+func foldedFacts(facts [][2]string) (lines [][2]string) {
+	longest := 0
+	for _, f := range facts {
+		longest = max(longest, tables.DisplayWidth(f[0]))
+	}
+	for _, f := range facts {
+		name := f[0]
+		for line := range strings.Lines(tables.Wrap(tables.Clean(f[1]), stressColumns-longest-2)) {
+			lines = append(lines, [2]string{name, strings.TrimSuffix(line, "\n")})
+			name = ""
+		}
+	}
+	return lines
 }
 
 func stressFacts(a *stressAnswer) [][2]string {
-	facts := [][2]string{{"run", fmt.Sprintf("%s  (%s)", a.RunID, a.Mode)}}
+	run := fmt.Sprintf("%s (%s, seed %d)", a.RunID, a.Mode, a.Seed)
+	if a.Interrupted {
+		run += ", interrupted"
+	}
+	facts := [][2]string{{"run", run}}
 	if a.Calls > 0 {
 		succeeded := float64(a.Outcomes["success"]) / float64(a.Calls)
-		facts = append(facts, [2]string{"calls", fmt.Sprintf("%s in %.1f s, %s %% succeeded", tables.Count(a.Calls), a.DurationS, tables.Percent(&succeeded))},
-			[2]string{"failures", namedCounts(a.Outcomes, "success")})
 		p50, p95, p99 := a.LatencyMS["p50"], a.LatencyMS["p95"], a.LatencyMS["p99"]
-		facts = append(facts, [2]string{"latency", fmt.Sprintf("p50 %s ms, p95 %s ms, p99 %s ms, as the clients saw it", tables.MS(&p50), tables.MS(&p95), tables.MS(&p99))},
+		facts = append(facts,
+			[2]string{"calls", fmt.Sprintf("%s in %.1f s, %s %% succeeded", tables.Count(a.Calls), a.DurationS, tables.Percent(&succeeded))},
+			[2]string{"failures", namedCounts(a.Outcomes, "success")},
+			[2]string{"latency", fmt.Sprintf("p50 %s ms, p95 %s ms, p99 %s ms, as the clients saw it", tables.MS(&p50), tables.MS(&p95), tables.MS(&p99))},
 			[2]string{"clients", fmt.Sprintf("%s HTTP requests, %s of them resent; %s sessions, %s tool calls; the circuit opened %s %s",
 				tables.Count(a.Attempts), tables.Count(a.Resends), tables.Count(a.Sessions), tables.Count(a.ToolCalls), tables.Count(a.Trips), tables.Plural(a.Trips, "time"))})
-		facts = append(facts, [2]string{"load", loopText(a)})
+	}
+	if a.Caveat != nil {
+		facts = append(facts, [2]string{"load", *a.Caveat})
 	}
 	if len(a.Injected) > 0 {
 		facts = append(facts, [2]string{"injected", namedCounts(a.Injected, "")})
 	}
+	return append(facts, chaosFacts(a)...)
+}
+
+// chaosFacts say how many chaos tests passed, and which did not run.
+func chaosFacts(a *stressAnswer) (facts [][2]string) {
 	if len(a.Chaos) > 0 {
 		passed := 0
 		for _, test := range a.Chaos {
@@ -198,10 +152,21 @@ func stressFacts(a *stressAnswer) [][2]string {
 		}
 		facts = append(facts, [2]string{"chaos tests", fmt.Sprintf("%d of %d passed", passed, len(a.Chaos))})
 	}
+	var reasons []string
+	names := map[string][]string{}
+	for _, skip := range a.Skipped {
+		if names[skip.Reason] == nil {
+			reasons = append(reasons, skip.Reason)
+		}
+		names[skip.Reason] = append(names[skip.Reason], skip.Name)
+	}
+	for _, reason := range reasons {
+		facts = append(facts, [2]string{"skipped", fmt.Sprintf("%s: %s", strings.Join(names[reason], ", "), reason)})
+	}
 	return facts
 }
 
-// loopText says what the way the load was made means for its latency.
+// loopText says what the way a load was made means for its latency.
 func loopText(a *stressAnswer) string {
 	if a.OpenLoop {
 		return fmt.Sprintf("open: latency counts from when a call was due; %s began late, %s never", tables.Count(a.Delayed), tables.Count(a.Dropped))
@@ -229,17 +194,22 @@ func namedCounts(counts map[string]int64, without string) string {
 	return text[2:]
 }
 
-// afterStress asks the file about the run, and writes the report.
+// afterStress asks the file about the run, and writes the report. One of them
+// failing is no reason to leave the other out.
 func (p *program) afterStress(ctx context.Context, flags *stressFlags, c *experiment.Config) error {
 	query := flags.ofRun(c.RunID, flags.format)
+	var faults []error
 	if flags.format == "text" {
-		if err := query.view(ctx, func(tx *sql.Tx) error { return p.tellStress(ctx, &query, tx) }); err != nil {
-			return err
-		}
+		faults = append(faults, unread(query.view(ctx, func(tx *sql.Tx) error { return p.tellStress(ctx, &query, tx) })))
 	}
-	if flags.report == "" {
-		return nil
+	if flags.report != "" {
+		faults = append(faults, p.stressReport(ctx, flags, query))
 	}
+	return worst(faults...)
+}
+
+// stressReport writes the report of a run, and says where it is.
+func (p *program) stressReport(ctx context.Context, flags *stressFlags, query queryFlags) error {
 	query.format = reportFormat(flags.report)
 	if err := p.report(ctx, &query, flags.report); err != nil {
 		return fmt.Errorf("--report %s: %w", flags.report, err)
@@ -249,7 +219,7 @@ func (p *program) afterStress(ctx context.Context, flags *stressFlags, c *experi
 		told = p.stderr
 	}
 	_, err := fmt.Fprintf(told, "\nreport: %s\n", tables.Clean(flags.report))
-	return err
+	return unread(err)
 }
 
 // tellStress writes what the file says in words.

@@ -18,9 +18,6 @@ const (
 	loopOpen   = "open"
 )
 
-// hasProfile tells whether the mode makes the load of a profile.
-func (c *Config) hasProfile() bool { return c.Mode == stress.ModeLoad || c.Mode == stress.ModeFull }
-
 // settings are what a run really does, and nothing that it does not heed.
 // Durations are in seconds, rates per second.
 func (c *Config) settings() map[string]any {
@@ -28,7 +25,7 @@ func (c *Config) settings() map[string]any {
 	switch {
 	case c.Mode == stress.ModeQuick:
 		s["loop"], s["users"], s["requests"] = loopClosed, 1, quickRequests
-	case c.hasProfile():
+	case c.Mode.HasProfile():
 		s["profile"], s["duration_s"], s["users"] = c.Profile.Name, c.Profile.Duration.Seconds(), c.Profile.Users
 		if c.Rate > 0 {
 			s["loop"], s["rate"] = loopOpen, c.Rate
@@ -66,7 +63,7 @@ func describe(c *Config) []attribute.KeyValue {
 		attribute.String("chaos.run.id", c.RunID), attribute.String("chaos.run.name", c.Name), attribute.String("chaos.mode", string(c.Mode)),
 		attribute.String("chaos.config", text(c.settings())),
 	}
-	if c.hasProfile() {
+	if c.Mode.HasProfile() {
 		all = append(all, attribute.String("chaos.profile", c.Profile.Name))
 	}
 	if c.Target == nil {
@@ -88,7 +85,7 @@ func (c *Config) started(counts *stress.Counts) map[string]any {
 // nothing else in the file says so, and without it the latency flatters. It does
 // so on a span of its own, as long as the load.
 func (c *Config) ended(t *telemetry, r *Result) {
-	if c.Rate == 0 || !c.hasProfile() {
+	if c.Rate == 0 || !c.Mode.HasProfile() {
 		return
 	}
 	counts := r.Load.Counts()
