@@ -91,7 +91,7 @@ func AskAnomalies(ctx context.Context, tx *sql.Tx, q AnomaliesQuery) (*Anomalies
 	if q.SilenceS < 0 {
 		return nil, fmt.Errorf("anomalies: silence of %d s: must not be negative: %w", q.SilenceS, ErrQuery)
 	}
-	o, err := observe(ctx, tx, q.Query)
+	o, err := observe(ctx, tx, q.Query, nil)
 	if err != nil {
 		return nil, fmt.Errorf("anomalies: %w", err)
 	}

@@ -63,7 +63,12 @@ type Burst struct {
 	CapacityErrors int64    `json:"requests_capacity_error"`
 	RefusedShare   *float64 `json:"refused_share"`
 	PeakShare      float64  `json:"peak_refused_share"` // of one bucket
-	Resends        int64    `json:"resends"`
+	// Resends counts attempts after the first, as requests tell of them; nil
+	// where no request of the answer does. ClientResends are those that spans of
+	// HTTP clients (category client) tell of instead; nil where requests do, or
+	// none does.
+	Resends       *int64 `json:"resends"`
+	ClientResends *int64 `json:"client_resends"`
 	// Faults whose windows overlap the burst.
 	Faults []string `json:"faults"`
 	// Before and After are as long as the burst, at least three buckets, but
@@ -99,7 +104,7 @@ func AskBursts(ctx context.Context, tx *sql.Tx, q BurstsQuery) (*Bursts, error) 
 	if err := q.check(); err != nil {
 		return nil, fmt.Errorf("bursts: %w", err)
 	}
-	o, err := observe(ctx, tx, q.Query)
+	o, err := observe(ctx, tx, q.Query, nil)
 	if err != nil {
 		return nil, fmt.Errorf("bursts: %w", err)
 	}
@@ -125,6 +130,9 @@ func (o *observed) bursts(ctx context.Context, tx *sql.Tx, q *BurstsQuery) (*Bur
 	}
 	total := t.sum(0, t.n)
 	answer.Requests, answer.AIMD = total.requests, t.aimd(&total, all)
+	if err := answer.readResends(ctx, tx, t); err != nil {
+		return nil, fmt.Errorf("bursts: %w", err)
+	}
 	return answer, nil
 }
 
@@ -184,7 +192,7 @@ func (t *ticks) appendBurst(all []Burst, b *Burst, minRefused int64) []Burst {
 	}
 	b.Start, b.End = t.at(b.from), t.at(b.to)
 	b.StartUTC, b.EndUTC, b.DurationS = *utc(b.Start), *utc(b.End), b.End-b.Start
-	b.Requests, b.Resends, b.RefusedShare = sum.requests, sum.resends, sum.refusedShare()
+	b.Requests, b.RefusedShare = sum.requests, sum.refusedShare()
 	b.RateLimited = sum.outcomes[aggregator.OutcomeRateLimited]
 	b.CapacityErrors = sum.outcomes[aggregator.OutcomeCapacityError]
 	return append(all, *b)

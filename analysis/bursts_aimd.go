@@ -18,9 +18,13 @@ type AIMD struct {
 	RefusedShare *float64 `json:"refused_share"`
 	BackoffRatio *float64 `json:"backoff_ratio"`
 	// Backoff is EFFECTIVE for a BackoffRatio below 0.1, MODERATE below 0.3,
-	// else INEFFECTIVE.
+	// else INEFFECTIVE; empty where nothing supports a word: less than ten
+	// requests over a rate limit, or less than half of those that were refused.
 	Backoff string `json:"backoff"`
-	Resends int64  `json:"resends"`
+	// Resends is nil where no request says any, ClientResends where no span of
+	// an HTTP client does, or where requests do: see Burst.
+	Resends       *int64 `json:"resends"`
+	ClientResends *int64 `json:"client_resends"`
 	// AvgRecoveryS and MaxRecoveryS are of the Recovered bursts; nil without.
 	Recovered    int      `json:"recovered"`
 	AvgRecoveryS *float64 `json:"avg_recovery_s"`
@@ -46,6 +50,8 @@ const (
 const (
 	backoffEffectiveBelow = 0.1
 	backoffModerateBelow  = 0.3
+	backoffRateLimited    = 10  // requests, at least
+	backoffOfRefused      = 0.5 // of those that were refused, at least
 	trendChange           = 0.1
 	trendBursts           = 3
 )
@@ -56,10 +62,11 @@ func (t *ticks) aimd(sum *tick, all []Burst) *AIMD {
 		return nil
 	}
 	a := &AIMD{
-		Resends: sum.resends, RefusedShare: sum.refusedShare(),
+		RefusedShare: sum.refusedShare(),
 		BackoffRatio: share(sum.outcomes[aggregator.OutcomeRateLimited], sum.requests), Trend: burstTrend(all),
 	}
-	switch {
+	switch limited := sum.outcomes[aggregator.OutcomeRateLimited]; {
+	case limited < backoffRateLimited || float64(limited) < backoffOfRefused*float64(sum.outcomes.Refused()):
 	case *a.BackoffRatio < backoffEffectiveBelow:
 		a.Backoff = BackoffEffective
 	case *a.BackoffRatio < backoffModerateBelow:

@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
@@ -211,6 +213,80 @@ func TestBackoffAndTrend(t *testing.T) {
 	}
 	path := makeFile(t, filetest.Load(filetest.Stretch{Seconds: 10, PerSecond: 20, Failed: 9, Outcome: refusedOutcome}), now)
 	require.Equal(t, analysis.BackoffIneffective, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD.Backoff)
+}
+
+// The word is about clients that were told to slow down: without enough such
+// answers there is none.
+func TestBackoffNeedsAnswersOverARateLimit(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	calm := filetest.Stretch{Seconds: 20, PerSecond: 20}
+	refused := func(seconds, share int, outcome aggregator.Outcome) filetest.Stretch {
+		return filetest.Stretch{Seconds: seconds, PerSecond: 20, Failed: share, Outcome: outcome}
+	}
+	for name, c := range map[string]struct {
+		traffic []filetest.Stretch
+		word    string
+	}{
+		"nothing was refused":      {[]filetest.Stretch{calm, calm}, ""},
+		"eight over a rate limit":  {[]filetest.Stretch{calm, refused(1, 4, refusedOutcome), calm}, ""},
+		"ten":                      {[]filetest.Stretch{calm, refused(1, 5, refusedOutcome), calm}, analysis.BackoffEffective},
+		"only a lack of capacity":  {[]filetest.Stretch{calm, refused(10, 9, aggregator.OutcomeCapacityError), calm}, ""},
+		"mostly a lack of it":      {[]filetest.Stretch{calm, refused(10, 9, aggregator.OutcomeCapacityError), calm, refused(10, 8, refusedOutcome)}, ""},
+		"as much over a limit":     {[]filetest.Stretch{calm, refused(5, 8, aggregator.OutcomeCapacityError), refused(5, 8, refusedOutcome), calm}, analysis.BackoffEffective},
+		"all of it, over a limit":  {[]filetest.Stretch{refused(10, 9, refusedOutcome)}, analysis.BackoffIneffective},
+		"server errors are nobody": {[]filetest.Stretch{calm, refused(10, 9, aggregator.OutcomeServerError), calm}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := makeFile(t, filetest.Load(c.traffic...), now)
+			require.Equal(t, c.word, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD.Backoff)
+			text := ask(t, path, diagnosis(analysis.Query{Now: now})).Text
+			require.Equal(t, c.word != "", strings.Contains(text, "back-off"), text)
+		})
+	}
+}
+
+// Resends are those that requests tell of, else those of HTTP clients, by a name
+// of their own; where nobody tells of any they are missing, not none.
+func TestResends(t *testing.T) {
+	for name, c := range map[string]struct{ chat, client int }{"nobody tells": {}, "calls": {2, 0}, "HTTP clients": {0, 3}, "both": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			var inBurst, all int64
+			for i := range 1200 {
+				at, told := float64(i)/20, []any{}
+				if refused := at >= 20 && at < 30; refused {
+					told = append(told, "error.type", "429")
+				}
+				n := c.chat
+				if c.chat > 0 {
+					s.chat(at, 0.04, append(told, "http.request.resend_count", n)...)
+				} else {
+					n = c.client
+					s.chat(at, 0.04, told...)
+				}
+				all += int64(n)
+				if at >= 20 && at < 30 {
+					inBurst += int64(n)
+				}
+				if c.client > 0 {
+					s.span(at, 0.03, "http.request.method", "POST", "http.request.resend_count", c.client).SetKind(ptrace.SpanKindClient)
+				}
+			}
+			answer := ask(t, s.file(t, asItIs), bursts(analysis.BurstsQuery{Query: analysis.Query{Now: later}}))
+			require.Len(t, answer.Rows, 1)
+			b, a := answer.Rows[0], answer.AIMD
+			switch {
+			case c.chat > 0:
+				require.Equal(t, []int64{inBurst, all}, []int64{*b.Resends, *a.Resends})
+				require.True(t, b.ClientResends == nil && a.ClientResends == nil)
+			case c.client > 0:
+				require.Equal(t, []int64{inBurst, all}, []int64{*b.ClientResends, *a.ClientResends})
+				require.True(t, b.Resends == nil && a.Resends == nil)
+			default:
+				require.True(t, b.Resends == nil && a.Resends == nil && b.ClientResends == nil && a.ClientResends == nil)
+			}
+		})
+	}
 }
 
 func TestBurstsThatCannotBeAsked(t *testing.T) {

@@ -3,10 +3,12 @@ package analysis
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 // The states of a diagnosis.
@@ -54,7 +56,7 @@ type Diagnosis struct {
 	// Patterns are names with a number, such as burst_periods(3).
 	Patterns []string      `json:"patterns"`
 	AIMD     *AIMD         `json:"aimd"`   // nil without requests
-	Faults   *FaultSummary `json:"faults"` // nil where no fault window touches the data
+	Faults   *FaultSummary `json:"faults"` // nil without faults
 }
 
 // ErrorAmount counts the failed requests of one type.
@@ -65,23 +67,10 @@ type ErrorAmount struct {
 	Share     float64 `json:"share"` // of all requests
 }
 
-// FaultSummary compares the time inside the windows of faults with the rest. A
-// bucket that a window touches counts as inside.
-type FaultSummary struct {
-	Windows        int      `json:"windows"`
-	Names          []string `json:"names"`
-	SuccessInside  *float64 `json:"success_share_inside"`  // nil without requests there
-	SuccessOutside *float64 `json:"success_share_outside"` // nil without requests there
-	// RecoveryS is how long after the end of the last window it took until a
-	// bucket with requests had nearly the success share of the time outside, at
-	// most 0.05 below; nil where that was not seen.
-	RecoveryS *int64 `json:"recovery_s"`
-}
-
 // AskDiagnosis answers from the other questions: bursts, anomalies, errors and
-// fault windows, all of the same transaction.
+// the impact of faults, all of the same transaction.
 func AskDiagnosis(ctx context.Context, tx *sql.Tx, q Query) (*Diagnosis, error) {
-	d, err := diagnose(ctx, tx, q)
+	d, err := diagnose(ctx, tx, FaultImpactQuery{Query: q})
 	if err != nil {
 		return nil, fmt.Errorf("diagnosis: %w", err)
 	}
@@ -93,19 +82,23 @@ type Behaviour struct {
 	Diagnosis *Diagnosis
 	Bursts    *Bursts    // as AskBursts answers
 	Anomalies *Anomalies // as AskAnomalies answers
+	// Faults are as AskFaultImpactOf answers; nil in a file of a schema without
+	// fault windows.
+	Faults *FaultImpact
 }
 
-// AskBehaviour answers three questions and reads the buckets once.
-func AskBehaviour(ctx context.Context, tx *sql.Tx, q Query) (*Behaviour, error) {
+// AskBehaviour answers four questions and reads the buckets once. The query is
+// that of all, and says how many faults there are at most.
+func AskBehaviour(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*Behaviour, error) {
 	d, err := diagnose(ctx, tx, q)
 	if err != nil {
 		return nil, fmt.Errorf("behaviour: %w", err)
 	}
-	return &Behaviour{d.Diagnosis, d.bursts, d.anomalies}, nil
+	return &Behaviour{d.Diagnosis, d.bursts, d.anomalies, d.impact}, nil
 }
 
-func diagnose(ctx context.Context, tx *sql.Tx, q Query) (*diagnosing, error) {
-	o, err := observe(ctx, tx, q)
+func diagnose(ctx context.Context, tx *sql.Tx, q FaultImpactQuery) (*diagnosing, error) {
+	o, err := observe(ctx, tx, q.Query, q.Windows)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +106,9 @@ func diagnose(ctx context.Context, tx *sql.Tx, q Query) (*diagnosing, error) {
 		Scope: o.fine.reading.scope, Status: StatusNoData, Reasons: []string{}, TopErrors: []ErrorAmount{}, Patterns: []string{},
 	}}
 	if err := d.readBehaviour(ctx, tx); err != nil {
+		return nil, err
+	}
+	if d.impact, err = AskFaultImpactOf(ctx, tx, q); err != nil && !errors.Is(err, storage.ErrOlder) {
 		return nil, err
 	}
 	if total := o.fine.sum(0, o.fine.n); total.requests > 0 {
@@ -131,6 +127,7 @@ type diagnosing struct {
 	*Diagnosis
 	bursts    *Bursts
 	anomalies *Anomalies
+	impact    *FaultImpact
 	errors    []*errorTotal // most requests first
 }
 
@@ -164,7 +161,7 @@ func (d *diagnosing) read(ctx context.Context, tx *sql.Tx, total *tick) error {
 	if err := d.readErrors(ctx, tx, &total.outcomes); err != nil {
 		return err
 	}
-	d.Faults = d.faultSummary()
+	d.Faults = d.impact.summary()
 	d.Patterns = d.patterns()
 	return nil
 }

@@ -37,11 +37,11 @@ func TestDiagnosis(t *testing.T) {
 		{"one span", []filetest.Stretch{{Seconds: 1, PerSecond: 1}}, analysis.StatusOK,
 			"1 request in 1 s: 100 % succeeded, p95 50 ms."},
 		{"one span that failed", []filetest.Stretch{{Seconds: 1, PerSecond: 1, Failed: 10, Outcome: aggregator.OutcomeServerError}}, analysis.StatusCritical,
-			"1 request in 1 s: 0 % succeeded, p95 50 ms. Most errors: 1 of server_error (error server_error)."},
+			"1 request in 1 s: 0 % succeeded, p95 50 ms. Most errors: 1 × error server_error (server_error)."},
 		{"steady", []filetest.Stretch{steady}, analysis.StatusOK, "3,000 requests in 60 s: 100 % succeeded, p95 50 ms."},
 		{"a burst that is over", []filetest.Stretch{steady, failing(5, 5, refusedOutcome), steady}, analysis.StatusOK,
-			"6,250 requests in 125 s: 98 % succeeded, p95 50 ms. Most errors: 125 of rate_limited (error rate_limited). " +
-				"2 % were refused, in 1 burst, with recovery at once; back-off looks EFFECTIVE."},
+			"6,250 requests in 125 s: 98 % succeeded, p95 50 ms. Most errors: 125 × error rate_limited (rate_limited). " +
+				"2 % were refused, in 1 burst, over at once; back-off looks EFFECTIVE."},
 		{"a burst at the end", []filetest.Stretch{steady, failing(5, 4, refusedOutcome)}, analysis.StatusWarning, ""},
 		{"four fifths", []filetest.Stretch{failing(60, 2, aggregator.OutcomeServerError)}, analysis.StatusOK, ""},
 		{"less than four fifths", []filetest.Stretch{failing(60, 3, aggregator.OutcomeServerError)}, analysis.StatusWarning, ""},
@@ -91,7 +91,6 @@ func TestDiagnosisAgreesWithTheOtherAnswers(t *testing.T) {
 	require.Equal(t, ask(t, path, bursts(analysis.BurstsQuery{Query: analysis.Query{Now: now}})).AIMD, answer.AIMD)
 }
 
-// Whatever names a file holds, the paragraph keeps its length.
 // TestDiagnosisOfAnIntervalInsideBuckets: what is by series comes from buckets
 // that are wider than the interval, and must not bring in errors of others.
 func TestDiagnosisOfAnIntervalInsideBuckets(t *testing.T) {
@@ -123,6 +122,7 @@ func TestDiagnosisOfAnIntervalInsideBuckets(t *testing.T) {
 	}
 }
 
+// Whatever names a file holds, the paragraph keeps its length.
 func TestDiagnosisIsShort(t *testing.T) {
 	now := filetest.Begin.Add(2 * time.Hour)
 	long := strings.Repeat("ä", 120)

@@ -46,7 +46,12 @@ func (d *diagnosing) headlineText() string {
 func (d *diagnosing) errorsText() string {
 	var parts []string
 	for _, e := range d.TopErrors {
-		parts = append(parts, fmt.Sprintf("%s of %s", thousands(e.Count), shortened(errorKind{e.Outcome, e.ErrorType}.String(), 40)))
+		// The kind of an outcome is not the outcome: there may be more of it.
+		kind := e.Outcome
+		if e.ErrorType != "" && e.ErrorType != e.Outcome {
+			kind = e.ErrorType + " (" + e.Outcome + ")"
+		}
+		parts = append(parts, thousands(e.Count)+" × "+shortened(kind, 40))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -66,29 +71,17 @@ func (d *diagnosing) refusedText() string {
 	case d.bursts.StillOpen > 0:
 		text += ", the last one still active when the data ended"
 	case a.MaxRecoveryS != nil && *a.MaxRecoveryS == 0:
-		text += ", with recovery at once"
+		text += ", over at once"
 	case a.MaxRecoveryS != nil:
-		text += ", recovery took " + lasting(*a.MaxRecoveryS) + " at most"
+		text += ", over after " + lasting(*a.MaxRecoveryS)
+		if a.Recovered > 1 {
+			text += " at most"
+		}
 	}
-	text += "; back-off looks " + d.AIMD.Backoff
-	if d.AIMD.Trend == TrendImproving {
-		text += " and improving"
-	}
-	return text + "."
-}
-
-func (d *diagnosing) faultsText() string {
-	s := d.Faults
-	if s == nil {
-		return ""
-	}
-	text := fmt.Sprintf("%s (%s)", counted(int64(s.Windows), "fault window", "fault windows"), shortened(strings.Join(s.Names, ", "), 60))
-	if s.SuccessInside != nil && s.SuccessOutside != nil {
-		text += fmt.Sprintf(": %s succeeded inside, %s outside", percentText(*s.SuccessInside), percentText(*s.SuccessOutside))
-		if s.RecoveryS != nil && *s.RecoveryS == 0 {
-			text += ", success back at once"
-		} else if s.RecoveryS != nil {
-			text += ", success back " + lasting(*s.RecoveryS) + " after the last"
+	if a := d.AIMD; a.Backoff != "" {
+		text += "; back-off looks " + a.Backoff
+		if a.Trend == TrendImproving {
+			text += " and improving"
 		}
 	}
 	return text + "."

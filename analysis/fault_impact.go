@@ -58,19 +58,27 @@ const (
 	RecoveryUnknown = "unknown"
 )
 
-// Worst is the place in Rows of the fault under which most more requests failed,
-// else of the one that slowed them down most; -1 where none did either.
+// Worst is the place in Rows of the fault that did most: failed most requests
+// more than before, else added most latency at p95 times requests. -1 where none
+// raised the error rate by 0.01, or p95 by a tenth.
 func (answer *FaultImpact) Worst() int {
-	worst, errors, slower := -1, 0.01, 1.1
+	worst, failed, slowest, delay := -1, 0.0, -1, 0.0
 	for i := range answer.Rows {
-		if d := answer.Rows[i].DuringBefore.ErrorRate; d != nil && *d >= errors {
-			worst, errors = i, *d
+		f := &answer.Rows[i]
+		if f.During.Requests == nil {
+			continue
+		}
+		if d := f.DuringBefore.ErrorRate; d != nil && *d >= 0.01 && *d**f.During.Requests > failed {
+			worst, failed = i, *d**f.During.Requests
+		}
+		if d := f.DuringBefore.P95; d != nil && *d >= 1.1 {
+			if more := (*f.During.Latency.P95MS - *f.Before.Latency.P95MS) * *f.During.Requests; more > delay {
+				slowest, delay = i, more
+			}
 		}
 	}
-	for i := range answer.Rows {
-		if d := answer.Rows[i].DuringBefore.P95; d != nil && *d >= slower && errors == 0.01 {
-			worst, slower = i, *d
-		}
+	if worst < 0 {
+		return slowest
 	}
 	return worst
 }

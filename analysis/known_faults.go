@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,7 +14,7 @@ import (
 
 // knownFaults are the windows in which something was expected to go wrong.
 type knownFaults struct {
-	windows []FaultWindow // by start
+	windows []knownWindow // by start
 	// merged are the seconds [from, to) that they touch, ascending, apart from
 	// each other.
 	merged []extentS
@@ -22,21 +23,42 @@ type knownFaults struct {
 // extentS is an interval [from, to) of Unix seconds.
 type extentS struct{ from, to int64 }
 
+// knownWindow is a window with the fault that it is part of.
+type knownWindow struct {
+	extentS
+	fault string
+}
+
 // readKnownFaults reads the windows that concern the runs of q; none from a
-// file of a schema without.
-func readKnownFaults(ctx context.Context, tx *sql.Tx, q Query) (*knownFaults, error) {
-	all, err := AskFaultWindows(ctx, tx)
-	if errors.Is(err, storage.ErrOlder) {
-		return &knownFaults{}, nil
+// file of a schema without. all are those of the file; nil: they are read.
+func readKnownFaults(ctx context.Context, tx *sql.Tx, q Query, all *FaultWindows) (*knownFaults, error) {
+	f := &knownFaults{}
+	if all == nil {
+		var err error
+		all, err = AskFaultWindows(ctx, tx)
+		if errors.Is(err, storage.ErrOlder) {
+			return f, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
+	runs, err := readRunExtents(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	f := &knownFaults{windows: slices.DeleteFunc(all.Rows, func(w FaultWindow) bool {
-		return q.Run != nil && w.RunID != "" && w.RunID != *q.Run
-	})}
-	for i := range f.windows {
-		from, to := f.windows[i].seconds()
+	for _, g := range groupFaults(all.Rows, runs) {
+		if q.Run != nil && g.run != "" && g.run != *q.Run {
+			continue
+		}
+		for _, w := range g.windows {
+			from, to := w.seconds()
+			f.windows = append(f.windows, knownWindow{extentS{from, to}, g.fault})
+		}
+	}
+	slices.SortFunc(f.windows, func(a, b knownWindow) int { return cmp.Compare(a.from, b.from) })
+	for _, w := range f.windows {
+		from, to := w.from, w.to
 		if n := len(f.merged); n > 0 && f.merged[n-1].to >= from {
 			f.merged[n-1].to = max(f.merged[n-1].to, to)
 			continue
@@ -65,8 +87,8 @@ func (f *knownFaults) during(from, to int64) []string {
 		return names
 	}
 	for i := range f.windows {
-		if first, last := f.windows[i].seconds(); first < to && last > from {
-			names = append(names, f.windows[i].Fault)
+		if w := &f.windows[i]; w.from < to && w.to > from {
+			names = append(names, w.fault)
 		}
 	}
 	slices.Sort(names)

@@ -39,6 +39,14 @@ func lasting(seconds int64) string {
 	return figure(float64(seconds)/3600) + " h"
 }
 
+// lastingExactly writes a length in seconds, short ones with their fraction.
+func lastingExactly(seconds float64) string {
+	if seconds < 100 {
+		return figure(seconds) + " s"
+	}
+	return lasting(int64(math.Round(seconds)))
+}
+
 // median returns the middle of values, which it sorts; between two, their mean.
 // There must be at least one.
 func median(values []float64) float64 {

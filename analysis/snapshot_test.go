@@ -98,7 +98,7 @@ func readSnapshot(t *testing.T, tx *sql.Tx, q analysis.Query) snapshot {
 		}
 		require.Equal(t, want.errors, sum, "errors")
 	}
-	behaviour, err := analysis.AskBehaviour(ctx, tx, q)
+	behaviour, err := analysis.AskBehaviour(ctx, tx, analysis.FaultImpactQuery{Query: q})
 	require.NoError(t, err)
 	require.Equal(t, want, snapshot{behaviour.Diagnosis.Requests, behaviour.Diagnosis.Errors, want.latencies}, "diagnosis")
 	require.Equal(t, want.requests, behaviour.Bursts.Requests, "bursts")

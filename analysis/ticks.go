@@ -62,8 +62,9 @@ type observed struct {
 }
 
 // observe reads the counts in buckets of q.Width, else in the narrowest that
-// cut the data into at most maxTickBuckets.
-func observe(ctx context.Context, tx *sql.Tx, q Query) (*observed, error) {
+// cut the data into at most maxTickBuckets. windows are those of the file; nil:
+// they are read.
+func observe(ctx context.Context, tx *sql.Tx, q Query, windows *FaultWindows) (*observed, error) {
 	r, a, err := newAxis(ctx, tx, q, maxTickBuckets)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func observe(ctx context.Context, tx *sql.Tx, q Query) (*observed, error) {
 		return nil, err
 	}
 	t.markEnds()
-	faults, err := readKnownFaults(ctx, tx, q)
+	faults, err := readKnownFaults(ctx, tx, q, windows)
 	if err != nil {
 		return nil, err
 	}

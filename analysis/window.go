@@ -21,8 +21,11 @@ type Window struct {
 	// Both come from the narrowest buckets that are needed.
 	Inside  WindowFigures `json:"inside"`
 	Outside WindowFigures `json:"outside"`
-	// Faults are the fault windows that touch the interval.
-	Faults []FaultWindow `json:"fault_windows"`
+	// Faults are those that touch the interval, of the run that is asked for or
+	// of any; Windows are the fault windows that do, of which the faults are
+	// made.
+	Faults  []JoinedFault `json:"faults"`
+	Windows []FaultWindow `json:"fault_windows"`
 	// ErrorTypes splits the errors by error_type.
 	ErrorTypes WindowErrors `json:"error_types"`
 }
@@ -81,7 +84,7 @@ func askWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
 		return nil, err
 	}
 	inside := parts.inside
-	answer := &Window{Scope: inside.scope, Faults: []FaultWindow{}, ErrorTypes: WindowErrors{Rows: []WindowErrorRow{}}}
+	answer := &Window{Scope: inside.scope, Faults: []JoinedFault{}, Windows: []FaultWindow{}, ErrorTypes: WindowErrors{Rows: []WindowErrorRow{}}}
 	if answer.Inside, err = inside.figures(ctx, tx, inside.scope.Segments); err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func askWindow(ctx context.Context, tx *sql.Tx, q Query) (*Window, error) {
 	if err := answer.rate(ctx, tx, parts); err != nil {
 		return nil, err
 	}
-	if answer.Faults, err = inside.readFaultsTouching(ctx, tx); err != nil {
+	if err := answer.readFaults(ctx, tx, inside); err != nil {
 		return nil, err
 	}
 	return answer, answer.readErrorTypes(ctx, tx, q)
@@ -187,27 +190,28 @@ func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (
 	return f, nil
 }
 
-// readFaultsTouching reads the fault windows that touch the interval, of the
-// run that is asked for or of any.
-func (r *reading) readFaultsTouching(ctx context.Context, tx *sql.Tx) ([]FaultWindow, error) {
-	touching := []FaultWindow{}
+// readFaults reads the faults and the fault windows that touch the interval.
+func (answer *Window) readFaults(ctx context.Context, tx *sql.Tx, r *reading) error {
 	const firstWithWindows = 3
 	if r.meta.SchemaVersion < firstWithWindows || len(r.scope.Segments) == 0 {
-		return touching, nil
+		return nil
 	}
 	all, err := AskFaultWindows(ctx, tx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	from, to := r.scope.nanoseconds()
 	for _, w := range all.Rows {
 		ofRun := r.query.Run == nil || w.RunID == "" || w.RunID == *r.query.Run
 		// A window of one instant touches what it lies in.
 		if ofRun && w.StartNS < to && max(w.EndNS, saturatedAdd(w.StartNS, 1)) > from {
-			touching = append(touching, w)
+			answer.Windows = append(answer.Windows, w)
 		}
 	}
-	return touching, nil
+	q := r.query
+	q.From, q.To = time.Unix(0, from), time.Unix(0, to)
+	answer.Faults, err = AskJoinedFaults(ctx, tx, q, all)
+	return err
 }
 
 func saturatedAdd(a, b int64) int64 {

@@ -64,16 +64,11 @@ func (p *Pick) readAnswers(ctx context.Context, tx *sql.Tx, q analysis.Query) er
 	whole.Categories = nil
 	for _, ask := range []func() error{
 		func() error {
-			b, err := analysis.AskBehaviour(ctx, tx, q)
+			b, err := analysis.AskBehaviour(ctx, tx, analysis.FaultImpactQuery{Query: q, Windows: p.windows, Limit: MaxTableRows})
 			if err == nil {
-				a.Diagnosis, a.Bursts, a.Anomalies = b.Diagnosis, b.Bursts, b.Anomalies
+				a.Diagnosis, a.Bursts, a.Anomalies, a.FaultImpact = b.Diagnosis, b.Bursts, b.Anomalies, b.Faults
 			}
 			return err
-		},
-		func() error {
-			return answer(&a.FaultImpact, func() (*analysis.FaultImpact, error) {
-				return analysis.AskFaultImpactOf(ctx, tx, analysis.FaultImpactQuery{Query: q, Windows: p.windows, Limit: MaxTableRows})
-			})
 		},
 		func() error {
 			return answer(&a.Errors, func() (*analysis.Errors, error) { return analysis.AskErrors(ctx, tx, q) })

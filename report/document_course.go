@@ -81,7 +81,7 @@ func (p *Pick) addBursts(d *document) {
 	l.add(number, "requests", func(b *analysis.Burst) string { return tables.Count(b.Requests) })
 	l.add(number, "refused %", func(b *analysis.Burst) string { return tables.Percent(b.RefusedShare) })
 	l.add(number, "peak %", func(b *analysis.Burst) string { return tables.Percent(&b.PeakShare) })
-	l.add(number, "recovery s", func(b *analysis.Burst) string {
+	l.add(number, "over after s", func(b *analysis.Burst) string {
 		switch {
 		case b.StillActive:
 			return "active"

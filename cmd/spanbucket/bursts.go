@@ -62,7 +62,7 @@ func (p *program) writeBursts(format string, answer *analysis.Bursts) error {
 func burstNames() []string {
 	names := []string{
 		"start", "start_utc", "end", "end_utc", "duration_s", "still_active", "recovery_s", "requests_total", "requests_rate_limited",
-		"requests_capacity_error", "refused_share", "peak_refused_share", "resends", "faults",
+		"requests_capacity_error", "refused_share", "peak_refused_share", "resends", "client_resends", "faults",
 	}
 	for _, phase := range []string{"before", "during", "after"} {
 		for _, name := range []string{"duration_s", "requests_total", "success_per_s", "avg_latency_ms", "p95_latency_ms"} {
@@ -78,7 +78,7 @@ func burstRecords(answer *analysis.Bursts) [][]any {
 		b := &answer.Rows[i]
 		record := []any{
 			b.Start, b.StartUTC, b.End, b.EndUTC, b.DurationS, b.StillActive, b.RecoveryS, b.Requests, b.RateLimited,
-			b.CapacityErrors, b.RefusedShare, b.PeakShare, b.Resends, strings.Join(b.Faults, ", "),
+			b.CapacityErrors, b.RefusedShare, b.PeakShare, b.Resends, b.ClientResends, strings.Join(b.Faults, ", "),
 		}
 		for _, phase := range []*analysis.BurstPhase{b.Before, b.During, b.After} {
 			if phase == nil {
@@ -105,7 +105,7 @@ func (p *program) printBursts(answer *analysis.Bursts) error {
 	t := tables.New(answer.Rows)
 	t.Text("start", func(b *analysis.Burst) string { return timeText(b.StartUTC, oneDay) })
 	t.Number("lasted", func(b *analysis.Burst) string { return secondsText(b.DurationS) })
-	t.Number("recovery", burstRecovery)
+	t.Number("over after", burstRecovery)
 	t.Number("requests", func(b *analysis.Burst) string { return tables.Count(b.Requests) })
 	t.Number("refused %", func(b *analysis.Burst) string { return tables.Percent(b.RefusedShare) })
 	phaseColumns(t, "successes/s", func(b *analysis.BurstPhase) *float64 { return &b.SuccessPerS })
@@ -164,13 +164,25 @@ func behaviourText(a *analysis.AIMD) string {
 	if *a.RefusedShare == 0 {
 		return "Nothing was refused."
 	}
-	text := fmt.Sprintf("%s %% of all requests were refused, %s %% over a rate limit: back-off looks %s.",
-		tables.Percent(a.RefusedShare), tables.Percent(a.BackoffRatio), a.Backoff)
+	text := fmt.Sprintf("%s %% of all requests were refused, %s %% over a rate limit", tables.Percent(a.RefusedShare), tables.Percent(a.BackoffRatio))
+	if a.Backoff != "" {
+		text += ": back-off looks " + a.Backoff
+	}
+	text += "."
 	if a.NormalSuccessPerS != nil && a.BurstSuccessPerS != nil {
 		text += fmt.Sprintf(" %s successes per second in bursts, %s outside.", tables.MS(a.BurstSuccessPerS), tables.MS(a.NormalSuccessPerS))
 	}
-	if a.Recovered > 0 {
-		text += fmt.Sprintf(" Recovery took %s s on average, %d s at most.", tables.MS(a.AvgRecoveryS), *a.MaxRecoveryS)
+	switch {
+	case a.Recovered == 1:
+		text += fmt.Sprintf(" Refusals ended after %d s.", *a.MaxRecoveryS)
+	case a.Recovered > 1:
+		text += fmt.Sprintf(" Refusals ended after %s s on average, %d s at most.", tables.MS(a.AvgRecoveryS), *a.MaxRecoveryS)
+	}
+	switch {
+	case a.Resends != nil:
+		text += fmt.Sprintf(" Requests were sent again %s %s.", tables.Count(*a.Resends), tables.Plural(*a.Resends, "time"))
+	case a.ClientResends != nil:
+		text += fmt.Sprintf(" HTTP clients sent requests again %s %s.", tables.Count(*a.ClientResends), tables.Plural(*a.ClientResends, "time"))
 	}
 	if a.Trend != "" {
 		text += " From the first to the last third of the bursts: " + a.Trend + "."

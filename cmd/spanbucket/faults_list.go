@@ -38,7 +38,12 @@ func faultTable(faults []numberedFault, unmet []analysis.JoinedFault) *tables.Ta
 		}
 		return lengthText(f.EndNS - f.StartNS)
 	})
-	t.Number("marked", markedText)
+	t.Number("marked", func(f *listedFault) string {
+		if f.number == " " {
+			return "no request"
+		}
+		return markedText(f.JoinedFault)
+	})
 	t.Text("said by", func(f *listedFault) string { return strings.Join(f.Sources, ", ") })
 	t.Text("run", func(f *listedFault) string { return tables.Cut(tables.Clean(f.RunID), 12) })
 	t.Text("experiment", func(f *listedFault) string {
@@ -49,10 +54,8 @@ func faultTable(faults []numberedFault, unmet []analysis.JoinedFault) *tables.Ta
 
 // markedText counts what says that the fault touched it: requests, else other
 // spans.
-func markedText(f *listedFault) string {
+func markedText(f *analysis.JoinedFault) string {
 	switch spans := f.MarkedSpans; {
-	case f.number == " ":
-		return "no request"
 	case f.Marked > 0:
 		return tables.Count(f.Marked)
 	case spans != nil && *spans > 0:

@@ -154,7 +154,7 @@ func windowText(answer *analysis.Window) string {
 		}
 	}
 	if n := int64(len(answer.Faults)); n > 0 {
-		text += fmt.Sprintf("; %s fault %s", tables.Count(n), tables.Plural(n, "window"))
+		text += fmt.Sprintf("; %s %s", tables.Count(n), tables.Plural(n, "fault"))
 	}
 	return text + "."
 }
@@ -194,25 +194,25 @@ func windowCells(f *analysis.WindowFigures) [][2]string {
 		[2]string{"cost USD", tables.USD(f.CostUSD)})
 }
 
-// printTouching lists fault windows.
-func (p *program) printTouching(windows []analysis.FaultWindow) error {
-	if len(windows) == 0 {
+// printTouching lists faults.
+func (p *program) printTouching(faults []analysis.JoinedFault) error {
+	if len(faults) == 0 {
 		return nil
 	}
 	if _, err := fmt.Fprintln(p.stdout); err != nil {
 		return err
 	}
 	const most = 10
-	shown := windows[:min(len(windows), most)]
+	shown := faults[:min(len(faults), most)]
 	t := tables.New(shown)
-	t.Text("fault in this interval", func(w *analysis.FaultWindow) string { return w.Fault })
-	t.Text("target", func(w *analysis.FaultWindow) string { return textOrMissing(w.Target) })
-	t.Text("start", func(w *analysis.FaultWindow) string { return w.StartUTC })
-	t.Text("end", func(w *analysis.FaultWindow) string { return w.EndUTC })
-	t.Number("requests", func(w *analysis.FaultWindow) string { return tables.CountOrMissing(w.Requests) })
-	if err := t.Write(p.stdout); err != nil || len(shown) == len(windows) {
+	t.Text("fault in this interval", func(f *analysis.JoinedFault) string { return tables.Cut(tables.Clean(f.Fault), 24) })
+	t.Text("target", func(f *analysis.JoinedFault) string { return tables.Cut(tables.Clean(textOrMissing(f.Target)), 24) })
+	t.Text("start", func(f *analysis.JoinedFault) string { return f.StartUTC })
+	t.Text("end", func(f *analysis.JoinedFault) string { return f.EndUTC })
+	t.Number("marked", markedText)
+	if err := t.Write(p.stdout); err != nil || len(shown) == len(faults) {
 		return err
 	}
-	_, err := fmt.Fprintf(p.stdout, "and %s more\n", tables.Count(int64(len(windows)-len(shown))))
+	_, err := fmt.Fprintf(p.stdout, "and %s more\n", tables.Count(int64(len(faults)-len(shown))))
 	return err
 }

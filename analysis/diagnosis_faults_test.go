@@ -1,0 +1,51 @@
+package analysis_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
+)
+
+// TestDiagnosisTellsOfFaultsAsFaultsDoes: one computation, so one interval, one
+// count and one recovery; here of a fault that the chats of it can be counted
+// for.
+func TestDiagnosisTellsOfFaultsAsFaultsDoes(t *testing.T) {
+	s := brownout()
+	path := s.file(t, asItIs)
+	q := analysis.Query{Now: later}
+	d := ask(t, path, diagnosis(q))
+	require.Equal(t, 0.25, *d.Faults.Worst.During) // 15 of the 60 chats from 60 to 90 s
+	require.Equal(t, 0.0, *d.Faults.Worst.Before)
+	require.Contains(t, d.Text, " 1 fault (brownout): 25 % of requests failed (before: 0 %), p95 2,000 ms (before: 200), recovered at once.")
+	require.Equal(t, []int64{1, 1, 1, 0, 0}, []int64{d.Faults.Faults, d.Faults.Unmet, d.Faults.Recovered, d.Faults.NotRecovered, d.Faults.Unknown})
+
+	s.injector(120, 10, "outage")
+	for i := range 20 {
+		s.chat(120.1+float64(i)/2, 3, "error.type", "503")
+	}
+	path = s.file(t, asItIs)
+	d = ask(t, path, diagnosis(q))
+	impact := ask(t, path, faultImpact(q))
+	require.Len(t, impact.Rows, 2)
+	worst := &impact.Rows[impact.Worst()]
+	require.Equal(t, "outage", worst.Fault)
+	require.Equal(t, []string{"brownout", "outage"}, d.Faults.Names)
+	require.Equal(t, []*float64{worst.During.ErrorRate, worst.Before.ErrorRate, worst.During.Latency.P95MS, worst.Before.Latency.P95MS, worst.RecoveryS},
+		[]*float64{d.Faults.Worst.During, d.Faults.Worst.Before, d.Faults.Worst.P95During, d.Faults.Worst.P95Before, d.Faults.Worst.RecoveryS})
+	require.Equal(t, []string{worst.StartUTC, worst.Recovery}, []string{d.Faults.Worst.StartUTC, d.Faults.Worst.Recovery})
+	require.Contains(t, d.Text, " 2 faults (brownout, outage), 2 recovered from; the worst, outage at "+worst.StartUTC+": 50 % of requests failed (before: 0 %)")
+}
+
+func TestDiagnosisOfFaultsThatNoRequestMet(t *testing.T) {
+	s := newStory()
+	for i := range 30 {
+		s.chat(float64(i), 0.1)
+	}
+	s.injector(10.5, 0.2, "kill")
+	d := ask(t, s.file(t, asItIs), diagnosis(analysis.Query{Now: later}))
+	require.Equal(t, "30 requests in 30 s: 100 % succeeded, p95 100 ms. 1 fault, which no request met.", d.Text)
+	require.Nil(t, d.Faults.Worst)
+	require.Equal(t, []int64{0, 1}, []int64{d.Faults.Faults, d.Faults.Unmet})
+}
