@@ -44,6 +44,7 @@ race: ## run the tests with several goroutines under the race detector
 	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL)' -skip '$(SLOW)' .
 	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL_STORAGE)' ./storage
 	CGO_ENABLED=1 go test -race ./internal/traffic/...
+	CGO_ENABLED=1 go test -race -run 'Viewers|Arrive|Comes|SlowClients' ./live
 	CGO_ENABLED=1 go test -race -skip 'TheFileSays|Percentiles|Presets|Latency|CountsFrom' ./stress ./fakellm
 
 # Both run in their folder, so that go test shows the figures of tests that pass.

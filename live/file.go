@@ -47,7 +47,7 @@ func (f *file) use(ctx context.Context, do func(*opened) error) error {
 		return err
 	}
 	err = do(o)
-	if errors.Is(err, storage.ErrChanged) {
+	if errors.Is(err, storage.ErrChanged) || errors.Is(err, errState) {
 		f.forget(o)
 	}
 	return errors.Join(err, f.release(o))
@@ -93,7 +93,9 @@ func openFile(ctx context.Context, path string) (*opened, error) {
 func (o *opened) close() error {
 	var errs []error
 	if o.probe != nil {
-		errs = append(errs, o.probe.Close())
+		if err := o.probe.Close(); !errors.Is(err, sql.ErrConnDone) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(append(errs, o.reader.Close())...)
 }
@@ -137,18 +139,25 @@ func (f *file) close() error {
 	return f.retire()
 }
 
+// errState is returned where it cannot be said which content the file has. The
+// connection that should say so may be of no use any more, or the file be gone:
+// it is to be opened anew.
+var errState = errors.New("state of the file")
+
 // state says which content the file has: another one after every commit.
 func (o *opened) state(ctx context.Context) (s state, err error) {
 	s.of = o
 	o.probeMu.Lock()
 	defer o.probeMu.Unlock()
-	if err := o.probe.QueryRowContext(ctx, "PRAGMA data_version").Scan(&s.dataVersion); err != nil {
-		return s, fmt.Errorf("read data version: %w", err)
+	// The connection is that of all viewers: one that goes away must not break it.
+	err = o.probe.QueryRowContext(context.WithoutCancel(ctx), "PRAGMA data_version").Scan(&s.dataVersion)
+	if err != nil {
+		return s, fmt.Errorf("%w: read data version: %w", errState, err)
 	}
 	// A file that is read as one at rest has no data version.
 	info, err := os.Stat(o.reader.Path())
 	if err != nil {
-		return s, err
+		return s, fmt.Errorf("%w: %w", errState, err)
 	}
 	s.size, s.modified = info.Size(), info.ModTime()
 	return s, nil

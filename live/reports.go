@@ -68,17 +68,18 @@ func newReports(path string, q analysis.Query, now func() time.Time) *reports {
 // get returns the JSON of a report with the pick that is asked for.
 func (r *reports) get(ctx context.Context, of request) ([]byte, error) {
 	var body []byte
+	var err error
 	for range 2 {
-		err := r.file.use(ctx, func(o *opened) (err error) {
+		err = r.file.use(ctx, func(o *opened) (err error) {
 			body, err = r.from(ctx, o, of)
 			return err
 		})
 		// A file at rest that was written has to be opened anew.
-		if !errors.Is(err, storage.ErrChanged) {
+		if !errors.Is(err, storage.ErrChanged) && !errors.Is(err, errState) {
 			return body, err
 		}
 	}
-	return nil, storage.ErrChanged
+	return nil, err
 }
 
 func (r *reports) from(ctx context.Context, o *opened, of request) ([]byte, error) {

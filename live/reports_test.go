@@ -1,19 +1,28 @@
 package live
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/analysis"
 	"github.com/spanbucket/spanbucketexporter/internal/filetest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Viewers of one pick get the same bytes, read once, until the file changes and
 // a second has passed.
@@ -82,4 +91,58 @@ func TestReportsThatAreKeptAreBounded(t *testing.T) {
 	require.Len(t, r.kept, maxKept)
 	require.NotContains(t, r.kept, request{hasRun: true, run: "run 0"})
 	require.Contains(t, r.kept, request{hasRun: true, run: fmt.Sprintf("run %d", maxKept+9)})
+}
+
+// A connection that has come to nothing is replaced, and no viewer learns of it.
+func TestBrokenConnectionIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	end := filetest.Begin.Add(2 * time.Hour)
+	filetest.Write(t, filetest.Options(path, end), filetest.Traffic(100))
+	r := newReports(path, analysis.Query{}, func() time.Time { return end })
+	defer func() { require.NoError(t, r.file.close()) }()
+	before, err := r.get(t.Context(), request{})
+	require.NoError(t, err)
+	broken := r.file.open
+	require.NoError(t, broken.probe.Close())
+	after, err := r.get(t.Context(), request{})
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(after))
+	require.NotSame(t, broken, r.file.open)
+	require.True(t, broken.stale)
+	require.Zero(t, broken.users)
+}
+
+// An error is logged once a minute, though other viewers get their answers, and
+// of different errors so many as can be read.
+func TestErrorsAreLoggedOnceAMinute(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spanbucket.db")
+	end := filetest.Begin.Add(2 * time.Hour)
+	filetest.Write(t, filetest.Options(path, end), filetest.Traffic(100))
+	now := end
+	var logged bytes.Buffer
+	s := &server{
+		o:       Options{Log: log.New(&logged, "", 0), Now: func() time.Time { return now }},
+		reports: newReports(path, analysis.Query{}, func() time.Time { return now }), logged: map[string]time.Time{},
+	}
+	defer func() { require.NoError(t, s.reports.file.close()) }()
+	lines := func() int { return strings.Count(logged.String(), "\n") }
+	for range 10 {
+		s.log(errors.New("disk"))
+		answer := httptest.NewRecorder()
+		s.report(answer, httptest.NewRequest(http.MethodGet, "/report.json", nil))
+		require.Equal(t, http.StatusOK, answer.Code)
+		now = now.Add(time.Second)
+	}
+	require.Equal(t, 1, lines())
+	now = now.Add(logEvery)
+	s.log(errors.New("disk"))
+	require.Equal(t, 2, lines())
+	for i := range 100 {
+		s.log(fmt.Errorf("error %d", i))
+	}
+	require.Equal(t, 1+maxLogged, lines())
+	now = now.Add(logEvery)
+	s.log(errors.New("later"))
+	require.Equal(t, 2+maxLogged, lines())
+	require.Len(t, s.logged, 1, "what is long ago is forgotten")
 }

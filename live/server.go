@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -97,8 +98,8 @@ type server struct {
 	reports *reports
 
 	mu sync.Mutex
-	// failing are what has been logged since the last answer that succeeded.
-	failing map[string]bool
+	// logged is when each error was logged last.
+	logged map[string]time.Time
 }
 
 func newServer(ctx context.Context, address net.Addr, o Options) (*server, error) {
@@ -112,7 +113,7 @@ func newServer(ctx context.Context, address net.Addr, o Options) (*server, error
 	if err := checkToken(o.Token); err != nil {
 		return nil, err
 	}
-	s := &server{o: o, reports: newReports(o.Path, o.Query, o.Now)}
+	s := &server{o: o, reports: newReports(o.Path, o.Query, o.Now), logged: map[string]time.Time{}}
 	var shell bytes.Buffer
 	if err := page.Shell(&shell, report.Title, "report.json", o.Refresh); err != nil {
 		return nil, err
@@ -156,7 +157,6 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 	status, text := http.StatusServiceUnavailable, "the file cannot be read at the moment"
 	switch {
 	case err == nil:
-		s.mended()
 		send(w, "application/json", body)
 		return
 	case r.Context().Err() != nil:
@@ -171,29 +171,28 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, text, status)
 }
 
-// maxLogged is how many different errors are logged until an answer succeeds.
-const maxLogged = 20
+// An error is logged once in logEvery, and maxLogged different ones at most,
+// however many viewers meet it, whether others succeed meanwhile or not.
+const (
+	logEvery  = time.Minute
+	maxLogged = 20
+)
 
-// log writes an error once, until an answer succeeds. Viewers do not learn of
+// log writes an error, unless it did so a moment ago. Viewers do not learn of
 // paths.
 func (s *server) log(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.o.Log == nil || s.failing[err.Error()] || len(s.failing) >= maxLogged {
+	if s.o.Log == nil {
 		return
 	}
-	if s.failing == nil {
-		s.failing = map[string]bool{}
-	}
-	s.failing[err.Error()] = true
-	s.o.Log.Print(err)
-}
-
-// mended notes that an answer succeeded.
-func (s *server) mended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failing = nil
+	now := s.o.Now()
+	maps.DeleteFunc(s.logged, func(_ string, at time.Time) bool { return now.Sub(at) >= logEvery })
+	if _, known := s.logged[err.Error()]; known || len(s.logged) >= maxLogged {
+		return
+	}
+	s.logged[err.Error()] = now
+	s.o.Log.Print(err)
 }
 
 var errRequest = errors.New("unknown request")
