@@ -145,13 +145,7 @@ func (r *reading) newestRows(ctx context.Context, tx *sql.Tx, from, to int64, bi
 // finish sorts the rows and computes what depends on all of them.
 func (s *StatusCodes) finish(failed int64) {
 	slices.SortFunc(s.Codes, func(a, b StatusRow) int {
-		known := func(c *int64) int64 {
-			if c == nil {
-				return -1
-			}
-			return *c
-		}
-		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(known(a.StatusCode), known(b.StatusCode)))
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), compareStatus(a.StatusCode, b.StatusCode))
 	})
 	for _, c := range s.Codes {
 		s.Estimated += c.Requests

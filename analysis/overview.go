@@ -21,8 +21,10 @@ type Overview struct {
 	Notes  []Count       `json:"notes"`  // most spans first
 	Rows   []CategoryRow `json:"rows"`   // the headline categories first
 	// Total sums up the headline categories; nil where they have no spans.
-	Total  *CategoryRow   `json:"headline"`
-	Widths []WidthSummary `json:"widths"`
+	Total *CategoryRow `json:"headline"`
+	// StatusCodes are of the categories that were asked for, else of the headline.
+	StatusCodes RequestStatus  `json:"status_codes"`
+	Widths      []WidthSummary `json:"widths"`
 	// Pruned is empty where nothing has left, and for a file of a schema that
 	// does not say.
 	Pruned []Pruned `json:"pruned"`
@@ -117,7 +119,7 @@ func AskOverview(ctx context.Context, tx *sql.Tx, q Query) (*Overview, error) {
 		Pruned: []Pruned{},
 	}
 	for _, step := range []func(context.Context, *sql.Tx, *Overview) error{
-		r.readFile, r.readRuns, readCounts, r.readWidths, r.readPruned, r.readDeliveries, r.readCategories,
+		r.readFile, r.readRuns, readCounts, r.readWidths, r.readPruned, r.readDeliveries, r.readCategories, r.readRequestStatus,
 	} {
 		if err := step(ctx, tx, answer); err != nil {
 			return nil, fmt.Errorf("overview: %w", err)

@@ -119,7 +119,40 @@ func (p *program) printStats(path string, answer *analysis.Overview) error {
 	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
+	if text := requestStatusText(&answer.StatusCodes); text != "" {
+		if _, err := fmt.Fprintf(p.stdout, "\n%s\n", tables.Wrap(text, tables.Columns(p.stdout))); err != nil {
+			return err
+		}
+	}
 	return tables.WriteOpen(p.stdout, &answer.Open)
+}
+
+// requestStatusText counts requests by status code; empty where none is known.
+func requestStatusText(s *analysis.RequestStatus) string {
+	const most = 8
+	var parts []string
+	known := false
+	for i := range s.Codes {
+		c := &s.Codes[i]
+		known = known || c.StatusCode != nil
+		if i < most {
+			parts = append(parts, fmt.Sprintf("%s: %s", statusText(c.StatusCode, "no code"), tables.Count(int64(c.Requests+0.5))))
+		}
+	}
+	if !known {
+		return ""
+	}
+	if more := len(s.Codes) - most; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	text := "Status codes of requests: " + strings.Join(parts, ", ")
+	switch {
+	case s.Complete:
+		return text + "."
+	case s.Estimable:
+		return text + fmt.Sprintf("; estimates from %s kept %s.", tables.Count(s.Rows), tables.Plural(s.Rows, "row"))
+	}
+	return text + fmt.Sprintf("; of %s that %s kept.", tables.Count(s.Rows), map[bool]string{true: "is", false: "are"}[s.Rows == 1])
 }
 
 // statsFacts are the lines about the file.

@@ -12,7 +12,11 @@ import (
 func Caption(s *analysis.Scope) string {
 	var parts []string
 	if s.FromUTC != nil && s.ToUTC != nil {
-		parts = append(parts, *s.FromUTC+" to "+*s.ToUTC)
+		interval := *s.FromUTC + " to " + *s.ToUTC
+		if s.Moved {
+			interval += " (moved to edges of buckets)"
+		}
+		parts = append(parts, interval)
 	}
 	if len(s.Categories) > 0 {
 		parts = append(parts, strings.Join(s.Categories, ", "))

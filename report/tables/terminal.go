@@ -10,6 +10,18 @@ type Terminal struct {
 	Columns int
 }
 
+// textColumns is how long lines of text are at most where no terminal is
+// narrower.
+const textColumns = 100
+
+// Columns is how long lines of text on w are at most.
+func Columns(w io.Writer) int {
+	if terminal, ok := w.(Terminal); ok {
+		return min(terminal.Columns, textColumns)
+	}
+	return textColumns
+}
+
 // minCell is how short the cells of a text column are cut at most.
 const minCell = 12
 
