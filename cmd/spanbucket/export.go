@@ -3,6 +3,7 @@ package main
 import (
 	"compress/gzip"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ import (
 // exportFlags are those of export.
 type exportFlags struct {
 	db, format, query string
-	raw               bool
+	raw, anonymize    bool
+	rows              exportSelection
 	output            outputFlags
 	talk              talkFlags
 }
@@ -43,10 +45,17 @@ hexadecimal.
 
 In CSV, text that a spreadsheet could run as a formula gets a ' in front: it begins,
 after spaces and quotes, with = + - @ (also full-width ones), or with a tab or the end
-of a line. Control characters become U+FFFD. With --raw text stays as it is.`,
+of a line. Control characters become U+FFFD. With --raw text stays as it is.
+
+--run, --from and --to choose rows of a relation by run_id and by when they begin. With
+--anonymize, ids of sessions, calls, traces and spans, instances and the values of
+configured dimensions become hexadecimal digits, made with a secret of the file:
+the same for the same, in every export of the file. What describes a run and dead
+letters are left out. Names stay: of services, spans, models, agents, tools, runs.`,
 		Example: `  spanbucket export timeseries --db spanbucket.db -o timeseries.csv
   spanbucket export --query "SELECT model, latency_ms FROM requests WHERE outcome <> 'success'" --format jsonl --db spanbucket.db | jq .
-  spanbucket export requests --db spanbucket.db -o requests.jsonl.gz`,
+  spanbucket export requests --db spanbucket.db -o requests.jsonl.gz
+  spanbucket export sessions --db spanbucket.db --run nightly --anonymize -o sessions.csv`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("%s: one relation at a time, got %q", cmd.Name(), args)}
@@ -74,6 +83,8 @@ func (f *exportFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.query, "query", "", "the query to ask, one SELECT")
 	flags.StringVar(&f.format, "format", "", "csv, jsonl or json (default: what the name of the output ends in, else csv)")
 	flags.BoolVar(&f.raw, "raw", false, "CSV with text as it is, not made safe for spreadsheets and terminals")
+	flags.BoolVar(&f.anonymize, "anonymize", false, "put pseudonyms in the place of sessions, instances, dimensions, traces and calls, and leave the facts of runs out")
+	f.rows.add(cmd)
 	f.output.add(cmd, "the file to write; compressed where its name ends in .gz (default: stdout)", "replace a file that has that name already")
 	f.talk.add(cmd)
 	complete(cmd, "db", func() ([]string, cobra.ShellCompDirective) {
@@ -94,6 +105,14 @@ func (f *exportFlags) check(relation string, queried bool) error {
 		return usageError{errors.New("RELATION or --query SQL is missing; spanbucket schema lists the relations")}
 	case relation != "" && queried:
 		return usageError{fmt.Errorf("RELATION %q and --query: one of the two", relation)}
+	}
+	if queried {
+		if flag := f.rows.given(); flag != "" {
+			return usageError{fmt.Errorf("%s and --query: the query itself says which rows", flag)}
+		}
+		if f.anonymize {
+			return usageError{errors.New("--anonymize and --query: a query can call anything by any name; export a relation")}
+		}
 	}
 	if f.format == "" {
 		f.format = exportFormats[0]
@@ -132,7 +151,11 @@ func (p *program) export(ctx context.Context, flags *exportFlags, relation strin
 	defer shown.end()
 	text, total := flags.query, int64(0)
 	if relation != "" {
-		if text, err = relationQuery(ctx, r, relation); err != nil {
+		err := r.View(ctx, func(tx *sql.Tx) error {
+			text, err = flags.rows.relationQuery(ctx, p, tx, relation)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		if shown.to != nil {
@@ -141,8 +164,20 @@ func (p *program) export(ctx context.Context, flags *exportFlags, relation strin
 			}
 		}
 	}
+	var pseudonyms *storage.Pseudonyms
+	if flags.anonymize {
+		if pseudonyms, err = storage.ReadPseudonyms(ctx, r); err != nil {
+			return fmt.Errorf("--anonymize: %w", err)
+		}
+	}
+	form := func(to io.Writer) rowWriter {
+		if pseudonyms == nil {
+			return newRowWriter(flags.format, flags.raw, to)
+		}
+		return &anonymous{rowWriter: newRowWriter(flags.format, flags.raw, to), pseudonyms: pseudonyms}
+	}
 	write := func(to io.Writer) error {
-		n, err := writeRows(ctx, r, text, to, flags.format, flags.raw, func(done int64) { shown.show(done, total) })
+		n, err := writeRows(ctx, r, text, to, form, func(done int64) { shown.show(done, total) })
 		if err == nil {
 			shown.show(n, n)
 		}
@@ -152,25 +187,6 @@ func (p *program) export(ctx context.Context, flags *exportFlags, relation strin
 		return write(p.stdout)
 	}
 	return writeOutput(r.Path(), &flags.output, write)
-}
-
-// relationQuery returns the query for all rows of a relation that is there.
-func relationQuery(ctx context.Context, r *storage.Reader, name string) (string, error) {
-	relations, err := storage.Relations(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	var names []string
-	for _, found := range relations {
-		if found.Name == name {
-			return `SELECT * FROM "` + strings.ReplaceAll(name, `"`, `""`) + `"`, nil
-		}
-		if found.Kind == "view" {
-			names = append(names, found.Name)
-		}
-	}
-	return "", usageError{fmt.Errorf("RELATION %q: is not in the file; there are %s, and the tables behind them",
-		name, strings.Join(names, ", "))}
 }
 
 // writeOutput writes a file that appears when all of it is on the disk. source

@@ -161,10 +161,10 @@ func (s *rowStream) Row(values []any) error {
 // writeRows writes the rows of a query as they come, and tells after each how many
 // there were.
 func writeRows(
-	ctx context.Context, r *storage.Reader, text string, to io.Writer, format string, raw bool, each func(done int64),
+	ctx context.Context, r *storage.Reader, text string, to io.Writer, form func(io.Writer) rowWriter, each func(done int64),
 ) (n int64, err error) {
 	buffered := bufio.NewWriterSize(to, exportBufferBytes)
-	out := &rowStream{rowWriter: newRowWriter(format, raw, buffered), each: each}
+	out := &rowStream{rowWriter: form(buffered), each: each}
 	if _, err := query.Each(ctx, r, text, query.ForExport(), out); err != nil {
 		return out.n, err
 	}

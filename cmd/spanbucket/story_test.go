@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,15 +91,23 @@ func makeStory(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: makestory FILE")
 	}
+	ts.Check(writeStory(context.Background(), ts.MkAbs(args[0])))
+}
+
+// writeStory writes the story to a new file.
+func writeStory(ctx context.Context, path string) error {
 	settings := folding.Default()
 	now := func() time.Time { return filetest.Begin.Add(time.Hour) }
-	settings.Storage.Path, settings.Storage.Now, settings.Storage.WriterVersion = ts.MkAbs(args[0]), now, "v0.0.0-test"
+	settings.Storage.Path, settings.Storage.Now, settings.Storage.WriterVersion = path, now, "v0.0.0-test"
 	settings, err := settings.Complete()
-	ts.Check(err)
-	store, err := storage.Open(context.Background(), settings.Storage)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
+	store, err := storage.Open(ctx, settings.Storage)
+	if err != nil {
+		return err
+	}
 	s := &story{ptrace.NewTraces()}
 	s.tell()
-	ts.Check(folding.New(store, folding.Options{Settings: settings, Now: now}).Write(context.Background(), s.spans))
-	ts.Check(store.Close())
+	return errors.Join(folding.New(store, folding.Options{Settings: settings, Now: now}).Write(ctx, s.spans), store.Close())
 }
