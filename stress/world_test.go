@@ -82,7 +82,7 @@ func (w *world) provider(t *testing.T, service string) *sdktrace.TracerProvider 
 	out, err := otlptrace.New(t.Context(), pipe{w.exporter})
 	require.NoError(t, err)
 	p := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample()),
-		sdktrace.WithBatcher(out, sdktrace.WithBlocking(), sdktrace.WithBatchTimeout(100*time.Millisecond)),
+		sdktrace.WithBatcher(out, sdktrace.WithBlocking(), sdktrace.WithBatchTimeout(100*time.Millisecond), sdktrace.WithExportTimeout(time.Hour)),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service),
 			attribute.String("chaos.run.id", "truth"), attribute.String("service.instance.id", service+"-0"))))
 	w.tracing = append(w.tracing, p)
