@@ -168,3 +168,50 @@ func TestKnownFaultsExplainAnomalies(t *testing.T) {
 		})
 	}
 }
+
+// A long fault is compared with the time clear of it, not with itself; where
+// that is too short there is nothing to compare with.
+func TestSpikesAreComparedWithTheTimeClearOfFaults(t *testing.T) {
+	now := filetest.Begin.Add(time.Hour)
+	steady := func(seconds int) filetest.Stretch { return filetest.Stretch{Seconds: seconds, PerSecond: 50} }
+	slow := func(seconds, perSecond int, fault string) filetest.Stretch {
+		return filetest.Stretch{Seconds: seconds, PerSecond: perSecond, Duration: 400 * time.Millisecond, Fault: fault}
+	}
+	for _, c := range []struct {
+		name    string
+		traffic []filetest.Stretch
+		want    []anomaly // spikes
+	}{
+		{"a fault of a minute", []filetest.Stretch{steady(30), slow(60, 50, "latency"), steady(30)}, []anomaly{{analysis.AnomalyLatencySpike, 30, 90, true}}},
+		{"with few requests in the middle", []filetest.Stretch{steady(30), slow(28, 50, "latency"), slow(4, 5, "latency"), slow(28, 50, "latency"), steady(30)},
+			[]anomaly{{analysis.AnomalyLatencySpike, 30, 90, true}}},
+		{"which goes on after the fault", []filetest.Stretch{steady(30), slow(60, 50, "latency"), slow(2, 50, ""), steady(30)},
+			[]anomaly{{analysis.AnomalyLatencySpike, 30, 92, true}}},
+		{"a fault from the beginning to the end", []filetest.Stretch{slow(60, 50, "latency")}, nil},
+		{"hardly anything else", []filetest.Stretch{steady(4), slow(60, 50, "latency"), steady(4)}, []anomaly{}},
+		{"and nobody knows of a fault", []filetest.Stretch{steady(30), slow(60, 50, ""), steady(30)}, []anomaly{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "file.db")
+			observations := filetest.Load(c.traffic...)
+			require.NoError(t, filetest.MakeWithRequests(filetest.Options(path, now), observations))
+			answer := ask(t, path, anomalies(analysis.AnomaliesQuery{Query: analysis.Query{Now: now}}))
+			var spikes []anomaly
+			for i, a := range seen(answer) {
+				if a.kind != analysis.AnomalyLatencySpike {
+					continue
+				}
+				spikes = append(spikes, a)
+				require.InEpsilon(t, 400, *answer.Rows[i].Figure, 1.0/127) // of every request in it
+				require.InEpsilon(t, 50, *answer.Rows[i].Reference, 1.0/127)
+			}
+			if c.want == nil || len(c.want) > 0 {
+				require.Equal(t, c.want, spikes)
+				return
+			}
+			for _, a := range spikes { // at its ends, as far as it is compared with others
+				require.Less(t, a.to-a.from, int64(60))
+			}
+		})
+	}
+}

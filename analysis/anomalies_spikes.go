@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 )
@@ -13,7 +14,7 @@ import (
 // skewed, so they are compared on a logarithmic scale.
 const (
 	spikeRequests   = 20  // with a latency in a bucket, at least
-	spikeReach      = 15  // buckets on either side it is compared with
+	spikeReach      = 15  // buckets on either side it is compared with, clear of known faults
 	spikeNeighbours = 10  // of those that have enough requests, at least
 	spikeRatio      = 1.5 // to the median around it, at least
 	spikeDeviations = 8   // median absolute deviations, scaled
@@ -23,8 +24,10 @@ const (
 )
 
 // spikes finds buckets whose p95 is above the median of the p95 around it by
-// half of it and by six scaled median absolute deviations of their logarithms.
-// Neighbours are one spike.
+// half of it and by eight scaled median absolute deviations of their logarithms.
+// Neighbours are one spike. What is around it are buckets that no known fault
+// touches, where there are enough: else a long fault would be compared with
+// itself.
 func (s *anomalySearch) spikes(ctx context.Context, tx *sql.Tx) error {
 	t := s.wide
 	p95 := overviewPercentiles[1].Ratio
@@ -39,39 +42,65 @@ func (s *anomalySearch) spikes(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	from := -1
+	var all, clear []int // buckets; clear of faults
+	for i := range t.n {
+		all = append(all, i)
+		if !s.faults.touch(t.at(i), t.at(i+1)) {
+			clear = append(clear, i)
+		}
+	}
+	from, to := -1, -1
 	var peak, usual float64
 	for i := 0; i <= t.n; i++ {
-		stands, around := false, 0.0
+		if i < t.n && i-to < spikeReach && values[i] == 0 {
+			continue // too few requests to tell that it is over
+		}
+		stands, middle := false, 0.0
 		if i < t.n && values[i] > 0 {
-			stands, around = standsOut(logs, values, i)
+			with := around(clear, values, i)
+			if len(with) < spikeNeighbours {
+				with = around(all, values, i)
+			}
+			stands, middle = standsOut(logs, with, i)
 		}
 		switch {
 		case stands && from < 0:
-			from, peak, usual = i, milliseconds(values[i]), around
+			from, to, peak, usual = i, i+1, milliseconds(values[i]), middle
 		case stands:
-			if ms := milliseconds(values[i]); ms/around > peak/usual {
-				peak, usual = ms, around
+			to = i + 1
+			if ms := milliseconds(values[i]); ms/middle > peak/usual {
+				peak, usual = ms, middle
 			}
 		case from >= 0:
-			s.reportSpike(from, i, peak, usual)
+			s.reportSpike(from, to, peak, usual)
 			from = -1
 		}
 	}
 	return nil
 }
 
-// standsOut tells whether the p95 of a bucket stands out of its neighbourhood,
-// and returns the median p95 there in milliseconds.
-func standsOut(logs []float64, values []int64, i int) (bool, float64) {
-	var around []float64
-	for k := max(0, i-spikeReach); k <= min(len(logs)-1, i+spikeReach); k++ {
-		if k != i && values[k] > 0 {
-			around = append(around, logs[k])
+// around returns those of some buckets, which ascend, that another is compared
+// with: those of the nearest on either side that have enough requests.
+func around(of []int, values []int64, i int) (taken []int) {
+	before, _ := slices.BinarySearch(of, i)
+	after, _ := slices.BinarySearch(of, i+1)
+	for _, k := range slices.Concat(of[max(0, before-spikeReach):before], of[after:min(len(of), after+spikeReach)]) {
+		if values[k] > 0 {
+			taken = append(taken, k)
 		}
 	}
-	if len(around) < spikeNeighbours {
+	return taken
+}
+
+// standsOut tells whether the p95 of a bucket stands out of those it is compared
+// with, and returns their median in milliseconds.
+func standsOut(logs []float64, with []int, i int) (bool, float64) {
+	if len(with) < spikeNeighbours {
 		return false, 0
+	}
+	around := make([]float64, len(with))
+	for n, k := range with {
+		around[n] = logs[k]
 	}
 	middle := median(around)
 	for k := range around {
