@@ -16,9 +16,9 @@ func (p *Pick) addCircuits(d *document) {
 	l.most(20)
 	l.add(number, "trips", func(c *analysis.Circuit) string { return tables.Count(c.Trips) })
 	l.add(number, "reopened", func(c *analysis.Circuit) string { return tables.CountOrMissing(c.Reopened) })
-	l.add(number, "rejected", func(c *analysis.Circuit) string { return tables.CountOrMissing(c.Rejected) })
-	l.add(number, "open s", func(c *analysis.Circuit) string { return secondsText(c.OpenS) })
-	l.add(number, "to close s", func(c *analysis.Circuit) string { return secondsText(c.RecoveryS) })
+	l.add(number, "open s", func(c *analysis.Circuit) string { return tables.MS(c.OpenS) })
+	l.add(number, "recovery s", func(c *analysis.Circuit) string { return tables.MS(c.RecoveryS) })
+	l.add(number, "refused", func(c *analysis.Circuit) string { return tables.CountOrMissing(c.Rejected) })
 	l.add(word, "state", func(c *analysis.Circuit) string { return c.State })
 	shown := p.Circuits.Rows[:min(maxTextRows, len(p.Circuits.Rows))]
 	addTable(d, "Circuit breakers", shown, &l, moreText(p.CircuitsTotal-len(shown), "circuit"))
@@ -31,12 +31,14 @@ func (p *Pick) addTools(d *document) {
 	var l layout[analysis.Tool]
 	l.add(name, "tool", func(t *analysis.Tool) string { return t.Tool })
 	l.add(number, "calls", func(t *analysis.Tool) string { return tables.Count(t.Calls) })
+	l.add(number, "share %", func(t *analysis.Tool) string { return tables.Percent(t.Share) })
 	l.add(number, "err %", func(t *analysis.Tool) string { return tables.Percent(t.ErrorRate) })
 	l.group = "latency ms"
 	l.add(number, "p50", func(t *analysis.Tool) string { return tables.MS(t.P50MS) })
 	l.add(number, "p95", func(t *analysis.Tool) string { return tables.MS(t.P95MS) })
-	l.add(number, "max", func(t *analysis.Tool) string { return tables.MS(t.MaxMS) })
+	l.add(number, "p99", func(t *analysis.Tool) string { return tables.MS(t.P99MS) })
 	l.group = ""
+	l.add(number, "wait ms", func(t *analysis.Tool) string { return tables.MS(t.WaitAvgMS) })
 	l.add(number, "accepted %", func(t *analysis.Tool) string { return percentOrEmpty(t.AcceptanceRate) })
 	shown := p.Tools.Rows[:min(maxTextRows, len(p.Tools.Rows))]
 	addTable(d, "Tools", shown, &l, moreText(p.ToolsTotal-len(shown), "tool"))
@@ -55,11 +57,18 @@ func (p *Pick) addSessions(d *document) {
 	}
 	var l layout[analysis.Session]
 	l.add(name, "session", func(s *analysis.Session) string { return s.SessionID })
-	l.add(number, "length s", func(s *analysis.Session) string { return secondsText(&s.DurationS) })
+	l.add(number, "length", func(s *analysis.Session) string { return tables.Length(s.LastNS - s.FirstNS) })
 	l.add(number, "requests", func(s *analysis.Session) string { return tables.Count(s.Requests) })
 	l.add(number, "errors", func(s *analysis.Session) string { return tables.CountOrMissing(s.Errors) })
 	l.add(number, "tools", func(s *analysis.Session) string { return tables.CountOrMissing(s.ToolCalls) })
-	l.add(number, "tools/min", func(s *analysis.Session) string { return secondsText(s.ToolsPerMinute) })
+	l.add(number, "turns", func(s *analysis.Session) string {
+		if s.Prompts == nil {
+			return ""
+		}
+		return tables.Count(*s.Prompts)
+	})
+	l.add(number, "think s", func(s *analysis.Session) string { return tables.MS(s.ThinkTimeS) })
+	l.add(number, "answer s", func(s *analysis.Session) string { return tables.MS(s.ResponseTimeS) })
 	l.add(number, "accepted %", func(s *analysis.Session) string { return percentOrEmpty(s.AcceptanceRate) })
 	l.add(number, "cost USD", func(s *analysis.Session) string { return tables.USD(s.CostUSD) })
 	shown := p.Sessions.Rows[:min(10, len(p.Sessions.Rows))]
@@ -71,14 +80,15 @@ func (p *Pick) addChaos(d *document) {
 		return
 	}
 	var l layout[analysis.ChaosResult]
-	l.add(name, "test", func(c *analysis.ChaosResult) string { return c.Name })
 	l.add(word, "result", func(c *analysis.ChaosResult) string {
 		return map[bool]string{true: "passed", false: "FAILED"}[c.Passed]
 	})
+	l.add(name, "test", func(c *analysis.ChaosResult) string { return c.Name })
 	l.add(name, "expected", func(c *analysis.ChaosResult) string { return orEmpty(c.Expected) })
 	l.add(name, "actual", func(c *analysis.ChaosResult) string { return orEmpty(c.Actual) })
+	l.add(name, "error", func(c *analysis.ChaosResult) string { return orEmpty(c.Error) })
 	l.add(number, "ms", func(c *analysis.ChaosResult) string { return tables.MS(c.DurationMS) })
 	all := int(p.Chaos.Passed + p.Chaos.Failed)
 	shown := p.Chaos.Rows[:min(maxTextRows, len(p.Chaos.Rows))]
-	addTable(d, "Chaos tests", shown, &l, moreText(all-len(shown), "test"))
+	addTable(d, "Tests", shown, &l, moreText(all-len(shown), "test"))
 }

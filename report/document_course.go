@@ -16,8 +16,8 @@ func (p *Pick) addImpact(d *document) {
 	var l layout[analysis.Fault]
 	l.add(name, "fault", func(f *analysis.Fault) string { return f.Fault })
 	l.most(14)
-	l.add(word, "start UTC", func(f *analysis.Fault) string { return clockText(&f.StartUTC) })
-	l.add(number, "s", func(f *analysis.Fault) string { return secondsText(&f.DurationS) })
+	l.add(word, "start", func(f *analysis.Fault) string { return p.clock(f.StartUTC) })
+	l.add(number, "length", func(f *analysis.Fault) string { return tables.Length(f.EndNS - f.StartNS) })
 	phases := []struct {
 		head string
 		of   func(*analysis.Fault) *analysis.ImpactPhase
@@ -26,7 +26,7 @@ func (p *Pick) addImpact(d *document) {
 		{"during", func(f *analysis.Fault) *analysis.ImpactPhase { return &f.During }},
 		{"after", func(f *analysis.Fault) *analysis.ImpactPhase { return &f.After }},
 	}
-	l.group = "errors %"
+	l.group = "err %"
 	for _, phase := range phases {
 		l.add(number, phase.head, func(f *analysis.Fault) string { return tables.Percent(phase.of(f).ErrorRate) })
 	}
@@ -39,7 +39,7 @@ func (p *Pick) addImpact(d *document) {
 		if f.Recovery == analysis.NotRecovered {
 			return "never"
 		}
-		return secondsText(f.RecoveryS)
+		return tables.MS(f.RecoveryS)
 	})
 	rows := p.FaultImpact.Rows
 	shown := rows[:min(maxTextRows, len(rows))]
@@ -62,7 +62,7 @@ func (p *Pick) addAnomalies(d *document) {
 	shown := unexpected[:min(maxTextRows, len(unexpected))]
 	lines := facts{}
 	for _, a := range shown {
-		lines = append(lines, [2]string{a.Severity + " " + strings.ReplaceAll(a.Kind, "_", " "), clockText(&a.StartUTC) + " · " + a.Text})
+		lines = append(lines, [2]string{a.Severity + " " + strings.ReplaceAll(a.Kind, "_", " "), p.clock(a.StartUTC) + " · " + a.Text})
 	}
 	d.heading(2, "Anomalies")
 	d.facts(lines)
@@ -76,19 +76,16 @@ func (p *Pick) addBursts(d *document) {
 		return
 	}
 	var l layout[analysis.Burst]
-	l.add(word, "start UTC", func(b *analysis.Burst) string { return clockText(&b.StartUTC) })
-	l.add(number, "seconds", func(b *analysis.Burst) string { return tables.Count(b.DurationS) })
+	l.add(word, "start", func(b *analysis.Burst) string { return p.clock(b.StartUTC) })
+	l.add(number, "lasted", func(b *analysis.Burst) string { return tables.Seconds(b.DurationS) })
 	l.add(number, "requests", func(b *analysis.Burst) string { return tables.Count(b.Requests) })
 	l.add(number, "refused %", func(b *analysis.Burst) string { return tables.Percent(b.RefusedShare) })
 	l.add(number, "peak %", func(b *analysis.Burst) string { return tables.Percent(&b.PeakShare) })
-	l.add(number, "over after s", func(b *analysis.Burst) string {
-		switch {
-		case b.StillActive:
+	l.add(number, "over after", func(b *analysis.Burst) string {
+		if b.RecoveryS == nil {
 			return "active"
-		case b.RecoveryS == nil:
-			return ""
 		}
-		return tables.Count(*b.RecoveryS)
+		return tables.Seconds(*b.RecoveryS)
 	})
 	l.add(name, "faults", func(b *analysis.Burst) string { return strings.Join(b.Faults, ", ") })
 	shown := p.Bursts.Rows[:min(maxTextRows, len(p.Bursts.Rows))]
@@ -103,15 +100,14 @@ func (p *Pick) addObjectives(d *document) {
 	l.add(name, "objective", func(s *analysis.SLO) string { return s.Name })
 	l.add(number, "aim %", func(s *analysis.SLO) string { return shareText(&s.Objective) })
 	l.add(number, "good %", func(s *analysis.SLO) string { return shareText(s.GoodShare) })
-	l.add(number, "good", func(s *analysis.SLO) string { return tables.Count(s.Good) })
-	l.add(number, "of", func(s *analysis.SLO) string { return tables.Count(s.Total) })
+	l.add(number, "requests", func(s *analysis.SLO) string { return tables.Count(s.Total) })
 	l.add(word, "met", func(s *analysis.SLO) string {
 		if s.Met == nil {
 			return ""
 		}
 		return map[bool]string{true: "yes", false: "no"}[*s.Met]
 	})
-	l.add(number, "budget spent %", func(s *analysis.SLO) string { return tables.Percent(s.BudgetSpent) })
+	l.add(number, "budget %", func(s *analysis.SLO) string { return tables.Percent(s.BudgetSpent) })
 	l.add(word, "alert", func(s *analysis.SLO) string { return orEmpty(s.Alert) })
 	shown := p.SLOs.Rows[:min(maxTextRows, len(p.SLOs.Rows))]
 	addTable(d, "Objectives", shown, &l, moreText(len(p.SLOs.Rows)-len(shown), "objective"))

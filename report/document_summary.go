@@ -139,7 +139,7 @@ func (r *Report) addRuns(d *document) {
 	var l layout[Run]
 	l.add(name, "run", func(v *Run) string { return tables.RunName(v.RunID) })
 	l.add(name, "name", func(v *Run) string { return orEmpty(v.Name) })
-	l.add(word, "began UTC", func(v *Run) string { return clockText(v.FirstUTC) })
+	l.add(word, "start", func(v *Run) string { return tables.Time(orEmpty(v.FirstUTC), false) })
 	l.add(number, "length", func(v *Run) string {
 		if v.FirstNS == nil || v.LastNS == nil {
 			return ""
@@ -157,10 +157,11 @@ func orEmpty(text *string) string {
 	return *text
 }
 
-// clockText shows an instant without its letters.
-func clockText(utc *string) string {
-	return strings.TrimSuffix(strings.Replace(orEmpty(utc), "T", " ", 1), "Z")
-}
+// scope is what the pick covers.
+func (p *Pick) scope() *analysis.Scope { return &analysis.Scope{FromUTC: p.FromUTC, ToUTC: p.ToUTC} }
+
+// clock shows an instant, without the day where the pick lies within one.
+func (p *Pick) clock(utc string) string { return tables.Time(utc, tables.IsOneDay(p.scope())) }
 
 // moreText says that there are n more of something.
 func moreText(n int, noun string) string {

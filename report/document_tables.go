@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
@@ -52,23 +51,38 @@ func (p *Pick) addErrors(d *document) {
 	row := func(head string, kind cellKind) *layout[analysis.ErrorRow] {
 		var l layout[analysis.ErrorRow]
 		l.add(kind, head, func(r *analysis.ErrorRow) string { return r.Name })
-		l.most(18)
+		l.most(24)
 		l.add(number, "errors", func(r *analysis.ErrorRow) string { return tables.Count(r.Errors) })
-		l.add(number, "% of all", func(r *analysis.ErrorRow) string { return tables.Percent(&r.ShareOfRequests) })
+		l.add(number, "%", func(r *analysis.ErrorRow) string { return tables.Percent(&r.ShareOfErrors) })
 		l.add(number, "faults", func(r *analysis.ErrorRow) string { return tables.CountOrMissing(r.Injected) })
+		if tables.IsOneDay(p.scope()) {
+			l.add(word, "first", func(r *analysis.ErrorRow) string { return p.clock(r.FirstSeenUTC) })
+		}
+		l.add(word, "last", func(r *analysis.ErrorRow) string { return p.clock(r.LastSeenUTC) })
+		l.add(name, "a trace to look at", func(r *analysis.ErrorRow) string {
+			if len(r.Samples) == 0 {
+				return ""
+			}
+			return r.Samples[0].TraceID
+		})
 		return &l
 	}
-	addTable(d, "Errors", e.ByOutcome, row("outcome", word), "")
-	l := row("error type", name)
-	l.add(word, "last seen", func(r *analysis.ErrorRow) string { return clockText(&r.LastSeenUTC) })
-	l.add(name, "trace", func(r *analysis.ErrorRow) string {
-		if len(r.Samples) == 0 {
-			return ""
-		}
-		return r.Samples[0].TraceID
-	})
+	addTable(d, "Errors", e.ByOutcome, row("outcome", word), seenWithin(e.ByOutcome))
 	shown := e.ByType[:min(maxTextRows, len(e.ByType))]
-	addTable(d, "Errors by type", shown, l, moreText(p.ErrorTypes-len(shown), "type"))
+	more := []string{moreText(p.ErrorTypes-len(shown), "type"), seenWithin(shown)}
+	addTable(d, "Errors by type", shown, row("error type", name), strings.TrimSpace(strings.Join(more, " ")))
+}
+
+// seenWithin says how well first and last are known, unless to the second.
+func seenWithin(rows []analysis.ErrorRow) string {
+	within := int64(0)
+	for i := range rows {
+		within = max(within, rows[i].SeenWithinS)
+	}
+	if within <= 1 {
+		return ""
+	}
+	return "first and last: in the " + tables.WidthName(within) + " that begin then"
 }
 
 func (p *Pick) addUsage(d *document) {
@@ -82,9 +96,9 @@ func (p *Pick) addUsage(d *document) {
 	l.add(number, "in", func(r *analysis.UsageRow) string { return tables.Compact(r.InputTokens) })
 	l.add(number, "out", func(r *analysis.UsageRow) string { return tables.Compact(r.OutputTokens) })
 	l.add(number, "out/s", func(r *analysis.UsageRow) string { return tables.MS(r.OutputTokensPerS) })
-	l.group = "cost USD"
-	l.add(number, "sum", func(r *analysis.UsageRow) string { return tables.USD(r.CostUSD) })
-	l.add(number, "per 1000", func(r *analysis.UsageRow) string { return tables.USD(r.CostPer1000USD) })
+	l.group = "USD"
+	l.add(number, "cost", func(r *analysis.UsageRow) string { return tables.USD(r.CostUSD) })
+	l.add(number, "1,000 req.", func(r *analysis.UsageRow) string { return tables.USD(r.CostPer1000USD) })
 	l.group = ""
 	l.add(number, "unpriced", func(r *analysis.UsageRow) string { return tables.CountOrMissing(r.UnpricedCount) })
 	shown := u.Rows[:min(maxTextRows, len(u.Rows))]
@@ -98,8 +112,8 @@ func (p *Pick) addSlow(d *document) {
 	}
 	var l layout[analysis.SlowRow]
 	l.add(number, "ms", func(r *analysis.SlowRow) string { return tables.MS(&r.LatencyMS) })
-	l.add(word, "start UTC", func(r *analysis.SlowRow) string { return clockText(&r.StartUTC) })
 	l.add(name, "trace", func(r *analysis.SlowRow) string { return orEmpty(r.TraceID) })
+	l.add(word, map[bool]string{true: "bucket", false: "start"}[s.Source == "buckets"], func(r *analysis.SlowRow) string { return p.clock(r.StartUTC) })
 	of := func(pick func(*analysis.Request) string) func(*analysis.SlowRow) string {
 		return func(r *analysis.SlowRow) string {
 			if r.Request == nil {
@@ -118,11 +132,4 @@ func (p *Pick) addSlow(d *document) {
 		more = "Of the slowest requests that are kept; not every request is."
 	}
 	addTable(d, "Slowest requests", s.Rows[:min(10, len(s.Rows))], &l, more)
-}
-
-func secondsText(v *float64) string {
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprintf("%.1f", *v)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,22 +42,11 @@ func keptText(k *analysis.Kept) string {
 	return text + "."
 }
 
-// timeText shows an instant, YYYY-MM-DDTHH:MM:SSZ, as what follows the day where
-// all of the answer lies in one.
-func timeText(utc string, oneDay bool) string {
-	if len(utc) != len("2006-01-02T15:04:05Z") {
-		return utc
-	}
-	if oneDay {
-		return utc[11:19]
-	}
-	return strings.Replace(utc[:19], "T", " ", 1)
-}
-
-// isOneDay tells whether an answer lies within one day.
-func isOneDay(s *analysis.Scope) bool {
-	return s.FromUTC != nil && s.ToUTC != nil && (*s.FromUTC)[:10] == (*s.ToUTC)[:10]
-}
+// Times are shown as the report shows them.
+var (
+	timeText = tables.Time
+	isOneDay = tables.IsOneDay
+)
 
 // nameOr shows a text, or what stands for an empty one.
 func nameOr(text, empty string) string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -149,16 +148,7 @@ func sessionsText(answer *analysis.Sessions) string {
 }
 
 // lengthText shows a time span in nanoseconds.
-func lengthText(nanoseconds int64) string {
-	length := time.Duration(nanoseconds)
-	switch {
-	case length >= time.Minute:
-		return length.Round(time.Second).String()
-	case length >= time.Second:
-		return length.Round(10 * time.Millisecond).String()
-	}
-	return length.Round(time.Millisecond).String()
-}
+var lengthText = tables.Length
 
 func countPointer(n *int64) string {
 	if n == nil {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
@@ -42,12 +40,4 @@ func deduplicationText(d *analysis.Deduplication) string {
 }
 
 // secondsText shows seconds as 24h, 1h30m or 45s.
-func secondsText(seconds int64) string {
-	text := (time.Duration(seconds) * time.Second).String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if rest, found := strings.CutSuffix(text, zero); found {
-			text = rest + zero[:1]
-		}
-	}
-	return text
-}
+var secondsText = tables.Seconds

@@ -28,7 +28,8 @@ function burstsSection() {
         number("rate limited", "requests_rate_limited", count),
         number("capacity errors", "requests_capacity_error", count),
         number("resends", "resends", count),
-        number("recovery", "recovery_s", seconds),
+        number("resends by HTTP", "client_resends", count, { hint: "that spans of HTTP clients tell of: requests do not" }),
+        number("over after", "recovery_s", seconds, { hint: "from the last bucket of the burst to the first with requests that is none" }),
         { head: "successes/s before", number: (r) => r.before?.success_per_s, show: rate },
         { head: "in it", hint: "successes per second during the burst", number: (r) => r.during?.success_per_s, show: rate },
         { head: "after", hint: "successes per second after the burst", number: (r) => r.after?.success_per_s, show: rate },
@@ -45,7 +46,7 @@ function clients(a) {
     a.degradation_share > 0 &&
       `Throughput fell by ${percent(a.degradation_share)} in bursts, from ${rate(a.normal_success_per_s)} to ${rate(a.burst_success_per_s)} successes per second.`,
     a.backoff && `Backing off was ${a.backoff.toLowerCase()}: ${percent(a.backoff_ratio)} of all requests were rate limited.`,
-    a.recovered > 0 && `Recovery took ${seconds(a.avg_recovery_s)} on average, ${seconds(a.max_recovery_s)} at most.`,
+    a.recovered > 0 && `Refusals were over after ${seconds(a.avg_recovery_s)} on average, ${seconds(a.max_recovery_s)} at most.`,
     a.trend && `Over the bursts it was ${a.trend.toLowerCase()}.`,
   ].filter(Boolean);
   return lines.length > 0 && el("p", { class: "said" }, lines.join(" "));
