@@ -33,7 +33,9 @@ func sessions(q analysis.SessionsQuery) func(context.Context, *sql.Tx) (*analysi
 }
 
 func tools(q analysis.Query) func(context.Context, *sql.Tx) (*analysis.Tools, error) {
-	return func(ctx context.Context, tx *sql.Tx) (*analysis.Tools, error) { return analysis.AskTools(ctx, tx, settled(q)) }
+	return func(ctx context.Context, tx *sql.Tx) (*analysis.Tools, error) {
+		return analysis.AskTools(ctx, tx, settled(q))
+	}
 }
 
 func circuits(q analysis.CircuitsQuery) func(context.Context, *sql.Tx) (*analysis.Circuits, error) {

@@ -114,8 +114,8 @@ func (r *reading) cut(maxBuckets int64) (int64, error) {
 	}
 	if forced := r.query.Width; forced != 0 {
 		if n := buckets(forced); n > maxAxisBuckets {
-			return 0, fmt.Errorf("width %d s: %s to %s would be %d buckets, more than %d: ask for wider ones or for a shorter interval: %w",
-				forced, *utc(r.from), *utc(r.to), n, maxAxisBuckets, ErrQuery)
+			return 0, &QueryError{Part: "width", Value: WidthName(forced), Rule: fmt.Sprintf(
+				"%s to %s would be %d buckets, more than %d; ask for wider ones or for a shorter interval", *utc(r.from), *utc(r.to), n, maxAxisBuckets)}
 		}
 		return forced, nil
 	}

@@ -76,6 +76,9 @@ type Comparison struct {
 type ComparedSide struct {
 	Scope
 	Requests int64 `json:"requests"`
+	// Why says why nothing of the side is compared; empty where something could
+	// be.
+	Why string `json:"why"`
 	// BlockS is the length of the blocks that were resampled, in seconds; 0
 	// where there was too little data.
 	BlockS int64 `json:"block_s"`

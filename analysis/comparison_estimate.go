@@ -42,7 +42,7 @@ func (q *ComparisonQuery) compare(ctx context.Context, sides [2]*comparedReading
 	}
 	b, c := sides[0], sides[1]
 	answer := &Comparison{
-		Baseline: ComparedSide{Scope: b.scope}, Candidate: ComparedSide{Scope: c.scope},
+		Baseline: ComparedSide{Scope: b.scope, Why: b.why}, Candidate: ComparedSide{Scope: c.scope, Why: c.why},
 		WidthS: b.width * b.merged, Buckets: (b.end - b.first) / (b.width * b.merged), DurationS: b.end - b.first,
 		By: q.By, Strata: []ComparedStratum{}, MinChange: q.MinChange, Seed: q.Seed, Replicates: comparisonReplicates, Notes: []string{},
 	}

@@ -29,6 +29,7 @@ type comparedReading struct {
 	// What is compared is [first, end), read in buckets of width seconds and
 	// compared in buckets of merged times as many.
 	width, merged, first, end int64
+	why                       string // nothing is; empty: something is
 }
 
 func askComparison(ctx context.Context, baseline, candidate *sql.Tx, q ComparisonQuery) (*Comparison, error) {
@@ -54,10 +55,10 @@ func (q *ComparisonQuery) complete() error {
 		q.Seed = DefaultSeed
 	}
 	if !(q.MinChange > 0 && q.MinChange <= 10) {
-		return fmt.Errorf("smallest change %g: must be above 0 and at most 10: %w", q.MinChange, ErrQuery)
+		return &QueryError{Part: "min-change", Value: fmt.Sprint(q.MinChange), Rule: "must be above 0 and at most 10"}
 	}
 	if q.Warmup < 0 || q.Warmup > maxWarmup {
-		return fmt.Errorf("warm-up %s: must be 0s to %s: %w", q.Warmup, maxWarmup, ErrQuery)
+		return &QueryError{Part: "warmup", Value: q.Warmup.String(), Rule: "must be 0s to " + maxWarmup.String()}
 	}
 	return nil
 }
@@ -154,6 +155,12 @@ func (s *comparedReading) settle(ctx context.Context, width int64) error {
 		return err
 	}
 	nothing := first == end
+	switch {
+	case nothing && end == 0:
+		s.why = "no request"
+	case nothing:
+		s.why = "no whole bucket of " + WidthName(width)
+	}
 	if nothing {
 		// What has not settled yet is still to be counted.
 		first, end = s.from, s.to
@@ -166,6 +173,9 @@ func (s *comparedReading) settle(ctx context.Context, width int64) error {
 	s.first, s.end = 0, 0
 	if n := len(s.scope.Segments); n > 0 && !nothing {
 		s.first, s.end = s.scope.Segments[0].From, s.scope.Segments[n-1].To
+	}
+	if s.first == s.end && s.why == "" {
+		s.why = "no settled bucket of " + WidthName(width)
 	}
 	return nil
 }
@@ -182,6 +192,9 @@ func (s *comparedReading) cut(warmup int64) {
 		}
 	}
 	s.first += min(warmup, s.end-s.first)
+	if s.first == s.end && s.why == "" {
+		s.why = "nothing after the warm-up"
+	}
 }
 
 // shares tells whether a request can be on both sides.

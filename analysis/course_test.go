@@ -206,7 +206,7 @@ func TestCourseOfFarApartRuns(t *testing.T) {
 	require.EqualValues(t, 1, one.WidthS)
 	_, err := try(t, path, course(analysis.CourseQuery{Query: analysis.Query{Now: now, Width: 10}}))
 	require.ErrorIs(t, err, analysis.ErrQuery)
-	require.ErrorContains(t, err, "width 10 s: 2026-01-30T10:00:00Z to 2027-01-30T10:00:20Z would be 3153602 buckets, more than 100000")
+	require.ErrorContains(t, err, "width 10s: 2026-01-30T10:00:00Z to 2027-01-30T10:00:20Z would be 3153602 buckets, more than 100000")
 }
 
 func TestCourseOfNothing(t *testing.T) {

@@ -11,6 +11,21 @@ import (
 // unknown width, category, run or dimension.
 var ErrQuery = errors.New("cannot be asked")
 
+// QueryError says which part of a query cannot be asked of the file. It wraps
+// ErrQuery.
+type QueryError struct {
+	// Part is run, width, by, warmup or min-change.
+	Part string
+	// Value is what was asked for, as it is to be shown, Rule what is wrong with
+	// it, and what would be right.
+	Value, Rule string
+}
+
+func (e *QueryError) Error() string { return e.Part + " " + e.Value + ": " + e.Rule }
+
+// Unwrap returns ErrQuery.
+func (e *QueryError) Unwrap() error { return ErrQuery }
+
 // Query is what every question takes.
 type Query struct {
 	// From and To bound the start of spans: From <= start < To. The zero time

@@ -57,14 +57,7 @@ func (r *reading) checkRun(ctx context.Context, tx *sql.Tx) error {
 	if run == nil {
 		return nil
 	}
-	var known bool
-	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM run WHERE run_id = ?)", *run).Scan(&known); err != nil {
-		return fmt.Errorf("look up run: %w", err)
-	}
-	if !known {
-		return fmt.Errorf("run %q: the file has no such run: %w", *run, ErrQuery)
-	}
-	return nil
+	return CheckRun(ctx, tx, *run)
 }
 
 // table is the name of the table that is read.
@@ -117,10 +110,14 @@ func (r *reading) forceWidth() error {
 	width := r.query.Width
 	var names []string
 	for _, w := range r.widths {
-		names = append(names, fmt.Sprint(w.seconds))
+		names = append(names, WidthName(w.seconds))
 	}
 	if !slices.ContainsFunc(r.widths, func(w planWidth) bool { return w.seconds == width }) {
-		return fmt.Errorf("width %d s: the file keeps these, in seconds: %s: %w", width, strings.Join(names, ", "), ErrQuery)
+		rule := "the file keeps buckets of " + strings.Join(names, ", ")
+		if r.bySeries {
+			rule += " in the detail that this needs"
+		}
+		return &QueryError{Part: "width", Value: WidthName(width), Rule: rule}
 	}
 	r.widths = []planWidth{{width, math.MinInt64}}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -83,8 +84,8 @@ func dimensionColumns(ctx context.Context, q storage.Querier, by []string) (colu
 			}
 		}
 		if !known {
-			return "", nil, fmt.Errorf("dimension %q: must be one of %s, or configured in the file: %w",
-				name, strings.Join(Dimensions, ", "), ErrQuery)
+			return "", nil, &QueryError{Part: "by", Value: strconv.Quote(name),
+				Rule: "must be one of " + strings.Join(Dimensions, ", ") + ", or a dimension that is configured in the file"}
 		}
 		columns += ", coalesce(json_extract(dimensions, ?), '')"
 		args = append(args, path)

@@ -51,15 +51,33 @@ func ParseTime(text string, data Extent) (time.Time, error) {
 	return t, nil
 }
 
-// ParseWidth reads a width such as 10s, 5m or 1h as whole seconds; the empty
+// WidthName shows a width in seconds as 10s, 5m, 1h or 1d.
+func WidthName(seconds int64) string {
+	for _, unit := range []struct {
+		seconds int64
+		name    string
+	}{{86400, "d"}, {3600, "h"}, {60, "m"}} {
+		if seconds%unit.seconds == 0 {
+			return strconv.FormatInt(seconds/unit.seconds, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(seconds, 10) + "s"
+}
+
+// ParseWidth reads a width such as 10s, 5m, 1h or 1d as whole seconds; the empty
 // text is 0.
 func ParseWidth(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil && n > 0 {
+			return int64(n) * 86400, nil
+		}
+	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 || d%time.Second != 0 {
-		return 0, fmt.Errorf("%q: must be whole seconds, such as 10s or 5m", text)
+		return 0, fmt.Errorf("%q: must be whole seconds, such as 10s, 5m or 1h", text)
 	}
 	return int64(d / time.Second), nil
 }

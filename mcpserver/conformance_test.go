@@ -152,7 +152,7 @@ func TestBadArgumentsAreToldToTheModel(t *testing.T) {
 		{"errors", map[string]any{"from": "+2m", "to": "+1m"}, "must not be empty"},
 		{"errors", map[string]any{"unknown": 1}, "unknown"},
 		{"errors", map[string]any{"run": 7}, "run"},
-		{"timeseries", map[string]any{"width": "7s"}, "width 7 s"},
+		{"timeseries", map[string]any{"width": "7s"}, "width 7s"},
 		{"timeseries", map[string]any{"buckets": 1000}, "must be 1 to 60"},
 		{"latency", map[string]any{"by": []string{"colour"}}, "colour"},
 		{"requests", map[string]any{"trace_id": "xyz"}, "32 hexadecimal digits"},

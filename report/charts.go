@@ -62,8 +62,8 @@ func (p *Pick) readAsked(ctx context.Context, tx *sql.Tx, q analysis.Query) erro
 		return err
 	}
 	if n := int64(len(course.Rows)) * course.WidthS / q.Width; n > maxBucketsAsked {
-		return fmt.Errorf("width %d s: charts would have some %d buckets, more than %d: ask for wider ones or for a shorter interval: %w",
-			q.Width, n, maxBucketsAsked, analysis.ErrQuery)
+		return &analysis.QueryError{Part: "width", Value: analysis.WidthName(q.Width), Rule: fmt.Sprintf(
+			"charts would have some %d buckets, more than %d; ask for wider ones or for a shorter interval", n, maxBucketsAsked)}
 	}
 	_, err = p.readChart(ctx, tx, analysis.CourseQuery{Query: q})
 	return err

@@ -17,6 +17,7 @@ import (
 type sideFlags struct {
 	name, run, from, to string
 	set                 func(flag string) bool
+	asked               askedScope
 }
 
 func (f *sideFlags) add(cmd *cobra.Command, name string) {
@@ -35,6 +36,12 @@ func (f *sideFlags) narrow(ctx context.Context, tx *sql.Tx, q analysis.Query) (a
 	q.Run = nil
 	if f.set(f.name) {
 		q.Run = &f.run
+		var unknown *analysis.QueryError
+		if err := analysis.CheckRun(ctx, tx, f.run); errors.As(err, &unknown) {
+			return q, usageError{fmt.Errorf("--%s %s: %s", f.name, unknown.Value, unknown.Rule)}
+		} else if err != nil {
+			return q, err
+		}
 	}
 	data, err := analysis.ReadExtent(ctx, tx, q.Run)
 	if err != nil {
@@ -49,6 +56,7 @@ func (f *sideFlags) narrow(ctx context.Context, tx *sql.Tx, q analysis.Query) (a
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return q, usageError{fmt.Errorf("--%s-from %s --%s-to %s: the interval must not be empty", f.name, f.from, f.name, f.to)}
 	}
+	f.asked = askedScope{q, data}
 	return q, nil
 }
 
@@ -101,7 +109,7 @@ answers.`,
 		if err != nil {
 			return err
 		}
-		return p.writeComparison(flags.format, answer)
+		return p.writeComparison(&flags, answer)
 	}
 	return cmd
 }

@@ -28,7 +28,8 @@ var metricTexts = map[string]struct {
 	"output_tokens_per_s":  {"output tokens per second", tables.USD, ""},
 }
 
-func (p *program) writeComparison(format string, c *analysis.Comparison) (err error) {
+func (p *program) writeComparison(flags *compareFlags, c *analysis.Comparison) (err error) {
+	format := flags.format
 	empty := c.Baseline.Requests == 0 || c.Candidate.Requests == 0
 	switch {
 	case format == "json":
@@ -44,11 +45,18 @@ func (p *program) writeComparison(format string, c *analysis.Comparison) (err er
 	if !empty {
 		return err
 	}
-	name, side := "baseline", &c.Baseline
-	if side.Requests > 0 {
-		name, side = "candidate", &c.Candidate
+	// Without one side there is nothing of the other to compare either: the one to
+	// name is the one that has a reason of its own.
+	name, side := &flags.baseline, &c.Baseline
+	if side.Why == "" && (side.Requests > 0 || c.Candidate.Why != "") {
+		name, side = &flags.candidate, &c.Candidate
 	}
-	return finish(err, fmt.Errorf("%s: %w", name, p.noData(&side.Scope)))
+	p.asked = name.asked
+	why := side.Why
+	if why == "" {
+		why = "no request"
+	}
+	return finish(err, fmt.Errorf("%s: %w", name.name, p.nothing(&side.Scope, why)))
 }
 
 var comparisonNames = []string{

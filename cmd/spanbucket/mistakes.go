@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
 )
 
 // flagError returns what is said where flags cannot be read. A verb that does not
@@ -37,6 +39,15 @@ func flagError(args []string) func(*cobra.Command, error) error {
 		}
 		return usageError{err}
 	}
+}
+
+// inFlags tells what cannot be asked of a file by the flag that asks for it.
+func inFlags(err error) error {
+	var part *analysis.QueryError
+	if errors.As(err, &part) {
+		return usageError{fmt.Errorf("--%s %s: %s", part.Part, part.Value, part.Rule)}
+	}
+	return err
 }
 
 // valueRules say what the values of flags must be, by their type.

@@ -59,7 +59,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root := p.root()
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(flagError(args))
-	err := root.ExecuteContext(ctx)
+	err := inFlags(root.ExecuteContext(ctx))
 	if errors.Is(err, syscall.EPIPE) {
 		return exitFine // whoever reads the answer has seen enough
 	}

@@ -34,12 +34,12 @@ func TestParseTime(t *testing.T) {
 }
 
 func TestParseWidth(t *testing.T) {
-	for text, want := range map[string]int64{"": 0, "1s": 1, "5m": 300, "1h": 3600, "1000ms": 1} {
+	for text, want := range map[string]int64{"": 0, "1s": 1, "5m": 300, "1h": 3600, "1000ms": 1, "1d": 86400} {
 		if got, err := parseWidth(text); err != nil || got != want {
 			t.Errorf("parseWidth(%q) = %d, %v, want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"0s", "-1s", "1", "1.5s", "1d", "s"} {
+	for _, text := range []string{"0s", "-1s", "1", "1.5s", "0d", "d", "1.5d", "s"} {
 		if got, err := parseWidth(text); err == nil {
 			t.Errorf("parseWidth(%q) = %d, want an error", text, got)
 		}

@@ -36,17 +36,7 @@ func RunName(id string) string {
 }
 
 // WidthName shows a width in seconds as 10s, 5m, 1h.
-func WidthName(seconds int64) string {
-	switch {
-	case seconds%86400 == 0:
-		return fmt.Sprintf("%dd", seconds/86400)
-	case seconds%3600 == 0:
-		return fmt.Sprintf("%dh", seconds/3600)
-	case seconds%60 == 0:
-		return fmt.Sprintf("%dm", seconds/60)
-	}
-	return fmt.Sprintf("%ds", seconds)
-}
+func WidthName(seconds int64) string { return analysis.WidthName(seconds) }
 
 // Open says what was left out; empty for nothing.
 func Open(o *analysis.Open) string {
