@@ -65,8 +65,10 @@ func resultRecords(r *check.Report) (records [][]any) {
 }
 
 func (p *program) printCheck(r *check.Report) error {
-	fmt.Fprintf(p.stdout, "%s\n%s  ·  %s %s\n\n", checkWords(r), tables.Caption(&r.Scope),
-		tables.Count(r.Requests), tables.Plural(r.Requests, "request"))
+	if _, err := fmt.Fprintf(p.stdout, "%s\n%s  ·  %s %s\n\n", checkWords(r), tables.Caption(&r.Scope),
+		tables.Count(r.Requests), tables.Plural(r.Requests, "request")); err != nil {
+		return err
+	}
 	t := tables.New(r.Results)
 	t.Text("result", func(c *check.Result) string { return strings.ToUpper(string(c.Status)) })
 	t.Text("check", func(c *check.Result) string { return c.Name() })
@@ -87,11 +89,10 @@ func (p *program) printCheck(r *check.Report) error {
 	if r.Comparison != nil {
 		long = append(long, r.Comparison.Notes...)
 	}
-	for i, line := range long {
-		if i == 0 {
-			fmt.Fprintln(p.stdout)
+	if len(long) > 0 {
+		if err := writeParagraphs(p.stdout, long); err != nil {
+			return err
 		}
-		fmt.Fprintln(p.stdout, wrap(tables.Clean(line), 100))
 	}
 	return tables.WriteOpen(p.stdout, &r.Open)
 }

@@ -74,11 +74,15 @@ func comparisonRecords(c *analysis.Comparison) (records [][]any) {
 }
 
 func (p *program) printComparison(c *analysis.Comparison) error {
-	fmt.Fprintf(p.stdout, "%s\n", comparisonWords(c))
+	if _, err := fmt.Fprintf(p.stdout, "%s\n", comparisonWords(c)); err != nil {
+		return err
+	}
 	if err := tables.WriteFacts(p.stdout, comparisonFacts(c)); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stdout)
+	if _, err := fmt.Fprintln(p.stdout); err != nil {
+		return err
+	}
 	t := tables.New(shownMetrics(c))
 	t.Text("figure", func(m *analysis.ComparedMetric) string {
 		return strings.TrimSpace(metricTexts[m.Name].name + " " + metricTexts[m.Name].unit)
@@ -206,13 +210,17 @@ func writeRemarks(w io.Writer, c *analysis.Comparison) error {
 		}
 		lines = append(lines, who+": "+why)
 	}
-	fmt.Fprintln(w)
-	for _, line := range append(lines, c.Notes...) {
-		if _, err := fmt.Fprintln(w, wrap(tables.Clean(line), 100)); err != nil {
-			return err
-		}
+	return writeParagraphs(w, append(lines, c.Notes...))
+}
+
+// writeParagraphs writes texts, each on lines of its own, after an empty line.
+func writeParagraphs(w io.Writer, texts []string) error {
+	all := "\n"
+	for _, text := range texts {
+		all += wrap(tables.Clean(text), 100) + "\n"
 	}
-	return nil
+	_, err := io.WriteString(w, all)
+	return err
 }
 
 // shownMetrics are those that have a value on one side at least.
