@@ -45,11 +45,12 @@ race: ## run the tests with several goroutines under the race detector
 	CGO_ENABLED=1 go test -race -timeout 20m -run '$(SEVERAL_STORAGE)' ./storage
 	CGO_ENABLED=1 go test -race ./internal/traffic/...
 	CGO_ENABLED=1 go test -race -run 'Viewers|Arrive|Comes|SlowClients' ./live
-	CGO_ENABLED=1 go test -race -skip 'TheFileSays|Percentiles|Presets|Latency|CountsFrom' ./stress ./fakellm
+	CGO_ENABLED=1 go test -race -run 'AtOnce|Diagnosis' ./mcpserver
+	CGO_ENABLED=1 go test -race -skip 'TheFileSays|Percentiles|Presets|Latency|CountsFrom' ./stress/... ./fakellm
 
 # Both run in their folder, so that go test shows the figures of tests that pass.
 .PHONY: torture
-torture: ## run the long tiers of the fault tests (about an hour); prints what they measured
+torture: ## run the long tiers of the fault tests (an hour and a half); prints what they measured
 	SPANBUCKET_TIER=long go -C internal/reliabilitytest test -count=1 -timeout 6h -skip '^TestSoak$$'
 
 .PHONY: soak

@@ -138,6 +138,12 @@ func TestDatasetteMetadata(t *testing.T) {
 		require.NotEmpty(t, table.Description, name)
 		require.NotEmpty(t, shell(t, path, "SELECT name FROM sqlite_schema WHERE name = '"+name+"'"), name)
 	}
+	for _, relation := range shell(t, path, "SELECT name FROM sqlite_schema WHERE type = 'view'") {
+		require.Contains(t, database.Tables, relation["name"], "a relation without a description")
+	}
+	for _, heading := range regexp.MustCompile("(?m)^## `([a-z_]+)`$").FindAllStringSubmatch(readPage(t, "docs/schema.md").text, -1) {
+		require.Contains(t, database.Tables, heading[1], "a relation without a description")
+	}
 	require.GreaterOrEqual(t, len(database.Queries), 5)
 	parameter := regexp.MustCompile(`:[a-z_]+\b`)
 	for name, q := range database.Queries {

@@ -296,6 +296,32 @@ func TestFloorsAreInOrder(t *testing.T) {
 	}
 }
 
+// TestRoomsAreDescribed holds the table of rooms in CONTRIBUTING.md to the
+// folders that there are, and to the order of the floors.
+func TestRoomsAreDescribed(t *testing.T) {
+	var described []string
+	for _, row := range readPage(t, "CONTRIBUTING.md").under(t, "Rooms", "room").rows {
+		require.NotEmpty(t, row[1], row[0])
+		if row[0] == "root" {
+			described = append(described, ".")
+		}
+		described = append(described, codeSpans(row[0])...)
+	}
+	var there []string
+	for _, f := range readSources(t) {
+		if !slices.Contains(there, f.room) {
+			there = append(there, f.room)
+		}
+	}
+	require.ElementsMatch(t, there, described)
+	var inOrder []string
+	for _, f := range floors {
+		inOrder = append(inOrder, f.room)
+	}
+	ground := slices.DeleteFunc(described, func(room string) bool { return !slices.Contains(inOrder, room) })
+	require.Equal(t, inOrder, ground)
+}
+
 // TestFloorsCanFail shows the rule at work on the imports that would do the
 // most harm.
 func TestFloorsCanFail(t *testing.T) {

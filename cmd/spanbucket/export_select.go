@@ -22,7 +22,7 @@ type exportSelection struct {
 func (s *exportSelection) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.run, "run", "", `only rows of this run; --run "" means outside any run (default: all)`)
-	flags.StringVar(&s.from, "from", "", "only rows that begin at this time or later: 2026-01-30T10:00:00Z, @1769767200, or +40s since the run (or the file) began")
+	flags.StringVar(&s.from, "from", "", "only rows that begin at this time or later: 2026-01-30T10:00:00Z, @1769767200, +40s since the run (or the file) began, or -10m before its end")
 	flags.StringVar(&s.to, "to", "", "only rows that begin before this time")
 	s.runSet = func() bool { return flags.Changed("run") }
 	completeNothing(cmd, "run", "from", "to")
