@@ -46,6 +46,19 @@ func TestSchemaPage(t *testing.T) {
 	assert.Equal(t, enumNames(aggregator.NumMeasures), sortedNames(codeSpans(strings.ReplaceAll(cellOf(t, schema, "`bins`", "`measure`"), "(only", ""))))
 }
 
+// TestChangelogNamesTheSchema: every relation, and the version that files are
+// brought to.
+func TestChangelogNamesTheSchema(t *testing.T) {
+	_, stored, found := strings.Cut(readPage(t, "CHANGELOG.md").text, "### Stored data")
+	require.True(t, found)
+	file := openReader(t, trafficFile(t))
+	for _, relation := range column(t, file, "SELECT name FROM sqlite_schema WHERE type = 'view'") {
+		assert.Contains(t, stored, "`"+relation+"`")
+	}
+	assert.Contains(t, stored, fmt.Sprintf("- Schema version %d:", storage.SchemaVersion))
+	assert.Contains(t, stored, fmt.Sprintf("Older files are brought to version %d ", storage.SchemaVersion))
+}
+
 // cellOf returns the last cell of the row that begins with a cell.
 func cellOf(t *testing.T, p markdownPage, heading, first string) string {
 	t.Helper()
