@@ -176,6 +176,7 @@ var floors = []floor{
 		why: "joins load, faults and a collector, which is a process like any other",
 		modules: map[string]string{
 			"go.opentelemetry.io/otel": "the SDK and its OTLP exporter", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": "the spans of the fake model",
+			"go.yaml.in/yaml/v3": "the configuration of the collector that is started",
 		},
 		banned: map[string]string{"database/sql": "no SQL"},
 	},

@@ -37,6 +37,7 @@ type stressFlags struct {
 	otlp                  string
 	insecure              bool
 	collector             string
+	collectorConfig       string
 	run, name             string
 	seed                  uint64
 	report                string
@@ -66,6 +67,8 @@ func (f *stressFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.otlp, "otlp", "", "host:port of a collector's OTLP/gRPC (default: one is started)")
 	flags.BoolVar(&f.insecure, "insecure", false, "no TLS towards --otlp")
 	flags.StringVar(&f.collector, "collector", "", "the collector to start (default: otelcol-spanbucket, beside this program or in the path)")
+	flags.StringVar(&f.collectorConfig, "collector-config", "",
+		"a collector's configuration, whose exporter spanbucket the collector to start has, but for its path (default: prices of the fake model, two objectives)")
 	flags.StringVar(&f.run, "run", "", "id of the run (default: made of the time)")
 	flags.StringVar(&f.name, "name", "", "name of the run")
 	flags.Uint64Var(&f.seed, "seed", 0, "of everything that is drawn (default: drawn)")
@@ -210,6 +213,8 @@ func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err er
 		return errors.New("--db FILE is missing; or name a collector with --otlp")
 	case f.otlp != "" && set("collector"):
 		return errors.New("--collector and --otlp: one of the two")
+	case f.otlp != "" && set("collector-config"):
+		return fmt.Errorf("--collector-config %s: of a collector that is started; --otlp names one that runs", f.collectorConfig)
 	case f.otlp == "" && f.insecure:
 		return errors.New("--insecure: only with --otlp")
 	case f.target == "" && set("embedding-model"):
@@ -221,6 +226,11 @@ func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err er
 	case f.otlp == "":
 		if c.Collector, err = experiment.FindCollector(f.collector); err != nil && f.collector != "" {
 			err = fmt.Errorf("--collector %s: %w", f.collector, err)
+		}
+		if set("collector-config") && err == nil {
+			if c.Exporter, err = experiment.ReadExporter(f.collectorConfig); err != nil {
+				err = fmt.Errorf("--collector-config %s: %w", f.collectorConfig, err)
+			}
 		}
 		return err
 	}

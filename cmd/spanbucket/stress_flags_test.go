@@ -178,6 +178,8 @@ func TestWrongFlagsOfStress(t *testing.T) {
 		`--key-env HOME: only with --target`:                                                            "--key-env HOME",
 		`--otlp "localhost": must be a host and a port, such as 127.0.0.1:4317`:                         "--otlp localhost",
 		`--collector and --otlp: one of the two`:                                                        "--collector x",
+		`--collector-config x.yaml: of a collector that is started; --otlp names one that runs`:         "--collector-config x.yaml",
+		`--collector-config x.yaml: open x.yaml: no such file or directory`:                             "--otlp= --db x --collector sh --collector-config x.yaml",
 		`--insecure: only with --otlp`:                                                                  "--otlp= --db x --insecure",
 		`--db FILE is missing; or name a collector with --otlp`:                                         "--otlp=",
 		`--report: without --db there is no file to report on`:                                          "--report x",

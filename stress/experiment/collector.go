@@ -78,7 +78,7 @@ func (c *collector) hasEnded() bool {
 }
 
 // startCollector starts a collector, unless there is an endpoint, where one must
-// listen.
+// listen. It gives up when ctx ends.
 func startCollector(ctx context.Context, c *Config) (*collector, error) {
 	if c.OTLP != "" {
 		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", c.OTLP)
@@ -97,7 +97,7 @@ func startCollector(ctx context.Context, c *Config) (*collector, error) {
 		if err != nil {
 			return nil, err
 		}
-		started, err := launch(ctx, c.Collector, endpoint, db)
+		started, err := launch(ctx, c, endpoint, db)
 		if err == nil || attempt == 3 || !strings.Contains(err.Error(), "address already in use") {
 			return started, err
 		}
@@ -105,9 +105,13 @@ func startCollector(ctx context.Context, c *Config) (*collector, error) {
 }
 
 // launch starts a collector that listens on an endpoint and writes a file.
-func launch(ctx context.Context, program, endpoint, db string) (*collector, error) {
+func launch(ctx context.Context, c *Config, endpoint, db string) (*collector, error) {
+	exporter := c.Exporter
+	if exporter == "" {
+		exporter = ownExporter
+	}
 	run := &collector{endpoint: endpoint, log: &tail{}, ended: make(chan struct{})}
-	run.process = exec.Command(program, "--config", "yaml:"+settings)
+	run.process = exec.Command(c.Collector, "--config", "yaml:"+exporter, "--config", "yaml:"+settings)
 	run.process.Env = append(os.Environ(), "SPANBUCKET_STRESS_ENDPOINT="+endpoint, "SPANBUCKET_STRESS_DB="+db)
 	run.process.Stdout, run.process.Stderr = run.log, run.log
 	// An interrupt of ours must not end it before it has what we send last.
@@ -134,18 +138,26 @@ func freeEndpoint() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// ready waits until the collector listens.
+// ready waits until the collector listens, or ctx ends. Where somebody else listens
+// in its place it ends.
 func (c *collector) ready(ctx context.Context) error {
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	for {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", c.endpoint)
 		if err == nil {
-			return conn.Close()
+			err = conn.Close()
+		}
+		if c.hasEnded() {
+			return fmt.Errorf("it ended: %w: %s", errors.Join(c.err), c.log)
+		}
+		if err == nil {
+			return nil
 		}
 		select {
-		case <-c.ended:
-			return fmt.Errorf("it ended: %w: %s", errors.Join(c.err), c.log)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.ended: // the next attempt sees it
 		case <-deadline.C:
 			return fmt.Errorf("it does not listen on %s: %s", c.endpoint, c.log)
 		case <-time.After(50 * time.Millisecond):

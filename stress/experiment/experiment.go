@@ -36,8 +36,12 @@ type Config struct {
 	Insecure bool
 	// Collector is the program that is started; DB the file that it writes.
 	Collector, DB string
-	RunID, Name   string
-	Seed          uint64
+	// Exporter is a configuration of a collector, as YAML, of which the exporter
+	// spanbucket counts, but for its path; see ReadExporter. Empty: prices of the
+	// fake model and two objectives.
+	Exporter    string
+	RunID, Name string
+	Seed        uint64
 	// Progress is called every second; nil: nobody looks.
 	Progress func(Progress)
 	// Tested is called with the result of each chaos test; nil: nobody looks.
@@ -71,7 +75,7 @@ type Result struct {
 func Run(ctx context.Context, c Config) (result *Result, err error) {
 	// Telemetry outlives the interrupt that ends the load.
 	background := context.WithoutCancel(ctx)
-	collector, err := startCollector(background, &c)
+	collector, err := startCollector(ctx, &c)
 	switch {
 	case err != nil && c.OTLP != "":
 		return nil, fmt.Errorf("reach the collector: %w", err)

@@ -3,7 +3,12 @@ package experiment
 import (
 	"context"
 	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,8 +18,30 @@ import (
 	"google.golang.org/grpc"
 )
 
-// TestMain: when an experiment has ended nothing goes on.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain: when an experiment has ended nothing goes on. With fakeCollector in
+// its environment this program is a collector.
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(fakeCollector); folder != "" {
+		beCollector(folder)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fakeCollector names the folder in which a collector that does not listen leaves
+// a file for each argument.
+const fakeCollector = "SPANBUCKET_FAKE_COLLECTOR"
+
+func beCollector(folder string) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	for i, argument := range append(os.Args[1:], "the end") {
+		if err := os.WriteFile(filepath.Join(folder, strconv.Itoa(i)), []byte(argument), 0o600); err != nil {
+			panic(err)
+		}
+	}
+	<-ctx.Done()
+}
 
 // told is a span that arrived, with the texts of its attributes; those of its
 // resource are there too, where the span has none of that name.
