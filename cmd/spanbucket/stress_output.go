@@ -108,8 +108,8 @@ func foldedFacts(facts [][2]string) (lines [][2]string) {
 	}
 	for _, f := range facts {
 		name := f[0]
-		for line := range strings.Lines(tables.Wrap(tables.Clean(f[1]), stressColumns-longest-2)) {
-			lines = append(lines, [2]string{name, strings.TrimSuffix(line, "\n")})
+		for line := range strings.SplitSeq(tables.Wrap(tables.Clean(f[1]), stressColumns-longest-2), "\n") {
+			lines = append(lines, [2]string{name, strings.ReplaceAll(line, bond, " ")})
 			name = ""
 		}
 	}
@@ -174,7 +174,11 @@ func loopText(a *stressAnswer) string {
 	return "closed: users wait for answers, so a slow server is asked less and hides part of its latency"
 }
 
-// namedCounts lists counts by name, the largest first.
+// bond is a space at which foldedFacts breaks no line: one of the characters that
+// mean nothing.
+const bond = "\ue000"
+
+// namedCounts lists counts by name, the largest first, for foldedFacts.
 func namedCounts(counts map[string]int64, without string) string {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		if counts[a] != counts[b] {
@@ -185,7 +189,7 @@ func namedCounts(counts map[string]int64, without string) string {
 	text := ""
 	for _, name := range names {
 		if name != without {
-			text += fmt.Sprintf(", %s %s", tables.Count(counts[name]), name)
+			text += fmt.Sprintf(", %s%s%s", tables.Count(counts[name]), bond, name)
 		}
 	}
 	if text == "" {

@@ -68,10 +68,13 @@ func startModel(c *Config, telemetry *telemetry) (*model, error) {
 	return m, nil
 }
 
+// hasFaults tells whether the preset of the fake model has any.
+func (m *model) hasFaults() bool { return m.preset != fakellm.Presets[0].Name }
+
 // outage returns what turns faults on and off; nil where nobody can, or there
 // are none.
 func (m *model) outage(telemetry *telemetry) func(bool) {
-	if m.server == nil || m.preset == fakellm.Presets[0].Name {
+	if m.server == nil || !m.hasFaults() {
 		return nil
 	}
 	var from time.Time

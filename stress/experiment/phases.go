@@ -18,26 +18,32 @@ const (
 	after    = "recovery"
 )
 
-// phases turns the faults of the fake model on for the middle third of a load,
-// and tells of it as the span of an injector. The zero value does nothing.
+// phases turns the faults of the fake model on for the middle third of a load, or
+// has them on for all of it, and tells of it as the span of an injector. The zero
+// value does nothing.
 type phases struct {
-	model     *model
-	telemetry *telemetry
-	preset    string
-	timers    []*time.Timer
-	mu        sync.Mutex
-	phase     string
-	from      time.Time // of the fault; zero: not yet, or told
-	ended     bool
+	turn   func(on bool)            // the faults
+	tell   func(from, to time.Time) // that there were faults
+	timers []*time.Timer
+	mu     sync.Mutex
+	phase  string
+	from   time.Time // of the fault; zero: not yet, or told
+	ended  bool
 }
 
-// newPhases begins the phases of a full run against the fake model. Other loads
-// have faults from beginning to end, where there are any, or none.
+// newPhases begins the phases of a load against the fake model. Of a full run the
+// middle third has faults, of others all of it, where there are any: then it is one
+// fault, instead of as many as there are refusals.
 func (c *Config) newPhases(model *model, telemetry *telemetry, began time.Time) *phases {
-	if c.Mode != stress.ModeFull || model.server == nil {
+	if model.server == nil || !model.hasFaults() || c.Mode == stress.ModeQuick {
 		return &phases{}
 	}
-	p := &phases{model: model, telemetry: telemetry, preset: c.Preset.Name, phase: baseline}
+	p := &phases{turn: model.server.SetFaults, tell: func(from, to time.Time) { telemetry.injected(model.preset, from, to) }}
+	if c.Mode == stress.ModeLoad {
+		p.from = began
+		return p
+	}
+	p.phase = baseline
 	model.server.SetFaults(false)
 	third := c.Profile.Duration / 3
 	p.timers = []*time.Timer{
@@ -54,29 +60,36 @@ func (p *phases) inject() {
 		return // the timer was faster than what stops it
 	}
 	p.phase, p.from = faulty, time.Now()
-	p.model.server.SetFaults(true)
+	p.turn(true)
 }
 
 func (p *phases) relent() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.stop()
+}
+
+// stop turns faults off and tells of them, where there are any.
+func (p *phases) stop() {
 	if p.from.IsZero() {
 		return
 	}
-	p.model.server.SetFaults(false)
-	p.telemetry.injected(p.preset, p.from, time.Now())
-	p.phase, p.from = after, time.Time{}
+	p.turn(false)
+	p.tell(p.from, time.Now())
+	if p.from = (time.Time{}); p.phase != "" {
+		p.phase = after
+	}
 }
 
-// end ends the phases, and the fault where it goes on.
+// end ends the phases, and the fault where it goes on. None begins afterwards.
 func (p *phases) end() {
-	for _, t := range p.timers {
-		t.Stop()
-	}
-	p.relent()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	for _, t := range p.timers {
+		t.Stop()
+	}
+	p.stop()
 }
 
 func (p *phases) current() string {

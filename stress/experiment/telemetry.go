@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type telemetry struct {
 	lose     context.CancelCauseFunc
 	lacking  int64    // spans that were not delivered
 	rejected []string // other failures, the first few
+	before   otel.ErrorHandler
 }
 
 // mostRejected bounds what is remembered of failures.
@@ -47,9 +49,20 @@ func newTelemetry(ctx context.Context, c *Config, endpoint string) (*telemetry, 
 	}
 	t := &telemetry{exporter: exporter, providers: map[string]*sdktrace.TracerProvider{}, resource: describe(c)}
 	t.lost, t.lose = context.WithCancelCause(ctx)
+	firstHandler()
+	t.before = otel.GetErrorHandler()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.reject))
 	return t, nil
 }
+
+// firstHandler sets a handler for errors of OpenTelemetry that prints them, and
+// takes it back: the first that is ever set gets, for good, what the one of the
+// library is told.
+var firstHandler = sync.OnceFunc(func() {
+	before := otel.GetErrorHandler()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Print(err) }))
+	otel.SetErrorHandler(before)
+})
 
 // provider returns the provider of a service. It drops no span: who ends one
 // waits where the collector is behind.
@@ -133,7 +146,8 @@ func (t *telemetry) failure() error {
 	return all
 }
 
-// close sends what is left, and tells what could not be sent.
+// close sends what is left, and tells what could not be sent. Errors of
+// OpenTelemetry go where they went before.
 func (t *telemetry) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -146,5 +160,6 @@ func (t *telemetry) close(ctx context.Context) error {
 	}
 	all = errors.Join(t.failure(), all, t.exporter.Shutdown(ctx))
 	t.lose(nil)
+	otel.SetErrorHandler(t.before)
 	return all
 }
