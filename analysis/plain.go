@@ -25,8 +25,20 @@ func figure(x float64) string {
 	return text
 }
 
-// percentText writes a share as a percentage.
-func percentText(share float64) string { return figure(100*share) + " %" }
+// Percent writes a share as a percentage with one decimal, without the sign. One
+// that is not 0 never looks like it, nor one below 1 like all.
+func Percent(share float64) string {
+	switch {
+	case share > 0 && share < 0.0005:
+		return "<0.1"
+	case share < 1 && share >= 0.9995:
+		return "99.9"
+	}
+	return strconv.FormatFloat(share*100, 'f', 1, 64)
+}
+
+// percentText writes a share as a percentage, as sentences have it.
+func percentText(share float64) string { return strings.TrimSuffix(Percent(share), ".0") + " %" }
 
 // lasting writes a length in seconds.
 func lasting(seconds int64) string {

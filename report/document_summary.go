@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spanbucket/spanbucketexporter/analysis"
 	"github.com/spanbucket/spanbucketexporter/report/tables"
@@ -144,7 +143,7 @@ func (r *Report) addRuns(d *document) {
 		if v.FirstNS == nil || v.LastNS == nil {
 			return ""
 		}
-		return time.Duration(*v.LastNS - *v.FirstNS).Round(time.Second).String()
+		return tables.Length(*v.LastNS - *v.FirstNS)
 	})
 	l.add(number, "requests", func(v *Run) string { return tables.Count(v.Requests) })
 	addTable(d, "Runs", shown, &l, moreText(r.RunsTotal-len(shown), "run"))

@@ -76,7 +76,7 @@ func (p *program) printAnomalies(answer *analysis.Anomalies) error {
 	oneDay := isOneDay(&answer.Scope)
 	for i := range answer.Rows {
 		a := &answer.Rows[i]
-		fmt.Fprintf(&out, "\n%s  for %s  %s  %s\n", timeText(a.StartUTC, oneDay), secondsText(a.DurationS), strings.ReplaceAll(a.Kind, "_", " "), a.Severity)
+		fmt.Fprintf(&out, "\n%s  for %s  %s  %s\n", timeText(a.StartUTC, oneDay), tables.Seconds(a.DurationS), strings.ReplaceAll(a.Kind, "_", " "), a.Severity)
 		text := a.Text
 		if a.Expected {
 			text += " Expected: " + strings.Join(a.Faults, ", ") + "."

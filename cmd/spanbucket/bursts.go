@@ -104,7 +104,7 @@ func (p *program) printBursts(answer *analysis.Bursts) error {
 	oneDay := isOneDay(&answer.Scope)
 	t := tables.New(answer.Rows)
 	t.Text("start", func(b *analysis.Burst) string { return timeText(b.StartUTC, oneDay) })
-	t.Number("lasted", func(b *analysis.Burst) string { return secondsText(b.DurationS) })
+	t.Number("lasted", func(b *analysis.Burst) string { return tables.Seconds(b.DurationS) })
 	t.Number("over after", burstRecovery)
 	t.Number("requests", func(b *analysis.Burst) string { return tables.Count(b.Requests) })
 	t.Number("refused %", func(b *analysis.Burst) string { return tables.Percent(b.RefusedShare) })
@@ -140,7 +140,7 @@ func burstRecovery(b *analysis.Burst) string {
 	if b.RecoveryS == nil {
 		return "active"
 	}
-	return secondsText(*b.RecoveryS)
+	return tables.Seconds(*b.RecoveryS)
 }
 
 // burstsText says in words how often requests were refused.

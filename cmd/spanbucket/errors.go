@@ -124,12 +124,15 @@ func (p *program) printErrorRows(answer *analysis.Errors, head string, rows []an
 	t.Text(head, func(r *analysis.ErrorRow) string { return tables.Cut(tables.Clean(nameOr(r.Name, "(none)")), 24) })
 	t.Number("errors", func(r *analysis.ErrorRow) string { return tables.Count(r.Errors) })
 	t.Number("%", func(r *analysis.ErrorRow) string { return tables.Percent(&r.ShareOfErrors) })
+	t.Rank = 3
 	t.Number("faults", func(r *analysis.ErrorRow) string { return tables.CountOrMissing(r.Injected) })
-	if oneDay {
+	if t.Rank = 2; oneDay {
 		t.Text("first", func(r *analysis.ErrorRow) string { return timeText(r.FirstSeenUTC, true) })
 	}
+	t.Rank = 0
 	t.Text("last", func(r *analysis.ErrorRow) string { return timeText(r.LastSeenUTC, oneDay) })
-	t.Text("a trace to look at", func(r *analysis.ErrorRow) string { return aTrace(r.Samples) })
+	t.Rank = 1
+	t.Whole("a trace to look at", func(r *analysis.ErrorRow) string { return aTrace(r.Samples) })
 	err := t.Write(p.stdout)
 	if within := seenWithin(shown); err == nil && within > 1 {
 		_, err = fmt.Fprintf(p.stdout, "first and last: in the %s that begin then\n", tables.WidthName(within))
@@ -171,13 +174,16 @@ func (p *program) printStatusCodes(answer *analysis.Errors) error {
 	t.Text("status code", func(r *analysis.StatusRow) string { return statusText(r.StatusCode, "(none)") })
 	t.Number("errors", func(r *analysis.StatusRow) string { return tables.Count(int64(r.Requests + 0.5)) })
 	t.Number("%", func(r *analysis.StatusRow) string { return tables.Percent(&r.ShareOfErrors) })
+	t.Rank = 3
 	t.Number("faults", func(r *analysis.StatusRow) string { return tables.CountOrMissing(int64(r.Injected + 0.5)) })
 	oneDay := isOneDay(&answer.Scope)
-	if oneDay {
+	if t.Rank = 2; oneDay {
 		t.Text("first", func(r *analysis.StatusRow) string { return timeText(r.FirstSeenUTC, true) })
 	}
+	t.Rank = 0
 	t.Text("last", func(r *analysis.StatusRow) string { return timeText(r.LastSeenUTC, oneDay) })
-	t.Text("a trace to look at", func(r *analysis.StatusRow) string { return aTrace(r.Samples) })
+	t.Rank = 1
+	t.Whole("a trace to look at", func(r *analysis.StatusRow) string { return aTrace(r.Samples) })
 	if err := t.Write(p.stdout); err != nil || s.Complete {
 		return err
 	}

@@ -34,9 +34,9 @@ func faultTable(faults []numberedFault, unmet []analysis.JoinedFault) *tables.Ta
 	t.Text("start", func(f *listedFault) string { return f.StartUTC })
 	t.Number("length", func(f *listedFault) string {
 		if f.openEnd {
-			return lengthText(f.EndNS-f.StartNS) + " …"
+			return tables.Length(f.EndNS-f.StartNS) + " …"
 		}
-		return lengthText(f.EndNS - f.StartNS)
+		return tables.Length(f.EndNS - f.StartNS)
 	})
 	t.Number("marked", func(f *listedFault) string {
 		if f.number == " " {

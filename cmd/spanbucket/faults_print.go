@@ -144,18 +144,26 @@ func impactTable(faults []numberedFault) *tables.Table[faultPhase] {
 	t.Text("phase", func(l *faultPhase) string { return l.name })
 	t.Keep = 2
 	t.Number("requests", func(l *faultPhase) string { return weighted(l.phase.Requests, l.phase.Estimated) })
+	t.Rank = 2
 	t.Number("req/s", func(l *faultPhase) string { return tables.MS(l.phase.RequestsPerS) })
+	t.Rank = 0
 	t.Number("err %", func(l *faultPhase) string { return tables.Percent(l.phase.ErrorRate) })
 	t.Group = "latency ms"
+	t.Rank = 3
 	t.Number("p50", func(l *faultPhase) string { return tables.MS(l.phase.Latency.P50MS) })
+	t.Rank = 0
 	t.Number("p95", func(l *faultPhase) string { return tables.MS(l.phase.Latency.P95MS) })
+	t.Rank = 5
 	t.Number("p99", func(l *faultPhase) string { return tables.MS(l.phase.Latency.P99MS) })
+	t.Rank = 1
 	t.Group = "net"
 	t.Number("p95", func(l *faultPhase) string { return tables.MS(l.phase.NetLatency.P95MS) })
+	t.Rank = 4
 	t.Group = "ttft"
 	t.Number("p95", func(l *faultPhase) string { return tables.MS(l.phase.TTFT.P95MS) })
+	t.Rank = 0
 	t.Group = ""
-	t.Text("", func(l *faultPhase) string { return l.note })
+	t.Whole("", func(l *faultPhase) string { return l.note })
 	return t
 }
 
@@ -191,7 +199,7 @@ func recoveryText(f *analysis.Fault) string {
 	case f.RecoveryS != nil && *f.RecoveryS == 0:
 		return "recovered at once"
 	case f.RecoveryS != nil:
-		return "recovered in " + lengthText(int64(*f.RecoveryS*1e9))
+		return "recovered in " + tables.Length(int64(*f.RecoveryS*1e9))
 	case f.Recovery == analysis.NotRecovered && f.WatchEnds == "data":
 		return "not by the end of data"
 	case f.Recovery == analysis.NotRecovered:

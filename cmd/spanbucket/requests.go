@@ -163,7 +163,7 @@ func (p *program) printRequests(answer *analysis.Requests) error {
 	oneDay := rows[0].StartUTC[:10] == rows[len(rows)-1].StartUTC[:10]
 	t := tables.New(rows)
 	t.Text("start UTC", func(r *analysis.Request) string { return timeText(r.StartUTC, oneDay) })
-	t.Text("trace", func(r *analysis.Request) string { return textOrMissing(r.TraceID) })
+	t.Whole("trace", func(r *analysis.Request) string { return textOrMissing(r.TraceID) })
 	t.Text("model", func(r *analysis.Request) string { return tables.Cut(tables.Clean(requestName(r)), 18) })
 	t.Text("outcome", func(r *analysis.Request) string { return r.Outcome })
 	t.Number("code", func(r *analysis.Request) string { return statusText(r.StatusCode, tables.Missing) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +77,7 @@ func (p *program) writeRuns(format string, answer *analysis.Runs) error {
 		if r.FirstNS == nil || r.LastNS == nil {
 			return tables.Missing
 		}
-		return time.Duration(*r.LastNS - *r.FirstNS).Round(time.Second).String()
+		return tables.Length(*r.LastNS - *r.FirstNS)
 	})
 	t.Number("requests", func(r *analysis.RunRow) string { return tables.Count(r.Requests) })
 	t.Number("spans", func(r *analysis.RunRow) string { return tables.Count(r.Spans) })

@@ -100,7 +100,7 @@ func (p *program) printSessions(answer *analysis.Sessions) error {
 	}
 	t := tables.New(answer.Rows)
 	t.Text("session", func(s *analysis.Session) string { return s.SessionID })
-	t.Number("length", func(s *analysis.Session) string { return lengthText(s.LastNS - s.FirstNS) })
+	t.Number("length", func(s *analysis.Session) string { return tables.Length(s.LastNS - s.FirstNS) })
 	t.Number("requests", func(s *analysis.Session) string { return tables.Count(s.Requests) })
 	t.Number("errors", func(s *analysis.Session) string { return tables.CountOrMissing(s.Errors) })
 	t.Number("tools", func(s *analysis.Session) string { return tables.CountOrMissing(s.ToolCalls) })
@@ -146,9 +146,6 @@ func sessionsText(answer *analysis.Sessions) string {
 	}
 	return text + "."
 }
-
-// lengthText shows a time span in nanoseconds.
-var lengthText = tables.Length
 
 func countPointer(n *int64) string {
 	if n == nil {

@@ -109,7 +109,7 @@ func (p *program) printSlow(answer *analysis.Slow) error {
 	}
 	t := tables.New(answer.Rows)
 	t.Number("ms", func(r *analysis.SlowRow) string { return tables.MS(&r.LatencyMS) })
-	t.Text("trace", func(r *analysis.SlowRow) string { return textOrMissing(r.TraceID) })
+	t.Whole("trace", func(r *analysis.SlowRow) string { return textOrMissing(r.TraceID) })
 	t.Text(map[string]string{"buckets": "bucket UTC"}[answer.Source]+map[string]string{"requests": "start UTC"}[answer.Source],
 		func(r *analysis.SlowRow) string { return timeText(r.StartUTC, oneDay) })
 	t.Text("category", func(r *analysis.SlowRow) string { return r.Category })

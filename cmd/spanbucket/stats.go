@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -101,14 +100,18 @@ func (p *program) printStats(path string, answer *analysis.Overview) error {
 	t.Text("category", func(r *analysis.CategoryRow) string { return r.Category })
 	t.Number("requests", func(r *analysis.CategoryRow) string { return tables.Count(r.Requests) })
 	t.Number("err %", func(r *analysis.CategoryRow) string { return tables.Percent(r.ErrorRate) })
+	t.Rank = 2
 	t.Number("faults", func(r *analysis.CategoryRow) string { return tables.CountOrMissing(r.Injected) })
+	t.Rank = 0
 	t.Group = "latency ms"
 	for _, name := range []string{"p50", "p95", "p99"} {
 		t.Number(name, func(r *analysis.CategoryRow) string { return tables.MS(r.Latency.Percentiles.Get(name)) })
 	}
+	t.Rank = 4
 	t.Number("max", func(r *analysis.CategoryRow) string { return tables.MS(r.Latency.MaxMS) })
 	t.Group = "TTFT ms"
-	for _, name := range []string{"p50", "p95"} {
+	for i, name := range []string{"p50", "p95"} {
+		t.Rank = 3 - 3*i
 		t.Number(name, func(r *analysis.CategoryRow) string { return tables.MS(r.TTFT.Percentiles.Get(name)) })
 	}
 	t.Group = "tokens"
@@ -119,24 +122,25 @@ func (p *program) printStats(path string, answer *analysis.Overview) error {
 	if err := t.Write(p.stdout); err != nil {
 		return err
 	}
-	if text := requestStatusText(&answer.StatusCodes); text != "" {
-		if _, err := fmt.Fprintf(p.stdout, "\n%s\n", tables.Wrap(text, tables.Columns(p.stdout))); err != nil {
+	if text := requestStatusText(&answer.StatusCodes, tables.Columns(p.stdout)); text != "" {
+		if _, err := fmt.Fprintf(p.stdout, "\n%s\n", text); err != nil {
 			return err
 		}
 	}
 	return tables.WriteOpen(p.stdout, &answer.Open)
 }
 
-// requestStatusText counts requests by status code; empty where none is known.
-func requestStatusText(s *analysis.RequestStatus) string {
-	const most = 8
+// requestStatusText counts requests by status code, in lines of so many columns;
+// empty where none is known.
+func requestStatusText(s *analysis.RequestStatus, columns int) string {
+	const most, tie = 8, "\x1f" // no line ends between a code and its number
 	var parts []string
 	known := false
 	for i := range s.Codes {
 		c := &s.Codes[i]
 		known = known || c.StatusCode != nil
 		if i < most {
-			parts = append(parts, fmt.Sprintf("%s: %s", statusText(c.StatusCode, "no code"), tables.Count(int64(c.Requests+0.5))))
+			parts = append(parts, fmt.Sprintf("%s:%s%s", statusText(c.StatusCode, "no code"), tie, tables.Count(int64(c.Requests+0.5))))
 		}
 	}
 	if !known {
@@ -148,11 +152,12 @@ func requestStatusText(s *analysis.RequestStatus) string {
 	text := "Status codes of requests: " + strings.Join(parts, ", ")
 	switch {
 	case s.Complete:
-		return text + "."
 	case s.Estimable:
-		return text + fmt.Sprintf("; estimates from %s kept %s.", tables.Count(s.Rows), tables.Plural(s.Rows, "row"))
+		text += fmt.Sprintf("; estimates from %s kept %s", tables.Count(s.Rows), tables.Plural(s.Rows, "row"))
+	default:
+		text += fmt.Sprintf("; of %s that %s kept", tables.Count(s.Rows), map[bool]string{true: "is", false: "are"}[s.Rows == 1])
 	}
-	return text + fmt.Sprintf("; of %s that %s kept.", tables.Count(s.Rows), map[bool]string{true: "is", false: "are"}[s.Rows == 1])
+	return strings.ReplaceAll(tables.Wrap(text+".", columns), tie, " ")
 }
 
 // statsFacts are the lines about the file.
@@ -164,8 +169,7 @@ func statsFacts(path string, answer *analysis.Overview) [][2]string {
 			tables.Count(f.Commits), tables.Plural(f.Commits, "commit"))},
 	}
 	if f.FirstUTC != nil && f.LastUTC != nil {
-		length := time.Duration(*f.LastNS - *f.FirstNS).Round(time.Second)
-		facts = append(facts, [2]string{"spans", fmt.Sprintf("%s to %s  (%s)", *f.FirstUTC, *f.LastUTC, length)})
+		facts = append(facts, [2]string{"spans", fmt.Sprintf("%s to %s  (%s)", *f.FirstUTC, *f.LastUTC, tables.Length(*f.LastNS-*f.FirstNS))})
 	}
 	if runs := runsText(answer.Runs); runs != "" {
 		facts = append(facts, [2]string{"runs", runs})

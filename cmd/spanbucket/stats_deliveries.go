@@ -28,7 +28,7 @@ func deduplicationText(d *analysis.Deduplication) string {
 	if !d.On() {
 		return "counted again: deduplication is off"
 	}
-	reach := secondsText(d.ReachS)
+	reach := tables.Seconds(d.ReachS)
 	if d.BoundedBy == "max_spans" {
 		reach += fmt.Sprintf(" at the present rate: of the last %s spans", tables.Count(d.MaxSpans))
 	}
@@ -38,6 +38,3 @@ func deduplicationText(d *analysis.Deduplication) string {
 	}
 	return text + fmt.Sprintf("; %s %s remembered, since %s", tables.Count(d.Spans), tables.Plural(d.Spans, "span"), *d.SinceUTC)
 }
-
-// secondsText shows seconds as 24h, 1h30m or 45s.
-var secondsText = tables.Seconds

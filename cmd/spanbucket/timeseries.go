@@ -96,19 +96,25 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 		t.Text("category", func(r *analysis.TimeseriesRow) string { return r.Category })
 	}
 	t.Number("requests", func(r *analysis.TimeseriesRow) string { return tables.Count(r.Requests) })
+	t.Rank = 3
 	t.Number("completed", func(r *analysis.TimeseriesRow) string { return tables.Count(r.Completed) })
+	t.Rank = 0
 	t.Number("err %", func(r *analysis.TimeseriesRow) string { return tables.Percent(r.ErrorRate) })
 	t.Number("faults", func(r *analysis.TimeseriesRow) string { return tables.CountOrMissing(r.Injected) })
 	t.Group = "latency ms"
 	t.Number("p50", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P50MS) })
 	t.Number("p95", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P95MS) })
 	t.Number("p99", func(r *analysis.TimeseriesRow) string { return tables.MS(r.P99MS) })
+	t.Rank = 4
 	t.Number("max", func(r *analysis.TimeseriesRow) string { return tables.MS(r.MaxMS) })
 	t.Group = "TTFT ms"
+	t.Rank = 2
 	t.Number("p50", func(r *analysis.TimeseriesRow) string { return tables.MS(r.TTFTP50MS) })
+	t.Rank = 1
 	t.Number("p95", func(r *analysis.TimeseriesRow) string { return tables.MS(r.TTFTP95MS) })
 	t.Group = ""
 	t.Number("cost USD", func(r *analysis.TimeseriesRow) string { return tables.USD(r.CostUSD) })
+	t.Rank = 0
 	t.Text("state", func(r *analysis.TimeseriesRow) string {
 		switch {
 		case !r.Settled:

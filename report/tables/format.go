@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/spanbucket/spanbucketexporter/analysis"
 )
 
 // Cells of text tables. A nil value is missing.
@@ -49,18 +51,12 @@ func MS(v *float64) string {
 	return decimals(*v, 1, 3)
 }
 
-// Percent shows a share with one decimal; a share that is not 0 never looks
-// like it.
+// Percent shows a share as [analysis.Percent] does.
 func Percent(v *float64) string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return Missing
-	case *v > 0 && *v < 0.0005:
-		return "<0.1"
-	case *v < 1 && *v >= 0.9995:
-		return "99.9"
 	}
-	return strconv.FormatFloat(*v*100, 'f', 1, 64)
+	return analysis.Percent(*v)
 }
 
 // USD shows an amount with two decimals, small ones with three significant

@@ -15,8 +15,10 @@ type column struct {
 	head string
 	// group is a heading, with the unit, over neighbours of the same one.
 	group string
-	// text columns are aligned left, the others right.
-	text  bool
+	// text columns are aligned left, the others right; whole ones are never cut.
+	text, whole bool
+	// rank: columns of a higher one leave first where there is no room.
+	rank  int
 	cells []string
 	width int // columns of the terminal
 }
@@ -35,6 +37,9 @@ type Table[R any] struct {
 	Group string
 	// Keep: so many columns are shown though they be empty.
 	Keep int
+	// Rank is that of the columns that are added next: where a terminal has no
+	// room for all, those of the highest rank leave first, of equals the rightmost.
+	Rank int
 }
 
 // New returns a table of rows, whose first column is always shown.
@@ -43,11 +48,17 @@ func New[R any](rows []R) *Table[R] { return &Table[R]{rows: rows, Keep: 1} }
 // Text adds a column that is aligned left.
 func (t *Table[R]) Text(head string, cell func(*R) string) { t.add(head, true, cell) }
 
+// Whole adds a column that is aligned left and never cut, such as ids.
+func (t *Table[R]) Whole(head string, cell func(*R) string) {
+	t.add(head, true, cell)
+	t.columns[len(t.columns)-1].whole = true
+}
+
 // Number adds a column that is aligned right.
 func (t *Table[R]) Number(head string, cell func(*R) string) { t.add(head, false, cell) }
 
 func (t *Table[R]) add(head string, text bool, cell func(*R) string) {
-	c := column{head: Clean(head), group: t.Group, text: text}
+	c := column{head: Clean(head), group: t.Group, text: text, rank: t.Rank}
 	for i := range t.rows {
 		c.cells = append(c.cells, cell(&t.rows[i]))
 	}
@@ -200,14 +211,19 @@ func DisplayWidth(text string) (columns int) {
 	return columns
 }
 
-// WriteFacts writes lines of names and values.
+// WriteFacts writes lines of names and values. Values that are too long for w go
+// on under each other.
 func WriteFacts(w io.Writer, facts [][2]string) error {
 	longest := 0
 	for _, f := range facts {
 		longest = max(longest, DisplayWidth(f[0]))
 	}
 	for _, f := range facts {
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", longest, f[0], Clean(f[1])); err != nil {
+		value := Clean(f[1])
+		if room := max(Columns(w)-longest-len(gap), minCell); DisplayWidth(value) > room {
+			value = strings.ReplaceAll(folded(value, room, false), "\n", "\n"+strings.Repeat(" ", longest+len(gap)))
+		}
+		if _, err := fmt.Fprintf(w, "%-*s%s%s\n", longest, f[0], gap, value); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,9 @@
 package tables
 
-import "io"
+import (
+	"io"
+	"slices"
+)
 
 // Terminal is a writer with so many columns that what is longer is folded, which
 // makes a table unreadable: there, tables are made to fit. What is written to
@@ -26,9 +29,9 @@ func Columns(w io.Writer) int {
 const minCell = 12
 
 // fitTerminal makes a table fit: first the cells of text columns become shorter,
-// the widest first, then columns leave from the right, down to the first keep of
-// them, whose cells grow again into the room that is left. It returns the columns
-// that are shown and how many are not.
+// the widest first, then columns leave, those of the highest rank first, of equals
+// the rightmost, down to the first keep of them, whose cells grow again into the
+// room that is left. It returns the columns that are shown and how many are not.
 func fitTerminal(shown []column, keep, columns int) (fitted []column, left int) {
 	for i := range shown {
 		shown[i].width = shown[i].widest()
@@ -41,7 +44,13 @@ func fitTerminal(shown []column, keep, columns int) (fitted []column, left int) 
 		if len(shown) <= keep {
 			break
 		}
-		shown = shown[:len(shown)-1]
+		leaves := keep
+		for i := keep; i < len(shown); i++ {
+			if shown[i].rank >= shown[leaves].rank {
+				leaves = i
+			}
+		}
+		shown = slices.Delete(shown, leaves, leaves+1)
 		left++
 	}
 	for i := range shown {
@@ -81,7 +90,7 @@ func longestText(shown []column) int {
 	longest := -1
 	for i, c := range shown {
 		least := max(minCell, DisplayWidth(c.head))
-		if c.text && c.width > least && (longest < 0 || c.width > shown[longest].width) {
+		if c.text && !c.whole && c.width > least && (longest < 0 || c.width > shown[longest].width) {
 			longest = i
 		}
 	}

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,16 +26,16 @@ func IsOneDay(s *analysis.Scope) bool {
 	return s.FromUTC != nil && s.ToUTC != nil && (*s.FromUTC)[:10] == (*s.ToUTC)[:10]
 }
 
-// Length shows how long something took: 1h2m3s, 12.34s, 5ms.
+// Length shows how long something took: 93ms, 12.9s, 1m5s, 26h10m.
 func Length(nanoseconds int64) string {
 	length := time.Duration(nanoseconds)
 	switch {
-	case length >= time.Minute:
-		return length.Round(time.Second).String()
-	case length >= time.Second:
-		return length.Round(10 * time.Millisecond).String()
+	case length.Abs() < time.Second:
+		return length.Round(time.Millisecond).String()
+	case length.Abs() < time.Minute-50*time.Millisecond:
+		return strconv.FormatFloat(length.Seconds(), 'f', 1, 64) + "s"
 	}
-	return length.Round(time.Millisecond).String()
+	return Seconds(int64(length.Round(time.Second) / time.Second))
 }
 
 // Seconds shows whole seconds: 90 is 1m30s, 3600 is 1h.

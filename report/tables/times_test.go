@@ -13,7 +13,7 @@ func TestTimes(t *testing.T) {
 	require.Equal(t, "", Time("", true))
 	require.Equal(t, "soon", Time("soon", false))
 	for length, want := range map[time.Duration]string{
-		1234567 * time.Nanosecond: "1ms", 1234 * time.Millisecond: "1.23s", 83*time.Second + time.Millisecond: "1m23s", time.Hour: "1h0m0s",
+		1234567 * time.Nanosecond: "1ms", 1234 * time.Millisecond: "1.2s", 83*time.Second + time.Millisecond: "1m23s", time.Hour: "1h",
 	} {
 		require.Equal(t, want, Length(length.Nanoseconds()))
 	}
