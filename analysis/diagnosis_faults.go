@@ -93,6 +93,9 @@ func (d *diagnosing) faultsText() string {
 
 // text says what a fault did.
 func (w *FaultEffect) text() string {
+	if w.Background {
+		return "injected all through the run"
+	}
 	var parts []string
 	if w.During != nil {
 		parts = append(parts, percentText(*w.During)+" of requests failed"+withBefore(w.Before, percentText))
@@ -101,8 +104,6 @@ func (w *FaultEffect) text() string {
 		parts = append(parts, "p95 "+figure(*w.P95During)+" ms"+withBefore(w.P95Before, figure))
 	}
 	switch {
-	case w.Background:
-		parts = append(parts, "injected all through the run")
 	case w.RecoveryS != nil && *w.RecoveryS == 0:
 		parts = append(parts, "recovered at once")
 	case w.RecoveryS != nil:

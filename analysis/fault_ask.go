@@ -163,8 +163,10 @@ func windowsOf(all []FaultWindow, groups []*faultGroup) []FaultWindow {
 func chooseFaults(all []*faultGroup, q Query) (chosen []*faultGroup) {
 	byRun := map[string][]*faultGroup{}
 	for _, g := range all {
-		// What no request met changes nothing for its neighbours.
-		if !g.unmet {
+		switch {
+		case g.background: // it has no neighbours: there is no time without it
+			g.beforeFrom, g.beforeTo, g.afterFrom, g.afterTo = g.start, g.start, g.until(), g.until()
+		case !g.unmet: // what no request met changes nothing for others
 			byRun[g.run] = append(byRun[g.run], g)
 		}
 	}

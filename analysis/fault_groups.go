@@ -96,7 +96,7 @@ func groupFaults(windows []FaultWindow, runs map[string]runExtent) []*faultGroup
 		}
 	}
 	slices.SortFunc(all, compareGroups)
-	return joinExperiments(all)
+	return joinBackground(joinExperiments(all), runs)
 }
 
 // joinExperiments gives what was only seen of an experiment to the fault that

@@ -29,8 +29,8 @@ type JoinedFault struct {
 	StartNS   int64       `json:"start_ns"`
 	EndNS     int64       `json:"end_ns"`
 	DurationS float64     `json:"duration_s"`
-	// Background: marks that nobody has announced, as dense all through the run
-	// as chance would have it. There is no before and no after.
+	// Background: marks that nobody has announced, scattered all through the run
+	// as by chance. There is no before and no after.
 	Background bool `json:"background"`
 	// Marked is how many requests say that the fault touched them: the most
 	// that one of the windows counts.

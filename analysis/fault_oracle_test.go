@@ -42,7 +42,7 @@ func randomFaults(r *rand.Rand, scale float64) (*story, []chatTold) {
 	runs := []string{"run-1", "run-2", ""}
 	var stretches []stretch
 	for range 1 + r.IntN(4) {
-		from := r.Float64() * 180 * scale
+		from := (100 + r.Float64()*80) * scale // what is all through a run is told otherwise
 		x := stretch{runs[r.IntN(3)], []string{"latency", "abort"}[r.IntN(2)], from, from + 1 + r.Float64()*40*scale, r.IntN(3) * 400}
 		stretches = append(stretches, x)
 		if r.IntN(3) == 0 { // perhaps between two chats

@@ -87,9 +87,14 @@ func recoveriesText(faults []analysis.Fault) string {
 	if len(faults) == 1 {
 		return recoveryText(&faults[0])
 	}
+	const background = "background"
 	counts := map[string]int64{}
 	for i := range faults {
-		counts[faults[i].Recovery]++
+		if faults[i].Background {
+			counts[background]++
+		} else {
+			counts[faults[i].Recovery]++
+		}
 	}
 	if counts[analysis.RecoveryUnknown] == int64(len(faults)) {
 		return "whether the figures recovered is not known"
@@ -97,6 +102,7 @@ func recoveriesText(faults []analysis.Fault) string {
 	var parts []string
 	for _, r := range []struct{ recovery, text string }{
 		{analysis.Recovered, "%s recovered from"}, {analysis.NotRecovered, "%s not"}, {analysis.RecoveryUnknown, "of %s it is not known"},
+		{background, "%s injected all through a run"},
 	} {
 		if counts[r.recovery] > 0 {
 			parts = append(parts, fmt.Sprintf(r.text, tables.Count(counts[r.recovery])))
@@ -131,12 +137,16 @@ type faultPhase struct {
 func impactTable(faults []numberedFault) *tables.Table[faultPhase] {
 	var lines []faultPhase
 	for _, f := range faults {
+		if f.Background { // there is no before and no after
+			lines = append(lines, faultPhase{f, "during", &f.During, recoveryText(f.Fault)})
+			continue
+		}
 		lines = append(lines, faultPhase{f, "before", &f.Before, straddlingText(f.Fault)}, faultPhase{f, "during", &f.During, edgeText(f.Fault)},
 			faultPhase{f, "after", &f.After, recoveryText(f.Fault)})
 	}
 	t := tables.New(lines)
 	t.Text("#", func(l *faultPhase) string {
-		if l.name != "before" {
+		if l.name != "before" && !l.Background {
 			return " "
 		}
 		return fmt.Sprintf("%d %s", l.number, tables.Cut(tables.Clean(l.Fault.Fault), 12))
@@ -196,6 +206,8 @@ func edgeText(f *analysis.Fault) string {
 // recoveryText says when the figures were back.
 func recoveryText(f *analysis.Fault) string {
 	switch {
+	case f.Background:
+		return "injected all through the run"
 	case f.RecoveryS != nil && *f.RecoveryS == 0:
 		return "recovered at once"
 	case f.RecoveryS != nil:
