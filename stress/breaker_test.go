@@ -1,6 +1,7 @@
 package stress
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -45,12 +46,10 @@ func TestWhatAFailureIs(t *testing.T) {
 		a := attempted{outcome: outcome}
 		require.Equal(t, want, a.blame(), outcome)
 		c := newCircuit(time.Hour)
-		c.call(ServerError, ServerError, outcome, ServerError)
-		opened := int64(0) // three failures in a row, whatever is neutral between them
-		if want != nil {
-			opened = 1
-		}
-		require.Equal(t, opened, c.went("open"), outcome)
+		c.call(ServerError, ServerError, outcome)
+		require.Equal(t, errors.Is(want, errProvider), c.went("open") == 1, outcome)
+		c.call(ServerError) // three in a row, whatever is neutral between them
+		require.Equal(t, want != nil, c.went("open") == 1, outcome)
 	}
 }
 

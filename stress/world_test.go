@@ -64,6 +64,7 @@ func newWorld(t *testing.T, c fakellm.Config) *world {
 	config := factory.CreateDefaultConfig().(*spanbucketexporter.Config)
 	w := &world{path: filepath.Join(t.TempDir(), "spanbucket.db"), server: fakellm.New(c)}
 	config.Path = w.path
+	config.Timeout.Timeout = time.Hour // nothing is to be lost, however slow the machine is
 	var err error
 	w.exporter, err = factory.CreateTraces(t.Context(), exportertest.NewNopSettings(factory.Type()), config)
 	require.NoError(t, err)
