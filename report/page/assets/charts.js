@@ -33,58 +33,71 @@ function throughput(data) {
       color: () => outcomeColor(name),
       values: data.outcomes[name].map((n) => (isMissing(n) ? null : n / data.width_s)),
     })),
-    visibleMax: (d, first, last, on) => {
-      const columns = spec.series.filter((s) => on(s.name)).map((s) => s.values);
-      let top = 0;
-      for (let i = first; i <= last; i++)
-        top = Math.max(
-          top,
-          columns.reduce((a, c) => a + (c[i] ?? 0), 0),
-        );
-      return top;
-    },
-    option: (d) => ({
-      // The line of all is not seen: the slider shows its course, and it takes the pointer.
-      series: [
-        ...stackedBars(spec, d),
-        {
-          id: "all",
-          name: "all",
-          type: "line",
-          data: points(
-            d,
-            Array.from({ length: d.buckets }, (_, i) => requestsOf(d, i) / d.width_s),
-          ),
-          symbol: "none",
-          lineStyle: { opacity: 0 },
-          itemStyle: { color: color("accent") },
-          silent: true,
-        },
-      ],
-    }),
-    hover: (d, i) => {
-      const all = requestsOf(d, i);
-      return [
-        ["all", `${count(all)}  (${rate(all / d.width_s)}/s)`],
-        ...shown
-          .filter((name) => d.outcomes[name][i] > 0)
-          .map((name) => [
-            words(name),
-            `${count(d.outcomes[name][i])}  (${percent(d.outcomes[name][i] / all)})`,
-            outcomeColor(name),
-          ]),
-        d.injected?.[i] > 0 && ["with an injected fault", count(d.injected[i])],
-      ];
-    },
-    columns: (d) =>
-      [
-        { head: "requests", number: (i) => requestsOf(d, i), show: count },
-        { head: "per second", number: (i) => requestsOf(d, i) / d.width_s, show: rate },
-        ...shown.map((name) => ({ head: words(name), number: (i) => d.outcomes[name][i], show: count })),
-        present(d.injected) && { head: "injected", number: (i) => d.injected[i], show: count },
-      ].filter(Boolean),
+    visibleMax: (d, first, last, on) =>
+      highestStack(
+        spec.series.filter((s) => on(s.name)).map((s) => s.values),
+        first,
+        last,
+      ),
+    option: (d) => ({ series: [...stackedBars(spec, d), unseenTotal(d)] }),
+    hover: (d, i) => outcomesOf(d, i, shown),
+    columns: (d) => throughputColumns(d, shown),
   };
   return spec;
+}
+
+// highestStack is the largest sum of columns between two buckets.
+function highestStack(columns, first, last) {
+  let top = 0;
+  for (let i = first; i <= last; i++)
+    top = Math.max(
+      top,
+      columns.reduce((a, c) => a + (c[i] ?? 0), 0),
+    );
+  return top;
+}
+
+// unseenTotal is the line of all, which is not seen: the slider shows its course,
+// and it takes the pointer.
+function unseenTotal(d) {
+  return {
+    id: "all",
+    name: "all",
+    type: "line",
+    data: points(
+      d,
+      Array.from({ length: d.buckets }, (_, i) => requestsOf(d, i) / d.width_s),
+    ),
+    symbol: "none",
+    lineStyle: { opacity: 0 },
+    itemStyle: { color: color("accent") },
+    silent: true,
+  };
+}
+
+// outcomesOf says what became of the requests of a bucket.
+function outcomesOf(d, i, names) {
+  const all = requestsOf(d, i);
+  return [
+    ["all", `${count(all)}  (${rate(all / d.width_s)}/s)`],
+    ...names
+      .filter((name) => d.outcomes[name][i] > 0)
+      .map((name) => [
+        words(name),
+        `${count(d.outcomes[name][i])}  (${percent(d.outcomes[name][i] / all)})`,
+        outcomeColor(name),
+      ]),
+    d.injected?.[i] > 0 && ["with an injected fault", count(d.injected[i])],
+  ];
+}
+
+function throughputColumns(d, names) {
+  return [
+    { head: "requests", number: (i) => requestsOf(d, i), show: count },
+    { head: "per second", number: (i) => requestsOf(d, i) / d.width_s, show: rate },
+    ...names.map((name) => ({ head: words(name), number: (i) => d.outcomes[name][i], show: count })),
+    present(d.injected) && { head: "injected", number: (i) => d.injected[i], show: count },
+  ].filter(Boolean);
 }
 
 // curves is a chart of lines of one unit over the same buckets.

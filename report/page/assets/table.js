@@ -8,80 +8,72 @@ const FIRST_ROWS = 12;
 const tableStates = new Map();
 
 function tableOf({ label, rows, columns, first = FIRST_ROWS, total, note }) {
-  // What no row has is left out.
-  const shown = columns
-    .filter(Boolean)
-    .filter(
-      (c, i) =>
-        i === 0 ||
-        rows.some((r) => (c.number ? !isMissing(c.number(r)) : c.node || ![undefined, null, "", MISSING].includes(c.text(r)))),
-    );
+  const shown = neededColumns(columns, rows);
   const known = tableStates.get(label);
   const state = {
     by: shown.find((c) => c.head === known?.head) ?? null,
     down: known?.down ?? true,
     all: known?.all || rows.length <= first + 2,
-    rows,
   };
-  if (state.by) state.rows = sortRows(rows, state.by, state.down);
   const tbody = el("tbody");
+  const tops = shown.map((c) => (c.bar ? Math.max(...rows.map((r) => c.number(r) ?? 0)) : 0));
+  const refresh = () => {
+    heads.forEach((h, i) =>
+      h.setAttribute("aria-sort", state.by !== shown[i] ? "none" : state.down ? "descending" : "ascending"),
+    );
+    const sorted = state.by ? sortRows(rows, state.by, state.down) : rows;
+    const visible = state.all ? sorted : sorted.slice(0, first);
+    const cells = (r) => shown.map((c, i) => cellOf(c, r, i === 0, tops[i]));
+    replace(
+      tbody,
+      visible.map((r) => el("tr", {}, cells(r))),
+    );
+    more.textContent = state.all ? `Show the first ${first}` : `Show all ${count(rows.length)}`;
+  };
+  const keep = () => {
+    tableStates.set(label, { head: state.by?.head, down: state.down, all: state.all });
+    refresh();
+  };
   const heads = shown.map((c) =>
     headOf(c, () => {
       state.down = state.by === c ? !state.down : Boolean(c.number);
       state.by = c;
-      state.rows = sortRows(rows, c, state.down);
       keep();
     }),
   );
-  const more = el("button", {
-    type: "button",
-    class: "more",
-    onclick: () => {
-      state.all = !state.all;
-      keep();
-    },
-  });
-  const tops = shown.map((c) => (c.bar ? Math.max(...rows.map((r) => c.number(r) ?? 0)) : 0));
-  function keep() {
-    tableStates.set(label, { head: state.by?.head, down: state.down, all: state.all });
-    refresh();
-  }
-  function refresh() {
-    heads.forEach((h, i) =>
-      h.setAttribute("aria-sort", state.by !== shown[i] ? "none" : state.down ? "descending" : "ascending"),
-    );
-    const visible = state.all ? state.rows : state.rows.slice(0, first);
-    replace(
-      tbody,
-      visible.map((r) =>
-        el(
-          "tr",
-          {},
-          shown.map((c, i) => cellOf(c, r, i === 0, tops[i])),
-        ),
-      ),
-    );
-    more.textContent = state.all ? `Show the first ${first}` : `Show all ${count(rows.length)}`;
-  }
+  const showAll = () => {
+    state.all = !state.all;
+    keep();
+  };
+  const more = el("button", { type: "button", class: "more", onclick: showAll });
   refresh();
-  const scroll = el(
+  return el(
+    "div",
+    {},
+    scrollingTable(label, shown.length <= 4, heads, tbody),
+    rows.length > first + 2 && more,
+    total > rows.length && el("p", { class: "hint" }, `The first ${count(rows.length)} of ${count(total)} are in the report.`),
+    note && el("p", { class: "hint" }, note),
+  );
+}
+
+// neededColumns leaves out what no row has.
+function neededColumns(columns, rows) {
+  const has = (c, r) => (c.number ? !isMissing(c.number(r)) : c.node || ![undefined, null, "", MISSING].includes(c.text(r)));
+  return columns.filter(Boolean).filter((c, i) => i === 0 || rows.some((r) => has(c, r)));
+}
+
+function scrollingTable(label, isNarrow, heads, tbody) {
+  return el(
     "div",
     { class: "scroll", role: "group", "aria-label": label, tabindex: "0" },
     el(
       "table",
-      { class: "data" + (shown.length <= 4 ? " few" : "") },
+      { class: "data" + (isNarrow ? " few" : "") },
       el("caption", { class: "offscreen" }, label),
       el("thead", {}, el("tr", {}, heads)),
       tbody,
     ),
-  );
-  return el(
-    "div",
-    {},
-    scroll,
-    rows.length > first + 2 && more,
-    total > rows.length && el("p", { class: "hint" }, `The first ${count(rows.length)} of ${count(total)} are in the report.`),
-    note && el("p", { class: "hint" }, note),
   );
 }
 
