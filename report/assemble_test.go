@@ -216,7 +216,7 @@ func TestWidthThatIsAskedForIsBounded(t *testing.T) {
 	view(t, path, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := report.Assemble(ctx, tx, report.Options{Query: analysis.Query{Now: settled, Width: 1}})
 		require.ErrorIs(t, err, analysis.ErrQuery)
-		require.ErrorContains(t, err, "width 1 s: charts would have some")
+		require.ErrorContains(t, err, "width 1s: charts would have some")
 		return nil
 	})
 	made := assemble(t, path, analysis.Query{Width: 10})
