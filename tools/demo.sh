@@ -32,6 +32,7 @@ show stress --db "$db" --run demo --mode full --preset chaos --duration "${DEMO_
 # wait until they settle.
 show errors --db "$db" --include-open
 show stats --db "$db" --include-open
+show usage --db "$db" --by model --include-open
 show verify --db "$db"
 
 cat <<END
