@@ -32,6 +32,7 @@ func TestDemo(t *testing.T) {
 	for _, part := range []string{"chaos tests  14 of 14 passed", "the file says: ", "fine: every rule holds"} {
 		require.Contains(t, text, part)
 	}
+	require.Regexp(t, `(?m)^[1-9][0-9,]* of them have a price: 0\.[0-9]+ USD\.$`, text)
 	// A line for each phase of the one fault that the injector told of.
 	require.Regexp(t, `(?m)^1 chaos +before .*\n +during .*\n +after .*\n\nreport: `, text)
 	require.True(t, strings.HasSuffix(strings.TrimSpace(text), report), "the last line is where the report is")
