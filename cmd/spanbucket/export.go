@@ -48,10 +48,11 @@ after spaces and quotes, with = + - @ (also full-width ones), or with a tab or t
 of a line. Control characters become U+FFFD. With --raw text stays as it is.
 
 --run, --from and --to choose rows of a relation by run_id and by when they begin. With
---anonymize, ids of sessions, calls, traces and spans, instances and the values of
+--anonymize, ids of sessions, calls, traces, spans and series, instances and the values of
 configured dimensions become hexadecimal digits, made with a secret of the file:
 the same for the same, in every export of the file. What describes a run and dead
-letters are left out. Names stay: of services, spans, models, agents, tools, runs.`,
+letters are left out. Names stay: of services, spans, endpoints, models,
+agents, tools, runs.`,
 		Example: `  spanbucket export timeseries --db spanbucket.db -o timeseries.csv
   spanbucket export --query "SELECT model, latency_ms FROM requests WHERE outcome <> 'success'" --format jsonl --db spanbucket.db | jq .
   spanbucket export requests --db spanbucket.db -o requests.jsonl.gz

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/spanbucket/spanbucketexporter/storage"
 )
@@ -15,6 +16,7 @@ const (
 	disguiseText   disguise = iota + 1 // a pseudonym of 32 digits
 	disguiseTrace                      // the same, of bytes too
 	disguiseSpan                       // one of 16 digits
+	disguiseNumber                     // a number in the place of a number
 	disguiseValues                     // pseudonyms of all values of a JSON object
 	disguiseAll                        // nothing is left
 )
@@ -27,6 +29,8 @@ var disguises = map[string]disguise{
 	"writer_id": disguiseText, "batch_key": disguiseText,
 	"trace_id": disguiseTrace, "slowest_trace_id": disguiseTrace,
 	"span_id": disguiseSpan, "parent_span_id": disguiseSpan, "slowest_span_id": disguiseSpan,
+	// Hashes of what is disguised, among other things: somebody could try values out.
+	"series_id": disguiseNumber, "profile_id": disguiseNumber,
 	"dimensions":  disguiseValues,
 	"config_json": disguiseAll, "attributes": disguiseAll, "payload": disguiseAll, "fingerprints": disguiseAll,
 }
@@ -65,6 +69,8 @@ func (a *anonymous) disguised(value any, how disguise) (any, error) {
 		return a.pseudonym(value, digits)
 	case disguiseSpan:
 		return a.pseudonym(value, spanDigits)
+	case disguiseNumber:
+		return a.number(value)
 	case disguiseValues:
 		return a.object(value)
 	case disguiseAll:
@@ -90,6 +96,16 @@ func (a *anonymous) pseudonym(value any, digits int) (any, error) {
 		return hex.DecodeString(a.pseudonyms.Of(hex.EncodeToString(v), digits))
 	}
 	return a.pseudonyms.Of(fmt.Sprint(value), digits), nil
+}
+
+// number stands for a number: 63 bits of its pseudonym.
+func (a *anonymous) number(value any) (any, error) {
+	v, ok := value.(int64)
+	if !ok {
+		return nil, nil
+	}
+	bits, err := strconv.ParseUint(a.pseudonyms.Of(strconv.FormatInt(v, 10), 16), 16, 64)
+	return int64(bits >> 1), err //nolint:gosec // it has 63 bits
 }
 
 func zeros(bytes []byte) bool {

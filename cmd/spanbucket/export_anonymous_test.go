@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,7 +23,9 @@ func exportedRows(t *testing.T, path, relation string, more ...string) (rows []m
 	require.Equal(t, exitFine, code, relation)
 	for line := range strings.Lines(out.String()) {
 		row := map[string]any{}
-		require.NoError(t, json.Unmarshal([]byte(line), &row))
+		decoder := json.NewDecoder(strings.NewReader(line))
+		decoder.UseNumber() // some have 63 bits
+		require.NoError(t, decoder.Decode(&row))
 		rows = append(rows, row)
 	}
 	return rows
@@ -55,10 +58,15 @@ func TestAnonymousExports(t *testing.T) {
 				text, _ := value.(string)
 				pseudonym, _ := shown.(string)
 				switch how := disguises[column]; {
-				case how == 0, text == "", strings.Trim(text, "0") == "": // zeros are no id
-					right = value == shown
+				case how == disguiseNumber && value != nil:
+					number := fmt.Sprint(value)
+					known, seen := stands[number]
+					right = value != shown && (!seen || known == fmt.Sprint(shown))
+					stands[number] = fmt.Sprint(shown)
 				case how == disguiseAll:
 					right = shown == nil
+				case how == 0, text == "", strings.Trim(text, "0") == "": // zeros are no id
+					right = value == shown
 				case how == disguiseValues:
 					right = text == "{}" && shown == "{}"
 				default:
@@ -102,7 +110,7 @@ func TestAnonymousExports(t *testing.T) {
 func TestColumnsThatIdentifyAreKnown(t *testing.T) {
 	path := smallFile(t, 10)
 	stays := []string{
-		"id", "run_id", "series_id", "window_id", "experiment_id", "bucket_id", "profile_id", "slo_id", // ours, or names
+		"id", "run_id", "window_id", "experiment_id", "bucket_id", "slo_id", // ours, or names
 		"key", "relation",
 	}
 	identifies := regexp.MustCompile(`id$|session|instance|user|host|dimension|attribute|json|payload|key|fingerprint|ip$|address`)
