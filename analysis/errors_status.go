@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
@@ -69,58 +68,105 @@ func (r *reading) readStatusCodes(ctx context.Context, tx *sql.Tx, failed int64)
 	if r.meta.SchemaVersion >= firstWithWeights {
 		query += " AND for_cause" // which all that failed are; it is in the index
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT status_code, count(*), sum(weight), coalesce(sum(weight) FILTER (WHERE fault <> ''), 0),
-			min(start_ns), max(start_ns),
-			group_concat(start_ns || ':' || trace_id || ':' || coalesce(span_id, ''), ' ') FILTER (WHERE place <= ?)
-		FROM (SELECT status_code, weight, fault, start_ns, trace_id, span_id, row_number() OVER (
-				PARTITION BY status_code ORDER BY trace_id IS NULL, start_ns DESC, trace_id, span_id) AS place
-			FROM requests WHERE outcome <> 'success' AND `+query+`)
-		GROUP BY status_code`, append([]any{samplesPerRow}, args...)...)
-	if err != nil {
+	query = "outcome <> 'success' AND " + query
+	if err := s.count(ctx, tx, query, args); err != nil {
 		return s, fmt.Errorf("read status codes: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var c StatusRow
-		var first, last int64
-		var samples sql.NullString
-		if err := rows.Scan(&c.StatusCode, &c.Rows, &c.Requests, &c.Injected, &first, &last, &samples); err != nil {
-			return s, fmt.Errorf("read status codes: %w", err)
-		}
-		c.FirstSeenUTC, c.LastSeenUTC = *utc(aggregator.UnixSeconds(first)), *utc(aggregator.UnixSeconds(last))
-		if c.Samples, err = listedSamples(samples.String); err != nil {
-			return s, fmt.Errorf("read status codes: %w", err)
-		}
-		s.Rows += c.Rows
-		s.Codes = append(s.Codes, c)
+	if err := s.sample(ctx, tx, query, args); err != nil {
+		return s, fmt.Errorf("read status codes: %w", err)
 	}
 	if len(s.Codes) > 0 {
 		s.FromUTC = utc(aggregator.UnixSeconds(from))
 	}
 	s.finish(failed)
-	return s, rows.Err()
+	return s, nil
 }
 
-// listedSamples reads start:trace:span … and puts the newest first.
-func listedSamples(text string) ([]Sample, error) {
-	var all []sample
-	for one := range strings.FieldsSeq(text) {
-		parts := strings.Split(one, ":")
-		at, err := strconv.ParseInt(parts[0], 10, 64)
-		if err != nil {
-			return nil, err
-		}
-		trace, err := hex.DecodeString(parts[1])
-		if err != nil {
-			return nil, err
-		}
-		span, err := hex.DecodeString(parts[2])
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, sample{at, trace, span, "request"})
+// count counts the rows of the view requests that meet a condition.
+func (s *StatusCodes) count(ctx context.Context, tx *sql.Tx, condition string, args []any) error {
+	rows, err := tx.QueryContext(ctx, `SELECT status_code, count(*), sum(weight), coalesce(sum(weight) FILTER (WHERE fault <> ''), 0),
+		min(start_ns), max(start_ns) FROM requests WHERE `+condition+" GROUP BY status_code", args...)
+	if err != nil {
+		return err
 	}
-	return newest(all), nil
+	defer rows.Close()
+	for rows.Next() {
+		c := StatusRow{Samples: []Sample{}}
+		var first, last int64
+		if err := rows.Scan(&c.StatusCode, &c.Rows, &c.Requests, &c.Injected, &first, &last); err != nil {
+			return err
+		}
+		c.FirstSeenUTC, c.LastSeenUTC = *utc(aggregator.UnixSeconds(first)), *utc(aggregator.UnixSeconds(last))
+		s.Rows += c.Rows
+		s.Codes = append(s.Codes, c)
+	}
+	return rows.Err()
+}
+
+// sample finds the newest rows of each code: most are among the newest of all,
+// and the others are looked for by themselves.
+func (s *StatusCodes) sample(ctx context.Context, tx *sql.Tx, condition string, args []any) error {
+	const recent = 2_000
+	if err := s.sampleOf(ctx, tx, condition, args, recent); err != nil || s.Rows <= recent {
+		return err
+	}
+	wanted, none := []int64{}, false
+	for i := range s.Codes {
+		switch c := &s.Codes[i]; {
+		case len(c.Samples) == samplesPerRow:
+		case c.StatusCode == nil:
+			none, c.Samples = true, []Sample{}
+		default:
+			wanted, c.Samples = append(wanted, *c.StatusCode), []Sample{}
+		}
+	}
+	if len(wanted) == 0 && !none {
+		return nil
+	}
+	list, err := json.Marshal(wanted)
+	if err != nil {
+		return err
+	}
+	condition += " AND (status_code IN (SELECT value FROM json_each(?)) OR status_code IS NULL AND ?)"
+	return s.sampleOf(ctx, tx, condition, append(slices.Clone(args), string(list), none), -1)
+}
+
+// sampleOf looks at so many rows, the newest (-1: all), until each code has as
+// many samples as it may.
+func (s *StatusCodes) sampleOf(ctx context.Context, tx *sql.Tx, condition string, args []any, limit int) error {
+	open, of := 0, map[int64]*StatusRow{}
+	var without *StatusRow
+	for i := range s.Codes {
+		c := &s.Codes[i]
+		open += int(min(samplesPerRow, c.Rows)) - len(c.Samples)
+		if c.StatusCode == nil {
+			without = c
+		} else {
+			of[*c.StatusCode] = c
+		}
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT status_code, trace_id, coalesce(span_id, '') FROM requests WHERE "+condition+
+		" AND trace_id IS NOT NULL ORDER BY start_ns DESC, trace_id, span_id LIMIT ?", append(slices.Clone(args), limit)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for open > 0 && rows.Next() {
+		var code *int64
+		sample := Sample{Source: "request"}
+		if err := rows.Scan(&code, &sample.TraceID, &sample.SpanID); err != nil {
+			return err
+		}
+		c := without
+		if code != nil {
+			c = of[*code]
+		}
+		if len(c.Samples) < samplesPerRow {
+			c.Samples = append(c.Samples, sample)
+			open--
+		}
+	}
+	return rows.Err()
 }
 
 // maxRowsForStatus bounds how many rows are counted.

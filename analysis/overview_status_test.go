@@ -1,6 +1,7 @@
 package analysis_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -71,4 +72,39 @@ func TestRequestsByStatusCode(t *testing.T) {
 	require.Empty(t, none.Codes)
 	require.NotNil(t, none.Codes)
 	require.False(t, none.Complete)
+}
+
+// Of codes that are not among the newest 2,000 failures there are samples too.
+func TestSamplesOfRareStatusCodes(t *testing.T) {
+	observations := filetest.Traffic(9_000)
+	for i := range observations {
+		observations[i].Series.Category, observations[i].Series.Outcome = aggregator.CategoryLLM, aggregator.OutcomeServerError
+		observations[i].Rejected = aggregator.NotRejected
+	}
+	rare := func(o *aggregator.Observation) int64 {
+		switch at := seconds(o); {
+		case at < 1:
+			return 418
+		case at < 2:
+			return 0 // none
+		case at == 100:
+			return 503
+		}
+		return 500
+	}
+	now := filetest.Begin.Add(time.Hour)
+	codes := ask(t, fileWith(t, observations, now, everyRequest, rare), askErrors(analysis.Query{Now: now})).StatusCodes.Codes
+	require.Len(t, codes, 4)
+	for _, c := range codes {
+		var code int64
+		if c.StatusCode != nil {
+			code = *c.StatusCode
+		}
+		group := pick(observations, func(o *aggregator.Observation) bool { return rare(o) == code })
+		slices.SortFunc(group, newestFirst)
+		require.Len(t, c.Samples, 3, code)
+		for i, s := range c.Samples {
+			require.Equal(t, traceOf(group[i]), s.TraceID, "status %d: sample %d", code, i)
+		}
+	}
 }
