@@ -51,10 +51,14 @@ func lasting(seconds int64) string {
 	return figure(float64(seconds)/3600) + " h"
 }
 
-// lastingExactly writes a length in seconds, short ones with their fraction.
+// lastingExactly writes a length in seconds, short ones with one decimal, those
+// below a second to the millisecond, as tables have it.
 func lastingExactly(seconds float64) string {
-	if seconds < 100 {
-		return figure(seconds) + " s"
+	switch {
+	case seconds < 1:
+		return figure(math.Round(seconds*1000)/1000) + " s"
+	case seconds < 100:
+		return strings.TrimSuffix(strconv.FormatFloat(seconds, 'f', 1, 64), ".0") + " s"
 	}
 	return lasting(int64(math.Round(seconds)))
 }
