@@ -144,6 +144,18 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+// TestAnInjectedTimeoutIsOne: where the model hangs longer than the client waits,
+// the call ends in a timeout, and is not made again.
+func TestAnInjectedTimeoutIsOne(t *testing.T) {
+	var hangs fakellm.Preset
+	hangs.PerMillion[fakellm.Timeout] = 1_000_000
+	w := newWorld(t, fakellm.Config{Preset: hangs, Hang: time.Hour})
+	saw := w.load(t, stress.Config{Profile: stress.Profile{Users: 1, SpawnRate: 1}, MaxRequests: 1, Seed: 1, Timeout: 50 * time.Millisecond}).Tally().Counts()
+	require.Equal(t, map[stress.Outcome]int64{stress.ConnectionError: 1}, saw.Outcomes)
+	require.EqualValues(t, 1, saw.Attempts)
+	require.Equal(t, map[string]int64{"timeout": 1}, counts(t, w.close(t), `SELECT error_type, count(*) FROM requests WHERE category = 'llm' GROUP BY 1`))
+}
+
 // TestTheEndOfALoadCutsAPause: an API asks for a minute, and when the load is
 // interrupted nobody waits for longer than the grace.
 func TestTheEndOfALoadCutsAPause(t *testing.T) {

@@ -19,12 +19,12 @@ func TestTheFileSaysWhatHappened(t *testing.T) {
 			const requests = 9000
 			quick := preset
 			quick.Latency, quick.Jitter = time.Millisecond, time.Millisecond
-			w := newWorld(t, fakellm.Config{Preset: quick, Seed: 7, SlowBy: 5 * time.Millisecond, Hang: time.Minute, RetryAfter: time.Millisecond})
+			w := newWorld(t, fakellm.Config{Preset: quick, Seed: 7, SlowBy: 5 * time.Millisecond, Hang: time.Second, RetryAfter: time.Millisecond})
 			began := time.Now()
 			var ordinals int64 // what the spans of HTTP requests say, one after the other
 			l := w.load(t, stress.Config{
 				Profile: stress.Profile{Users: 200, SpawnRate: 10_000}, MaxRequests: requests, Seed: 7, EmbeddingModel: "fake-embedding",
-				Timeout: 4 * time.Second, Cooldown: 20 * time.Millisecond, MaxPause: time.Millisecond, Grace: time.Minute,
+				Timeout: time.Minute, Cooldown: 20 * time.Millisecond, MaxPause: time.Millisecond, Grace: time.Minute,
 				Observe: func(c stress.Call) { ordinals += int64(c.Attempts*(c.Attempts-1)) / 2 },
 			})
 			took := time.Since(began)
