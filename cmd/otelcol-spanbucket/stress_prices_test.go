@@ -41,10 +41,10 @@ service: {pipelines: {logs: {receivers: [none], exporters: [none]}}}
 			require.NoFileExists(t, elsewhere)
 			require.Equal(t, map[string]int64{"right": 1}, named(t, db, `SELECT 'right' AS name,
 				sum(priced_count) = sum(requests) AND sum(cost_usd) > 0 AND abs(sum(cost_usd) - sum(`+c.small+`)) <= 1e-9 * sum(cost_usd) AS n
-				FROM latency WHERE width_s = 10 AND category = 'llm'`))
+				FROM latency WHERE width_s = 10 AND category = 'llm' AND outcome = 'success'`))
 			require.Equal(t, c.objectives, named(t, db, `SELECT name, 1 AS n FROM slos GROUP BY name`))
 			code, stdout, stderr = command(t, program, "check", "--db", db, "--include-open", "--slo")
-			require.Zero(t, code, "%s%s", stdout, stderr)
+			require.Less(t, code, 2, "there is something to check: %s%s", stdout, stderr)
 		})
 	}
 }

@@ -54,7 +54,7 @@ func ReadExporter(path string) (_ string, err error) {
 		return "", err
 	}
 	if read.Exporters.Spanbucket == nil {
-		return "", errors.New("must be a configuration of a collector, with the settings under exporters: spanbucket:")
+		return "", errors.New("must be a configuration of a collector, with settings under exporters::spanbucket")
 	}
 	delete(read.Exporters.Spanbucket, "path")
 	text, err = yaml.Marshal(read)
