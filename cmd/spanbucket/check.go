@@ -76,6 +76,11 @@ levels, {warn: 800, fail: 1200}; categories and models have thresholds of their 
 		if err != nil {
 			return err
 		}
+		if flags.junit != "" {
+			if err := flags.junitFile().check(); err != nil {
+				return err
+			}
+		}
 		report, err := flags.run(cmd.Context(), p, o)
 		if err != nil {
 			return err

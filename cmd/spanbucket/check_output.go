@@ -29,16 +29,16 @@ func (p *program) finishCheck(ctx context.Context, f *checkFlags, r *check.Repor
 	return finish(err, f.verdict(r))
 }
 
+func (f *checkFlags) junitFile() *writtenFile {
+	return &writtenFile{flag: "--junit", path: f.junit, source: f.db}
+}
+
 // writeJUnit writes the results for other programs, where that is wanted.
 func (f *checkFlags) writeJUnit(ctx context.Context, r *check.Report) error {
 	if f.junit == "" {
 		return nil
 	}
-	err := writeReportFile(ctx, f.db, f.junit, func(w io.Writer) error { return r.WriteJUnit(w, describeResult) })
-	if err != nil {
-		return fmt.Errorf("--junit %w", err)
-	}
-	return nil
+	return f.junitFile().write(ctx, func(w io.Writer) error { return r.WriteJUnit(w, describeResult) })
 }
 
 // verdict is the error that the exit code of a check comes from.

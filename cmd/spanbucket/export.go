@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -187,60 +186,12 @@ func (p *program) export(ctx context.Context, flags *exportFlags, relation strin
 	if flags.output.output == "" {
 		return write(p.stdout)
 	}
-	return writeOutput(r.Path(), &flags.output, write)
-}
-
-// writeOutput writes a file that appears when all of it is on the disk. source
-// is never replaced.
-func writeOutput(source string, o *outputFlags, write func(io.Writer) error) (err error) {
-	if err := checkOutput(source, o); err != nil {
-		return err
-	}
-	unfinished, err := storage.Unfinished(o.output)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(unfinished))
+	file := writtenFile{flag: "-o", path: flags.output.output, source: r.Path(), keep: !flags.output.force}
+	return file.write(ctx, func(to io.Writer) error {
+		if !strings.HasSuffix(file.path, ".gz") {
+			return write(to)
 		}
-	}()
-	file, err := os.OpenFile(unfinished, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	if strings.HasSuffix(o.output, ".gz") {
-		compressed := gzip.NewWriter(file)
-		err = errors.Join(write(compressed), compressed.Close())
-	} else {
-		err = write(file)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return storage.Publish(unfinished, o.output, o.force)
-}
-
-// checkOutput refuses names that a file must not take.
-func checkOutput(source string, o *outputFlags) error {
-	if err := storage.CheckPath(o.output); err != nil {
-		return usageError{fmt.Errorf("-o %w", err)}
-	}
-	there, err := os.Lstat(o.output)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if ours, err := os.Stat(source); err == nil && os.SameFile(ours, there) {
-		return usageError{fmt.Errorf("-o %s: is the file itself", o.output)}
-	}
-	if !o.force {
-		return fmt.Errorf("-o %s: %w", o.output, storage.ErrExists)
-	}
-	if !there.Mode().IsRegular() {
-		return usageError{fmt.Errorf("-o %s: --force replaces regular files only", o.output)}
-	}
-	return nil
+		compressed := gzip.NewWriter(to)
+		return errors.Join(write(compressed), compressed.Close())
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spanbucket/spanbucketexporter/report"
+	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
 // reportFormats are those of a report, the default first.
@@ -47,18 +48,31 @@ disk. A regular file of that name is replaced, unless it is a database.`,
 	complete(cmd, "output", func() ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveDefault })
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !format.Changed {
-			flags.format = reportFormat(output)
+			if flags.format = reportFormat(output); flags.format == "" {
+				return usageError{fmt.Errorf("-o %s: must end in .html, .md, .txt or .json, or else --format says how to write", output)}
+			}
 		}
 		if !slices.Contains(reportFormats, flags.format) {
 			return usageError{fmt.Errorf("--format %q: must be one of %s", flags.format, strings.Join(reportFormats, ", "))}
 		}
-		return p.report(cmd.Context(), &flags, output)
+		err := p.report(cmd.Context(), &flags, output)
+		if err == nil && toFile(output) {
+			fmt.Fprintf(p.stderr, "wrote %s\n", tables.Clean(output))
+		}
+		return err
 	}
 	return cmd
 }
 
-// reportFormat is the format that the name of the output asks for.
+// toFile tells whether an output is a file, rather than stdout.
+func toFile(output string) bool { return output != "" && output != "-" }
+
+// reportFormat is the format that the name of the output asks for; empty where it
+// asks for none that there is.
 func reportFormat(output string) string {
+	if !toFile(output) {
+		return reportFormats[0]
+	}
 	format := strings.TrimPrefix(strings.ToLower(filepath.Ext(output)), ".")
 	if long, known := map[string]string{"htm": "html", "markdown": "md", "txt": "text"}[format]; known {
 		format = long
@@ -66,12 +80,18 @@ func reportFormat(output string) string {
 	if slices.Contains(reportFormats, format) {
 		return format
 	}
-	return reportFormats[0]
+	return ""
 }
 
 func (p *program) report(ctx context.Context, flags *queryFlags, output string) error {
 	if flags.db == "" {
 		return usageError{errors.New("--db FILE is missing")}
+	}
+	file := writtenFile{flag: "-o", path: output, source: flags.db}
+	if toFile(output) {
+		if err := file.check(); err != nil { // before the work
+			return err
+		}
 	}
 	made, err := p.assemble(ctx, flags)
 	if err != nil {
@@ -80,13 +100,10 @@ func (p *program) report(ctx context.Context, flags *queryFlags, output string) 
 	write := map[string]func(io.Writer) error{
 		"text": made.WriteText, "html": made.WriteHTML, "md": made.WriteMarkdown, "json": made.WriteJSON,
 	}[flags.format]
-	if output == "" || output == "-" {
+	if !toFile(output) {
 		return write(p.stdout)
 	}
-	if err := writeReportFile(ctx, flags.db, output, write); err != nil {
-		return fmt.Errorf("-o %w", err)
-	}
-	return nil
+	return file.write(ctx, write)
 }
 
 // assemble reads everything in one transaction, so that the file need not

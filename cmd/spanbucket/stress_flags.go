@@ -223,6 +223,8 @@ func (f *stressFlags) place(c *experiment.Config, set func(string) bool) (err er
 		return fmt.Errorf("--preset %s: is of the fake model, which --target replaces", f.preset)
 	case f.otlp != "" && f.report != "" && f.db == "":
 		return errors.New("--report: without --db there is no file to report on")
+	case reportFormat(f.report) == "":
+		return fmt.Errorf("--report %s: must end in .html, .md, .txt or .json", f.report)
 	case f.otlp == "":
 		if c.Collector, err = experiment.FindCollector(f.collector); err != nil && f.collector != "" {
 			err = fmt.Errorf("--collector %s: %w", f.collector, err)

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spanbucket/spanbucketexporter/storage"
 )
 
 func writeText(text string) func(io.Writer) error {
@@ -20,6 +22,11 @@ func writeText(text string) func(io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	}
+}
+
+// written is a report of a file beside it.
+func written(path string) *writtenFile {
+	return &writtenFile{flag: "-o", path: path, source: filepath.Join(filepath.Dir(path), "spanbucket.db")}
 }
 
 // names lists a folder.
@@ -43,7 +50,7 @@ func TestReportFileIsForItsOwnerOnly(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte("before"), 0o600))
 			require.NoError(t, os.Chmod(path, 0o666))
 			old := syscall.Umask(umask)
-			err := writeReportFile(t.Context(), filepath.Join(folder, "spanbucket.db"), path, writeText("report"))
+			err := written(path).write(t.Context(), writeText("report"))
 			syscall.Umask(old)
 			require.NoError(t, err)
 			info, err := os.Stat(path)
@@ -68,6 +75,7 @@ func TestReportFileThatFailsLeavesNothing(t *testing.T) {
 		want  error
 	}{
 		"fails":       {context.Background(), func(w io.Writer) error { return errors.Join(writeText("half")(w), broken) }, broken},
+		"is full":     {context.Background(), func(w io.Writer) error { return w.(*faultyWriter).to.(*os.File).Close() }, os.ErrClosed},
 		"interrupted": {ended, writeText("whole"), context.Canceled},
 	} {
 		for _, before := range []string{"", "before"} {
@@ -77,9 +85,9 @@ func TestReportFileThatFailsLeavesNothing(t *testing.T) {
 				if before != "" {
 					require.NoError(t, os.WriteFile(path, []byte(before), 0o600))
 				}
-				err := writeReportFile(c.ctx, "spanbucket.db", path, c.write)
+				err := written(path).write(c.ctx, c.write)
 				require.ErrorIs(t, err, c.want)
-				require.ErrorContains(t, err, path+": ")
+				require.NotContains(t, err.Error(), "unfinished")
 				if before == "" {
 					require.Empty(t, names(t, folder))
 					return
@@ -97,11 +105,42 @@ func TestReportFileThatFailsLeavesNothing(t *testing.T) {
 func TestReportFileLooksAgain(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "report.html")
-	err := writeReportFile(t.Context(), "spanbucket.db", path, func(w io.Writer) error { return os.Mkdir(path, 0o700) })
-	require.EqualError(t, err, path+": only a regular file is replaced")
+	err := written(path).write(t.Context(), func(w io.Writer) error { return os.Mkdir(path, 0o700) })
+	require.EqualError(t, err, "-o "+path+": only a regular file is replaced")
 	require.Equal(t, []string{"report.html"}, names(t, folder))
 	fifo := filepath.Join(folder, "fifo.html")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
 	var usage usageError
-	require.ErrorAs(t, writeReportFile(t.Context(), "spanbucket.db", fifo, writeText("x")), &usage)
+	require.ErrorAs(t, written(fifo).write(t.Context(), writeText("x")), &usage)
+}
+
+// Where a name is taken, the work need not begin.
+func TestWrittenFileIsCheckedBeforehand(t *testing.T) {
+	folder := t.TempDir()
+	taken, database := filepath.Join(folder, "taken.csv"), filepath.Join(folder, "other.db")
+	require.NoError(t, os.WriteFile(taken, []byte("before"), 0o600))
+	require.NoError(t, os.WriteFile(database, []byte("SQLite format 3\x00 and so on"), 0o600))
+	var usage usageError
+	for path, want := range map[string]string{
+		database:                                 "-o " + database + ": is a database, which an answer does not replace",
+		filepath.Join(folder, "spanbucket.db"):   "",
+		filepath.Join(folder, "none", "out.csv"): "-o " + folder + "/none/out.csv: there is no folder " + folder + "/none",
+		filepath.Join(taken, "out.csv"):          "",
+		taken:                                    "",
+		"":                                       "-o must not be empty",
+	} {
+		file := written(path)
+		err := file.check()
+		if want != "" {
+			require.EqualError(t, err, want)
+			require.ErrorAs(t, err, &usage)
+		}
+		worked := false
+		written := file.write(t.Context(), func(io.Writer) error { worked = true; return nil })
+		require.Equal(t, err == nil, worked, path)
+		require.Equal(t, err == nil, written == nil, path)
+	}
+	kept := written(taken)
+	kept.keep = true
+	require.ErrorIs(t, kept.check(), storage.ErrExists)
 }
