@@ -217,6 +217,13 @@ func TestSessionsAreSortedAndLimited(t *testing.T) {
 		require.Equal(t, sorted.Rows[:3], few.Rows, sort)
 		require.Equal(t, all.Total, few.Total, sort)
 	}
+	for _, row := range all.Rows {
+		one := ask(t, path, sessions(analysis.SessionsQuery{SessionID: &row.SessionID, Service: &row.Service, Query: analysis.Query{Run: &row.RunID}}))
+		require.Equal(t, []analysis.Session{row}, one.Rows)
+		require.Equal(t, []int64{1, row.Requests, row.ToolCalls}, []int64{one.Total.Sessions, one.Total.Requests, one.Total.ToolCalls})
+	}
+	nobody := "nobody"
+	require.Empty(t, ask(t, path, sessions(analysis.SessionsQuery{SessionID: &nobody})).Rows)
 	_, err := try(t, path, sessions(analysis.SessionsQuery{Sort: "fame"}))
 	require.ErrorIs(t, err, analysis.ErrQuery)
 }

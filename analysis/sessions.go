@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,9 @@ type SessionsQuery struct {
 	Query
 	Sort  string // one of SessionSorts; empty: the first of them
 	Limit int    // of rows; 0: all
+	// SessionID and Service restrict the answer to sessions of this id and of this
+	// service; nil: any.
+	SessionID, Service *string
 }
 
 // SessionSorts are what sessions can be sorted by, the most first.
@@ -27,7 +31,7 @@ type Sessions struct {
 	CompleteFromUTC *string   `json:"complete_from_utc"`
 	Sort            string    `json:"sort"`
 	Rows            []Session `json:"rows"`
-	// Total sums up all sessions, not only the rows.
+	// Total sums up all sessions that are asked for, not only the rows.
 	Total SessionTotal `json:"total"`
 }
 
@@ -104,6 +108,9 @@ func AskSessions(ctx context.Context, tx *sql.Tx, q SessionsQuery) (*Sessions, e
 			return nil, fmt.Errorf("sessions: %w", err)
 		}
 	}
+	maps.DeleteFunc(all.sums, func(key sessionKey, _ *sessionSum) bool {
+		return q.SessionID != nil && key.session != *q.SessionID || q.Service != nil && key.service != *q.Service
+	})
 	chosen := all.choose(q.Sort, q.Limit)
 	if err := all.readTurns(ctx, tx, chosen); err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)

@@ -11,8 +11,10 @@ import (
 
 type sessionsArguments struct {
 	interval
-	Sort  string `json:"sort,omitempty" jsonschema:"requests, errors, tool_calls, duration, tokens, cost or start; most first"`
-	Limit *int64 `json:"limit,omitempty" jsonschema:"at most so many sessions, 1 to 50; left out: 10"`
+	SessionID *string `json:"session_id,omitempty" jsonschema:"only the session of this id"`
+	Service   *string `json:"service,omitempty" jsonschema:"only sessions of this service; the empty text means those without"`
+	Sort      string  `json:"sort,omitempty" jsonschema:"requests, errors, tool_calls, duration, tokens, cost or start; most first"`
+	Limit     *int64  `json:"limit,omitempty" jsonschema:"at most so many sessions, 1 to 50; left out: 10"`
 }
 
 type circuitsArguments struct {
@@ -69,7 +71,9 @@ func (s *server) sessions(ctx context.Context, tx *sql.Tx, in sessionsArguments)
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
-	return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{Query: q, Sort: in.Sort, Limit: int(limit)})
+	return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{
+		Query: q, Sort: in.Sort, Limit: int(limit), SessionID: in.SessionID, Service: in.Service,
+	})
 }
 
 func (s *server) tools(ctx context.Context, tx *sql.Tx, in toolsArguments) (any, error) {

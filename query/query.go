@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -19,6 +20,17 @@ var ErrQuery = errors.New("query is refused")
 // ErrTooMuch is wrapped by errors that say that a query was ended because it took
 // too long or too much memory.
 var ErrTooMuch = errors.New("query was ended")
+
+// TimeError is returned for a query that was ended because it took longer than
+// Limits.Time. It wraps ErrTooMuch.
+type TimeError struct{ Limit time.Duration }
+
+func (e *TimeError) Error() string {
+	return fmt.Sprintf("%v: it took longer than %s", ErrTooMuch, e.Limit)
+}
+
+// Unwrap returns ErrTooMuch.
+func (e *TimeError) Unwrap() error { return ErrTooMuch }
 
 // heapBytes bounds what the memory of the engine in this process may grow by
 // while a query runs.
@@ -216,7 +228,7 @@ func (s *session) explain(ctx, within context.Context, l Limits, err error) erro
 		return ctx.Err()
 	}
 	if within.Err() != nil && s.denied == "" {
-		return fmt.Errorf("%w: it took longer than %s", ErrTooMuch, l.Time)
+		return &TimeError{l.Time}
 	}
 	switch failure.Primary() {
 	case sqlite3.SQLITE_NOMEM:

@@ -105,10 +105,11 @@ func (p *program) queryText(args []string, file string) (string, error) {
 
 func (p *program) query(ctx context.Context, flags *fileFlags, text string, limits query.Limits) error {
 	answer, err := query.Ask(ctx, flags.db, text, limits)
+	var late *query.TimeError
 	switch {
-	case errors.Is(err, query.ErrTooMuch):
+	case errors.As(err, &late):
 		return usageError{fmt.Errorf("%w; --timeout allows more time", err)}
-	case errors.Is(err, query.ErrQuery):
+	case errors.Is(err, query.ErrTooMuch), errors.Is(err, query.ErrQuery):
 		return usageError{err}
 	case err != nil:
 		return err

@@ -16,15 +16,16 @@ import (
 func (p *program) sessionsCommand() *cobra.Command {
 	var flags queryFlags
 	var limit int
-	var sort string
+	var sort, session, service string
 	cmd := &cobra.Command{
 		Use:   "sessions --db FILE",
 		Short: "Print sessions: requests, tool calls, turns, what was accepted, tokens, cost",
 		Long: `Print what happened in sessions: requests and how many failed, tool calls, turns and
 the time to think and to answer, what was accepted, tokens and cost. The totals are
-those of all sessions, however many are printed. Of an interval, only the spans that
+those of all sessions, however many are printed; with --session, of that one. Of an interval, only the spans that
 start in it count.`,
 		Example: `  spanbucket sessions --db spanbucket.db --sort cost --limit 5
+  spanbucket sessions --db spanbucket.db --session 7f3a --format json
   spanbucket sessions --db spanbucket.db --run load-7 --limit 0 --format csv`,
 		Args: noArguments,
 	}
@@ -32,6 +33,9 @@ start in it count.`,
 	flags.addOpen(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many sessions to print; 0: all")
 	cmd.Flags().StringVar(&sort, "sort", analysis.SessionSorts[0], "most of what first: "+strings.Join(analysis.SessionSorts, ", "))
+	cmd.Flags().StringVar(&session, "session", "", "only the session of this id")
+	cmd.Flags().StringVar(&service, "service", "", `only sessions of this service; "" means those without`)
+	completeNothing(cmd, "session", "service", "limit")
 	complete(cmd, "sort", func() ([]string, cobra.ShellCompDirective) {
 		return analysis.SessionSorts, cobra.ShellCompDirectiveNoFileComp
 	})
@@ -43,12 +47,23 @@ start in it count.`,
 			return usageError{fmt.Errorf("--sort %q: must be one of %s", sort, strings.Join(analysis.SessionSorts, ", "))}
 		}
 		answer, err := askFile(cmd, p, &flags, func(ctx context.Context, tx *sql.Tx, q analysis.Query) (*analysis.Sessions, error) {
-			return analysis.AskSessions(ctx, tx, analysis.SessionsQuery{Query: q, Sort: sort, Limit: limit})
+			asked := analysis.SessionsQuery{Query: q, Sort: sort, Limit: limit}
+			if cmd.Flags().Changed("session") {
+				asked.SessionID = &session
+			}
+			if cmd.Flags().Changed("service") {
+				asked.Service = &service
+			}
+			return analysis.AskSessions(ctx, tx, asked)
 		})
 		if err != nil {
 			return err
 		}
-		return p.writeSessions(flags.format, answer)
+		what := "no span of a session"
+		if cmd.Flags().Changed("session") {
+			what += fmt.Sprintf(" %q", session)
+		}
+		return p.writeSessions(flags.format, answer, what)
 	}
 	return cmd
 }
@@ -61,7 +76,7 @@ func checkMost(limit int) error {
 	return nil
 }
 
-func (p *program) writeSessions(format string, answer *analysis.Sessions) (err error) {
+func (p *program) writeSessions(format string, answer *analysis.Sessions, none string) (err error) {
 	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
 	switch {
 	case format == "json":
@@ -72,7 +87,7 @@ func (p *program) writeSessions(format string, answer *analysis.Sessions) (err e
 		err = p.printSessions(answer)
 	}
 	if len(answer.Rows) == 0 {
-		return finish(err, p.nothing(&answer.Scope, "no span of a session"))
+		return finish(err, p.nothing(&answer.Scope, none))
 	}
 	return err
 }
