@@ -27,10 +27,11 @@ type FaultSummary struct {
 
 // FaultEffect is what one fault did.
 type FaultEffect struct {
-	Fault      string   `json:"fault"`
-	StartUTC   string   `json:"start_utc"`
-	DurationS  float64  `json:"duration_s"`
-	Background bool     `json:"background"`
+	Fault     string  `json:"fault"`
+	StartUTC  string  `json:"start_utc"`
+	DurationS float64 `json:"duration_s"`
+	// Throughout: there is no time without it.
+	Throughout bool     `json:"throughout"`
 	During     *float64 `json:"error_rate_during"`
 	Before     *float64 `json:"error_rate_before"`
 	P95During  *float64 `json:"p95_latency_ms_during"`
@@ -59,7 +60,7 @@ func (answer *FaultImpact) summary() *FaultSummary {
 	if worst >= 0 {
 		f := &answer.Rows[worst]
 		s.Worst = &FaultEffect{
-			Fault: f.Fault, StartUTC: f.StartUTC, DurationS: f.DurationS, Background: f.Background, During: f.During.ErrorRate, Before: f.Before.ErrorRate,
+			Fault: f.Fault, StartUTC: f.StartUTC, DurationS: f.DurationS, Throughout: f.Throughout, During: f.During.ErrorRate, Before: f.Before.ErrorRate,
 			P95During: f.During.Latency.P95MS, P95Before: f.Before.Latency.P95MS, Recovery: f.Recovery, RecoveryS: f.RecoveryS,
 		}
 	}
@@ -93,8 +94,8 @@ func (d *diagnosing) faultsText() string {
 
 // text says what a fault did.
 func (w *FaultEffect) text() string {
-	if w.Background {
-		return "injected all through the run"
+	if w.Throughout {
+		return "there all the time"
 	}
 	var parts []string
 	if w.During != nil {

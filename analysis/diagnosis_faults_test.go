@@ -38,6 +38,27 @@ func TestDiagnosisTellsOfFaultsAsFaultsDoes(t *testing.T) {
 	require.Contains(t, d.Text, " 2 faults (brownout, outage), 2 recovered from; the worst, outage at "+worst.StartUTC+": 50 % of requests failed (before: 0 %)")
 }
 
+// A fault that was there all the time says nothing that the figures of the run
+// do not say.
+func TestDiagnosisOfAFaultThroughout(t *testing.T) {
+	s := newStory()
+	for i := range 30 {
+		s.chat(float64(i)+0.5, 0.1)
+	}
+	s.injector(0, 31, "brownout")
+	path := s.file(t, asItIs)
+	require.Equal(t, "30 requests in 30 s: 100 % succeeded, p95 100 ms. 1 fault (brownout): there all the time.", ask(t, path, diagnosis(analysis.Query{Now: later})).Text)
+	require.True(t, onlyFault(t, path, analysis.Query{Now: later}).Throughout)
+	// Two that overlap were not, though neither has a before or an after.
+	s.injector(20, 20, "kill")
+	for i := range 10 {
+		s.chat(float64(i)+31.5, 0.1)
+	}
+	for _, f := range ask(t, s.file(t, asItIs), faultImpact(analysis.Query{Now: later})).Rows {
+		require.False(t, f.Throughout)
+	}
+}
+
 func TestDiagnosisOfFaultsThatNoRequestMet(t *testing.T) {
 	s := newStory()
 	for i := range 30 {

@@ -186,6 +186,18 @@ func (g *faultGroup) within(q Query) bool {
 	return (q.Run == nil || g.run == *q.Run) && (q.From.IsZero() || g.until() > q.From.UnixNano()) && (q.To.IsZero() || g.start < q.To.UnixNano())
 }
 
+// noneIn tells whether it is known that no request starts in an interval.
+func (t *tally) noneIn(of interval) bool {
+	of = of.nonEmpty()
+	return t.requests == 0 && t.keptOut == 0 && t.covered == of.to-of.from
+}
+
+// undisturbed tells whether no other fault of the run bounds what is before and
+// after.
+func (g *faultGroup) undisturbed() bool {
+	return g.beforeFrom == math.MinInt64 && g.beforeTo == g.start && g.afterFrom == g.until() && g.afterTo == math.MaxInt64
+}
+
 // fault computes everything about one fault.
 func (f *impactReading) fault(ctx context.Context, g *faultGroup, run runExtent) (*Fault, error) {
 	fault := &Fault{JoinedFault: g.joined(), Recovery: RecoveryUnknown}
@@ -220,6 +232,8 @@ func (f *impactReading) fault(ctx context.Context, g *faultGroup, run runExtent)
 	if err := f.edges(ctx, g, fault); err != nil {
 		return nil, err
 	}
+	fault.Throughout = g.background || g.undisturbed() && run.last < f.settled && sums["during"].requests > 0 &&
+		sums["before"].noneIn(before) && sums["after"].noneIn(after)
 	fault.DuringBefore, fault.AfterBefore = compare(&fault.During, &fault.Before), compare(&fault.After, &fault.Before)
 	return fault, f.recovery(ctx, g, known, sums["before"], fault)
 }

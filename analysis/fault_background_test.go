@@ -62,7 +62,7 @@ func TestMarksAllThroughARunAreOneFault(t *testing.T) {
 		}
 		require.Equal(t, chats, *f.During.Requests)
 		require.True(t, f.Before.Requests == nil && f.After.Requests == nil)
-		require.Contains(t, ask(t, s.file(t, asItIs), diagnosis(q)).Text, " 1 fault (preset): injected all through the run.")
+		require.Contains(t, ask(t, s.file(t, asItIs), diagnosis(q)).Text, " 1 fault (preset): there all the time.")
 	})
 	t.Run("and an experiment besides", func(t *testing.T) {
 		s, _, _, _ := scattered(r, always, "timeout")

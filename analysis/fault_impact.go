@@ -26,6 +26,9 @@ type Fault struct {
 	// OpenEnd tells whether the data end, or are not settled, before the fault
 	// does.
 	OpenEnd bool `json:"open_end"`
+	// Throughout: the run has no request from before and none from after it, nor
+	// another fault to hide one; so it is with Background.
+	Throughout bool `json:"throughout"`
 	// Before and After are as long as the fault, at least a minute and at most
 	// an hour, less where another fault or the end of the data is nearer.
 	Before ImpactPhase `json:"before"`

@@ -214,6 +214,8 @@ func recoveryText(f *analysis.Fault) string {
 		return "recovered in " + tables.Length(int64(*f.RecoveryS*1e9))
 	case f.Recovery == analysis.NotRecovered && f.WatchEnds == "data":
 		return "not by the end of data"
+	case f.Throughout:
+		return "there all the time"
 	case f.Recovery == analysis.NotRecovered:
 		return "not before the next fault"
 	}
