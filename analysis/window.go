@@ -191,7 +191,7 @@ func (r *reading) figures(ctx context.Context, tx *sql.Tx, segments []Segment) (
 }
 
 // readFaults reads the faults and the fault windows that touch the interval.
-func (answer *Window) readFaults(ctx context.Context, tx *sql.Tx, r *reading) error {
+func (w *Window) readFaults(ctx context.Context, tx *sql.Tx, r *reading) error {
 	const firstWithWindows = 3
 	if r.meta.SchemaVersion < firstWithWindows || len(r.scope.Segments) == 0 {
 		return nil
@@ -201,16 +201,16 @@ func (answer *Window) readFaults(ctx context.Context, tx *sql.Tx, r *reading) er
 		return err
 	}
 	from, to := r.scope.nanoseconds()
-	for _, w := range all.Rows {
-		ofRun := r.query.Run == nil || w.RunID == "" || w.RunID == *r.query.Run
+	for _, one := range all.Rows {
+		ofRun := r.query.Run == nil || one.RunID == "" || one.RunID == *r.query.Run
 		// A window of one instant touches what it lies in.
-		if ofRun && w.StartNS < to && max(w.EndNS, saturatedAdd(w.StartNS, 1)) > from {
-			answer.Windows = append(answer.Windows, w)
+		if ofRun && one.StartNS < to && max(one.EndNS, saturatedAdd(one.StartNS, 1)) > from {
+			w.Windows = append(w.Windows, one)
 		}
 	}
 	q := r.query
 	q.From, q.To = time.Unix(0, from), time.Unix(0, to)
-	answer.Faults, err = AskJoinedFaults(ctx, tx, q, all)
+	w.Faults, err = AskJoinedFaults(ctx, tx, q, all)
 	return err
 }
 
