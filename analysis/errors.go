@@ -78,7 +78,8 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.choose(ctx, tx, r.categories()); err != nil {
+	edges, err := r.chooseExactly(ctx, tx, r.categories())
+	if err != nil {
 		return nil, err
 	}
 	series, err := readSeries(ctx, tx, r.query, []string{"outcome", "error_type"})
@@ -86,6 +87,9 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 		return nil, err
 	}
 	sums, err := r.readSums(ctx, tx, series)
+	if err == nil {
+		err = addSums(sums, edges)
+	}
 	if err != nil {
 		return nil, err
 	}

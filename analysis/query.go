@@ -57,7 +57,7 @@ type Scope struct {
 	// Categories is empty for every category.
 	Categories []string `json:"categories"`
 	// Segments are the parts of the interval and the widths they were read
-	// from.
+	// from; width 0 is for single requests, of buckets that the interval cuts.
 	Segments []Segment `json:"segments"`
 	// Open are the buckets that were left out because they had not settled.
 	Open Open `json:"open"`

@@ -71,6 +71,19 @@ func (s *seriesSum) add(o *seriesSum) error {
 	return nil
 }
 
+// addSums adds what others sum up.
+func addSums(into, others map[aggregator.SeriesID]*seriesSum) error {
+	for id, s := range others {
+		if into[id] == nil {
+			into[id] = &seriesSum{}
+		}
+		if err := into[id].add(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // readSums adds up the rows of each series that wanted names. It reads
 // counters only, no histograms.
 func (r *reading) readSums(

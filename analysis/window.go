@@ -231,37 +231,36 @@ func (w *Window) readErrorTypes(ctx context.Context, tx *sql.Tx, q Query) error 
 	if q.Width != 0 && !slices.ContainsFunc(meta.Widths, bySeries) {
 		return nil
 	}
-	parts, err := readParts(ctx, tx, q, true)
+	inside, err := newReading(ctx, tx, q, true)
 	if err != nil {
 		return err
 	}
-	inside := parts.inside
+	edges, err := inside.chooseExactly(ctx, tx, inside.categories())
+	if err != nil {
+		return err
+	}
 	e := &w.ErrorTypes
 	e.FromUTC, e.ToUTC = inside.scope.FromUTC, inside.scope.ToUTC
 	e.Widened = e.FromUTC != nil && w.FromUTC != nil && (*e.FromUTC != *w.FromUTC || *e.ToUTC != *w.ToUTC)
-	series, err := readSeries(ctx, tx, inside.query, []string{"error_type"})
+	q.From, q.To = time.Time{}, time.Time{}
+	all, err := newReading(ctx, tx, q, true)
+	if err == nil {
+		err = all.choose(ctx, tx, all.categories())
+	}
+	if err != nil {
+		return err
+	}
+	series, err := readSeries(ctx, tx, all.query, []string{"error_type"})
 	if err != nil {
 		return err
 	}
 	counts := map[string]*WindowErrorRow{}
-	for i, segments := range [][]Segment{inside.scope.Segments, parts.outside} {
-		inside.scope.Segments = segments
-		sums, err := inside.readSums(ctx, tx, series)
-		if err != nil {
-			return err
-		}
-		for id, sum := range sums {
-			s := series[id]
-			if s.success {
-				continue
-			}
-			row := counts[s.key]
-			if row == nil {
-				row = &WindowErrorRow{ErrorType: s.values[0]}
-				counts[s.key] = row
-			}
-			*[]*int64{&row.Inside, &row.Outside}[i] += sum.requests
-		}
+	if err := all.addErrorTypes(ctx, tx, series, nil, counts, func(row *WindowErrorRow, n int64) { row.Outside += n }); err != nil {
+		return err
+	}
+	move := func(row *WindowErrorRow, n int64) { row.Inside, row.Outside = row.Inside+n, max(0, row.Outside-n) }
+	if err := inside.addErrorTypes(ctx, tx, series, edges, counts, move); err != nil {
+		return err
 	}
 	for _, row := range counts {
 		e.Rows = append(e.Rows, *row)
@@ -269,5 +268,32 @@ func (w *Window) readErrorTypes(ctx context.Context, tx *sql.Tx, q Query) error 
 	slices.SortFunc(e.Rows, func(a, b WindowErrorRow) int {
 		return cmp.Or(cmp.Compare(b.Inside, a.Inside), cmp.Compare(b.Outside, a.Outside), cmp.Compare(a.ErrorType, b.ErrorType))
 	})
+	return nil
+}
+
+// addErrorTypes calls add for the errors of each type that were read.
+func (r *reading) addErrorTypes(
+	ctx context.Context, tx *sql.Tx, series map[aggregator.SeriesID]seriesValues, edges map[aggregator.SeriesID]*seriesSum,
+	counts map[string]*WindowErrorRow, add func(row *WindowErrorRow, n int64),
+) error {
+	sums, err := r.readSums(ctx, tx, series)
+	if err == nil {
+		err = addSums(sums, edges)
+	}
+	if err != nil {
+		return err
+	}
+	for id, sum := range sums {
+		s := series[id]
+		if s.success {
+			continue
+		}
+		row := counts[s.key]
+		if row == nil {
+			row = &WindowErrorRow{ErrorType: s.values[0]}
+			counts[s.key] = row
+		}
+		add(row, sum.requests)
+	}
 	return nil
 }
