@@ -58,9 +58,10 @@ func TestStressExitCodes(t *testing.T) {
 		"all is well":                        {append(load, "--p99", "60000", "--error-rate", "0"), 0, "PASS: 2 passed", ""},
 		"three messages":                     {[]string{"--mode", "quick", "--preset", "silent", "--seed", "1"}, 0, "calls     3 in", ""},
 		"a threshold fails":                  {append(load, "--p50", "0"), 1, "FAIL: 1 failed", "check failed: 1 of 1"},
-		"a threshold has no data":            {append(load, "--circuit-trips", "5"), 2, "NO DATA: 1 without data", "no data for 1 of 1 checks"},
-		"a failure counts more than no data": {append(load, "--circuit-trips", "5", "--p50", "0"), 1, "FAIL: 1 failed, 1 without data", ""},
-		"a warning with --strict":            {append(load, "--thresholds", thresholdsFile(t), "--strict"), 1, "WARN: 1 warned", "--strict is set"},
+		"a threshold has no data":            {append(load, "--thresholds", thresholdsFile(t, "models: {nobody: {p50: 60000}}")), 2, "NO DATA: 1 without data", "no data for 1 of 1 checks"},
+		"a failure counts more than no data": {append(load, "--thresholds", thresholdsFile(t, "models: {nobody: {p50: 60000}}"), "--p50", "0"), 1, "FAIL: 1 failed, 1 without data", ""},
+		"a circuit that never opened":        {append(load, "--circuit-trips", "0"), 0, "PASS: 1 passed", ""},
+		"a warning with --strict":            {append(load, "--thresholds", thresholdsFile(t, "p50: {warn: 0, fail: 60000}"), "--strict"), 1, "WARN: 1 warned", "--strict is set"},
 		"no call succeeds":                   {down, 1, "0.0 % succeeded", "succeeded"},
 		"no call succeeds, and no data":      {append(down, "--ttft-p95", "1"), 1, "NO DATA", "no data for 1 of 1"},
 		"a chaos test fails, no threshold":   {[]string{"--mode", "chaos", "--target", polite(t), "--p99", "60000"}, 1, "PASS: 1 passed", "chaos tests: malformed_json"},
@@ -87,10 +88,10 @@ func TestStressExitCodes(t *testing.T) {
 	}
 }
 
-func thresholdsFile(t *testing.T) string {
+func thresholdsFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "thresholds.yaml")
-	require.NoError(t, os.WriteFile(path, []byte("p50: {warn: 0, fail: 60000}\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 
