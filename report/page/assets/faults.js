@@ -106,7 +106,7 @@ function recoveryBadge(f) {
   if (f.background) return ["none", "never began, never ended"];
   switch (f.recovery) {
     case "recovered":
-      return ["ok", f.recovery_s > 0 ? `recovered after ${seconds(f.recovery_s)}` : "recovered at once"];
+      return ["ok", f.recovery_s > 0 ? `recovered after ${f.recovery_s >= 1 && f.recovery_s < 60 ? short(f.recovery_s) + " s" : seconds(f.recovery_s)}` : "recovered at once"];
     case "not_recovered":
       return ["critical", "not recovered"];
     default:

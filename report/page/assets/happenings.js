@@ -77,7 +77,7 @@ function kindBars(f) {
 
 // kindsSwitch unfolds the kinds of faults.
 function kindsSwitch() {
-  const kinds = knownFaults().flatMap((f) => list(f.kind_rows)).length;
+  const kinds = new Set(knownFaults().flatMap((f) => list(f.kind_rows).map((k) => k.fault))).size;
   if (kinds === 0) return null;
   const onclick = () => {
     kindsShown = !kindsShown;
