@@ -31,6 +31,9 @@ var categoryNames = [NumCategories]string{
 // String returns the stored name.
 func (c Category) String() string { return categoryNames[c] }
 
+// CategoryNames are the stored names of the categories, in their order.
+func CategoryNames() []string { return slices.Clone(categoryNames[:]) }
+
 // ParseCategory is the inverse of String; false for an unknown name.
 func ParseCategory(name string) (Category, bool) { return parse[Category](categoryNames[:], name) }
 
@@ -62,6 +65,9 @@ var outcomeNames = [NumOutcomes]string{
 
 // String returns the stored name.
 func (o Outcome) String() string { return outcomeNames[o] }
+
+// OutcomeNames are the stored names of the outcomes, in their order.
+func OutcomeNames() []string { return slices.Clone(outcomeNames[:]) }
 
 // ParseOutcome is the inverse of String; false for an unknown name.
 func ParseOutcome(name string) (Outcome, bool) { return parse[Outcome](outcomeNames[:], name) }

@@ -101,7 +101,7 @@ func (p *fileParser) top(n *yaml.Node) {
 			p.members(value, path, func(key, value *yaml.Node, path string) {
 				category, ok := aggregator.ParseCategory(key.Value)
 				if !ok {
-					p.fault(key, path, "must be one of %s", strings.Join(categoryNames(), ", "))
+					p.fault(key, path, "must be one of %s", strings.Join(aggregator.CategoryNames(), ", "))
 					return
 				}
 				p.figures(value, path, Rule{Category: &category})
@@ -176,11 +176,4 @@ func (p *fileParser) level(m *metric, n *yaml.Node, path string) *float64 {
 		return nil
 	}
 	return &value
-}
-
-func categoryNames() (names []string) {
-	for c := range aggregator.NumCategories {
-		names = append(names, c.String())
-	}
-	return names
 }

@@ -33,7 +33,7 @@ func (i *interval) query(ctx context.Context, s *server, tx *sql.Tx) (q analysis
 	for _, name := range i.Category {
 		c, ok := aggregator.ParseCategory(name)
 		if !ok {
-			return q, fmt.Errorf("category %q: must be one of %s", name, strings.Join(categoryNames(), ", "))
+			return q, fmt.Errorf("category %q: must be one of %s", name, strings.Join(aggregator.CategoryNames(), ", "))
 		}
 		q.Categories = append(q.Categories, c)
 	}
@@ -51,13 +51,6 @@ func (i *interval) query(ctx context.Context, s *server, tx *sql.Tx) (q analysis
 		return q, fmt.Errorf("from %s, to %s: the interval must not be empty", i.From, i.To)
 	}
 	return q, nil
-}
-
-func categoryNames() (names []string) {
-	for c := range aggregator.NumCategories {
-		names = append(names, c.String())
-	}
-	return names
 }
 
 func (w *widths) set(q *analysis.Query) (err error) {

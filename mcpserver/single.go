@@ -70,7 +70,7 @@ func (s *server) requests(ctx context.Context, tx *sql.Tx, in requestsArguments)
 	if id, err := hex.DecodeString(in.TraceID); in.TraceID != "" && (err != nil || len(id) != 16) {
 		return nil, fmt.Errorf("requests: trace_id %.40q: must be 32 hexadecimal digits", in.TraceID)
 	}
-	if names := outcomeNames(); in.Outcome != "" && !slices.Contains(names, in.Outcome) {
+	if names := aggregator.OutcomeNames(); in.Outcome != "" && !slices.Contains(names, in.Outcome) {
 		return nil, fmt.Errorf("requests: outcome %.40q: must be one of %s", in.Outcome, strings.Join(names, ", "))
 	}
 	limit, err := rows(in.Limit, usualRows, 50)
@@ -93,11 +93,4 @@ func millis(ms float64) (time.Duration, error) {
 		return 0, fmt.Errorf("min_ms %g: must be 0 to %d", ms, day)
 	}
 	return time.Duration(ms * float64(time.Millisecond)), nil
-}
-
-func outcomeNames() (names []string) {
-	for o := range aggregator.NumOutcomes {
-		names = append(names, o.String())
-	}
-	return names
 }

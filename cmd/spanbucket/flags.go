@@ -135,11 +135,8 @@ func (f *queryFlags) addInterval(cmd *cobra.Command) {
 func (f *queryFlags) addCategory(cmd *cobra.Command) {
 	const usage = "only these categories, separated by commas (default: what the file calls requests)"
 	cmd.Flags().StringSliceVar(&f.categories, "category", nil, usage)
-	complete(cmd, "category", func() (names []string, _ cobra.ShellCompDirective) {
-		for c := range aggregator.NumCategories {
-			names = append(names, c.String())
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+	complete(cmd, "category", func() ([]string, cobra.ShellCompDirective) {
+		return aggregator.CategoryNames(), cobra.ShellCompDirectiveNoFileComp
 	})
 }
 
@@ -163,7 +160,7 @@ func (f *queryFlags) query(ctx context.Context, p *program, tx *sql.Tx) (q analy
 	for _, name := range f.categories {
 		c, ok := aggregator.ParseCategory(name)
 		if !ok {
-			return q, usageError{fmt.Errorf("--category %q: must be one of %s", name, strings.Join(categoryNames(), ", "))}
+			return q, usageError{fmt.Errorf("--category %q: must be one of %s", name, strings.Join(aggregator.CategoryNames(), ", "))}
 		}
 		q.Categories = append(q.Categories, c)
 	}
@@ -185,11 +182,4 @@ func (f *queryFlags) query(ctx context.Context, p *program, tx *sql.Tx) (q analy
 	}
 	p.asked = askedScope{q, data}
 	return q, nil
-}
-
-func categoryNames() (names []string) {
-	for c := range aggregator.NumCategories {
-		names = append(names, c.String())
-	}
-	return names
 }

@@ -68,15 +68,8 @@ func (f *requestFlags) add(cmd *cobra.Command) {
 	f.errorTypeSet = func() bool { return flags.Changed("error-type") }
 	f.modelSet = func() bool { return flags.Changed("model") }
 	complete(cmd, "outcome", func() ([]string, cobra.ShellCompDirective) {
-		return outcomeNames(), cobra.ShellCompDirectiveNoFileComp
+		return aggregator.OutcomeNames(), cobra.ShellCompDirectiveNoFileComp
 	})
-}
-
-func outcomeNames() (names []string) {
-	for o := range aggregator.NumOutcomes {
-		names = append(names, o.String())
-	}
-	return names
 }
 
 func (f *requestFlags) check() error {
@@ -84,8 +77,8 @@ func (f *requestFlags) check() error {
 		return usageError{fmt.Errorf("--trace %q: must be 32 hexadecimal digits", f.trace)}
 	}
 	switch {
-	case f.outcome != "" && !slices.Contains(outcomeNames(), f.outcome):
-		return usageError{fmt.Errorf("--outcome %q: must be one of %s", f.outcome, strings.Join(outcomeNames(), ", "))}
+	case f.outcome != "" && !slices.Contains(aggregator.OutcomeNames(), f.outcome):
+		return usageError{fmt.Errorf("--outcome %q: must be one of %s", f.outcome, strings.Join(aggregator.OutcomeNames(), ", "))}
 	case f.minLatency < 0:
 		return usageError{fmt.Errorf("--min-latency %s: must not be negative", f.minLatency)}
 	case f.offset < 0:
