@@ -13,59 +13,69 @@ import (
 	"github.com/spanbucket/spanbucketexporter/report/tables"
 )
 
+// sessionFlags are those that choose among sessions.
+type sessionFlags struct {
+	queryFlags
+	sort, session, service string
+	limit                  int
+	changed                func(flag string) bool
+}
+
 func (p *program) sessionsCommand() *cobra.Command {
-	var flags queryFlags
-	var limit int
-	var sort, session, service string
+	var flags sessionFlags
 	cmd := &cobra.Command{
 		Use:   "sessions --db FILE",
 		Short: "Print sessions: requests, tool calls, turns, what was accepted, tokens, cost",
 		Long: `Print what happened in sessions: requests and how many failed, tool calls, turns and
 the time to think and to answer, what was accepted, tokens and cost. The totals are
-those of all sessions, however many are printed; with --session, of that one. Of an interval, only the spans that
-start in it count.`,
+those of all sessions that are asked for, however many are printed. Of an interval,
+only the spans that start in it count.`,
 		Example: `  spanbucket sessions --db spanbucket.db --sort cost --limit 5
   spanbucket sessions --db spanbucket.db --session 7f3a --format json
   spanbucket sessions --db spanbucket.db --run load-7 --limit 0 --format csv`,
 		Args: noArguments,
 	}
-	flags.addInterval(cmd)
-	flags.addOpen(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 20, "how many sessions to print; 0: all")
-	cmd.Flags().StringVar(&sort, "sort", analysis.SessionSorts[0], "most of what first: "+strings.Join(analysis.SessionSorts, ", "))
-	cmd.Flags().StringVar(&session, "session", "", "only the session of this id")
-	cmd.Flags().StringVar(&service, "service", "", `only sessions of this service; "" means those without`)
+	flags.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkMost(flags.limit); err != nil {
+			return err
+		}
+		if !slices.Contains(analysis.SessionSorts, flags.sort) {
+			return usageError{fmt.Errorf("--sort %q: must be one of %s", flags.sort, strings.Join(analysis.SessionSorts, ", "))}
+		}
+		answer, err := askFile(cmd, p, &flags.queryFlags, flags.ask)
+		if err != nil {
+			return err
+		}
+		return p.writeSessions(&flags, answer)
+	}
+	return cmd
+}
+
+func (f *sessionFlags) add(cmd *cobra.Command) {
+	f.addInterval(cmd)
+	f.addOpen(cmd)
+	flags := cmd.Flags()
+	f.changed = flags.Changed
+	flags.IntVar(&f.limit, "limit", 20, "how many sessions to print; 0: all")
+	flags.StringVar(&f.sort, "sort", analysis.SessionSorts[0], "most of what first: "+strings.Join(analysis.SessionSorts, ", "))
+	flags.StringVar(&f.session, "session", "", "only the session of this id")
+	flags.StringVar(&f.service, "service", "", `only sessions of this service; "" means those without`)
 	completeNothing(cmd, "session", "service", "limit")
 	complete(cmd, "sort", func() ([]string, cobra.ShellCompDirective) {
 		return analysis.SessionSorts, cobra.ShellCompDirectiveNoFileComp
 	})
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkMost(limit); err != nil {
-			return err
-		}
-		if !slices.Contains(analysis.SessionSorts, sort) {
-			return usageError{fmt.Errorf("--sort %q: must be one of %s", sort, strings.Join(analysis.SessionSorts, ", "))}
-		}
-		answer, err := askFile(cmd, p, &flags, func(ctx context.Context, tx *sql.Tx, q analysis.Query) (*analysis.Sessions, error) {
-			asked := analysis.SessionsQuery{Query: q, Sort: sort, Limit: limit}
-			if cmd.Flags().Changed("session") {
-				asked.SessionID = &session
-			}
-			if cmd.Flags().Changed("service") {
-				asked.Service = &service
-			}
-			return analysis.AskSessions(ctx, tx, asked)
-		})
-		if err != nil {
-			return err
-		}
-		what := "no span of a session"
-		if cmd.Flags().Changed("session") {
-			what += fmt.Sprintf(" %q", session)
-		}
-		return p.writeSessions(flags.format, answer, what)
+}
+
+func (f *sessionFlags) ask(ctx context.Context, tx *sql.Tx, q analysis.Query) (*analysis.Sessions, error) {
+	asked := analysis.SessionsQuery{Query: q, Sort: f.sort, Limit: f.limit}
+	if f.changed("session") {
+		asked.SessionID = &f.session
 	}
-	return cmd
+	if f.changed("service") {
+		asked.Service = &f.service
+	}
+	return analysis.AskSessions(ctx, tx, asked)
 }
 
 // checkMost checks how many rows are asked for; 0 means all.
@@ -76,7 +86,8 @@ func checkMost(limit int) error {
 	return nil
 }
 
-func (p *program) writeSessions(format string, answer *analysis.Sessions, none string) (err error) {
+func (p *program) writeSessions(flags *sessionFlags, answer *analysis.Sessions) (err error) {
+	format := flags.format
 	p.talk(&answer.Scope, format == "text" && len(answer.Rows) > 0)
 	switch {
 	case format == "json":
@@ -87,6 +98,10 @@ func (p *program) writeSessions(format string, answer *analysis.Sessions, none s
 		err = p.printSessions(answer)
 	}
 	if len(answer.Rows) == 0 {
+		none := "no span of a session"
+		if flags.changed("session") {
+			none += fmt.Sprintf(" %q", flags.session)
+		}
 		return finish(err, p.nothing(&answer.Scope, none))
 	}
 	return err
