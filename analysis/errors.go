@@ -101,14 +101,9 @@ func askErrors(ctx context.Context, tx *sql.Tx, q Query) (*Errors, error) {
 	if err := r.refineSeen(ctx, tx, failed); err != nil {
 		return nil, err
 	}
-	byOutcome, byType := map[string]*failure{}, map[string]*failure{}
-	for id, sum := range failed {
-		s := series[id]
-		for i, groups := range []map[string]*failure{byOutcome, byType} {
-			if err := addFailure(groups, s.values[i], id, sum, s.faulty); err != nil {
-				return nil, err
-			}
-		}
+	byOutcome, byType, err := groupFailures(series, failed)
+	if err != nil {
+		return nil, err
 	}
 	if err := r.refineOutcomes(ctx, tx, byOutcome); err != nil {
 		return nil, err
@@ -145,6 +140,22 @@ func (a *Errors) total(
 	a.Requests = all.requests
 	a.ErrorRate = share(a.Errors, a.Requests)
 	return failed, nil
+}
+
+// groupFailures groups what failed by outcome and by type.
+func groupFailures(
+	series map[aggregator.SeriesID]seriesValues, failed map[aggregator.SeriesID]*seriesSum,
+) (byOutcome, byType map[string]*failure, err error) {
+	byOutcome, byType = map[string]*failure{}, map[string]*failure{}
+	for id, sum := range failed {
+		s := series[id]
+		for i, groups := range []map[string]*failure{byOutcome, byType} {
+			if err := addFailure(groups, s.values[i], id, sum, s.faulty); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return byOutcome, byType, nil
 }
 
 func addFailure(groups map[string]*failure, name string, id aggregator.SeriesID, sum *seriesSum, faulty bool) error {

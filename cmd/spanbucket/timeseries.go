@@ -77,6 +77,13 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 	if _, err := fmt.Fprintf(p.stdout, "%s  ·  buckets of %s\n\n", tables.Caption(&answer.Scope), tables.WidthName(answer.WidthS)); err != nil {
 		return err
 	}
+	if err := timeseriesTable(rows, oneDay).Write(p.stdout); err != nil {
+		return err
+	}
+	return tables.WriteOpen(p.stdout, &answer.Open)
+}
+
+func timeseriesTable(rows []analysis.TimeseriesRow, oneDay bool) *tables.Table[analysis.TimeseriesRow] {
 	var runs, categories bool
 	for i := range rows {
 		runs = runs || rows[i].RunID != rows[0].RunID
@@ -124,8 +131,5 @@ func (p *program) printTimeseries(answer *analysis.Timeseries) error {
 		}
 		return ""
 	})
-	if err := t.Write(p.stdout); err != nil {
-		return err
-	}
-	return tables.WriteOpen(p.stdout, &answer.Open)
+	return t
 }
