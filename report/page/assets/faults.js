@@ -103,7 +103,7 @@ function faultStrip(f) {
 
 // recoveryBadge says how a fault ended: a kind of badge and its words.
 function recoveryBadge(f) {
-  if (f.background) return ["none", "never began, never ended"];
+  if (f.background) return ["none", "there all the time"];
   switch (f.recovery) {
     case "recovered":
       return ["ok", f.recovery_s > 0 ? `recovered after ${f.recovery_s >= 1 && f.recovery_s < 60 ? short(f.recovery_s) + " s" : seconds(f.recovery_s)}` : "recovered at once"];
