@@ -117,6 +117,21 @@ func TestFaultImpactWhereNotEveryRequestIsKept(t *testing.T) {
 	})
 }
 
+// Nine requests in the ten milliseconds before a fault are no 900 a second.
+func TestLessThanASecondHasNoRate(t *testing.T) {
+	s := newStory()
+	for i := range 9 {
+		s.chat(float64(i)/1000, 0.05)
+	}
+	s.injector(0.01, 2, "latency")
+	s.chat(1, 0.05)
+	f := onlyFault(t, s.file(t, asItIs), analysis.Query{Now: later})
+	require.Equal(t, []float64{0, 9}, []float64{*f.Before.Requests, *f.Straddling})
+	require.Nil(t, f.Before.RequestsPerS)
+	require.Nil(t, f.DuringBefore.RequestsPerS)
+	require.InDelta(t, 1/f.During.CoveredS, *f.During.RequestsPerS, 1e-9)
+}
+
 func TestFaultsAtTheEndsOfTheData(t *testing.T) {
 	path := steady(100, [2]float64{30, 60}).file(t, asItIs)
 	say := func(run string, from, to time.Duration) {

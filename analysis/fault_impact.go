@@ -99,7 +99,8 @@ type ImpactPhase struct {
 	Requests  *float64 `json:"requests"` // no integer where estimated
 	Errors    *float64 `json:"errors"`
 	Injected  *float64 `json:"requests_injected"`
-	// RequestsPerS counts all that started, straddling ones too.
+	// RequestsPerS counts all that started, straddling ones too; nil where
+	// CoveredS is less than 1.
 	RequestsPerS *float64      `json:"requests_per_s"`
 	SuccessShare *float64      `json:"success_share"`
 	ErrorRate    *float64      `json:"error_rate"`

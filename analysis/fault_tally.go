@@ -3,6 +3,7 @@ package analysis
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spanbucket/spanbucketexporter/aggregator"
 	"github.com/spanbucket/spanbucketexporter/aggregator/histogram"
@@ -202,8 +203,10 @@ func (t *tally) phase(from, to int64) ImpactPhase {
 		return &v
 	}
 	p.Requests, p.Errors, p.Injected = of(t.requests), of(t.failed), of(t.injected)
-	rate := (*p.Requests + float64(t.keptOut)/micro) / p.CoveredS
-	p.RequestsPerS = &rate
+	if t.covered >= int64(time.Second) {
+		rate := (*p.Requests + float64(t.keptOut)/micro) / p.CoveredS
+		p.RequestsPerS = &rate
+	}
 	p.SuccessShare, p.ErrorRate = share(t.requests-t.failed, t.requests), share(t.failed, t.requests)
 	p.Latency, p.TTFT = t.duration.measure(), t.ttft.measure()
 	if !t.netUnknown {

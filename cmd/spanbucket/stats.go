@@ -136,11 +136,16 @@ func requestStatusText(s *analysis.RequestStatus, columns int) string {
 	const most, tie = 8, "\x1f" // no line ends between a code and its number
 	var parts []string
 	known := false
+	failed := onlyFailedHaveCodes(s.Codes)
 	for i := range s.Codes {
 		c := &s.Codes[i]
 		known = known || c.StatusCode != nil
-		if i < most {
-			parts = append(parts, fmt.Sprintf("%s:%s%s", statusText(c.StatusCode, "no code"), tie, tables.Count(int64(c.Requests+0.5))))
+		n := c.Requests
+		if failed {
+			n = c.Errors
+		}
+		if i < most && n > 0 {
+			parts = append(parts, fmt.Sprintf("%s:%s%s", statusText(c.StatusCode, "no code"), tie, tables.Count(int64(n+0.5))))
 		}
 	}
 	if !known {
@@ -149,7 +154,11 @@ func requestStatusText(s *analysis.RequestStatus, columns int) string {
 	if more := len(s.Codes) - most; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
-	text := "Status codes of requests: " + strings.Join(parts, ", ")
+	text := "Status codes of requests: "
+	if failed {
+		text = "Status codes of requests that failed: "
+	}
+	text += strings.Join(parts, ", ")
 	switch {
 	case s.Complete:
 	case s.Estimable:
@@ -225,4 +234,20 @@ func countsText(counts []analysis.Count) string {
 		parts = append(parts, tables.Count(c.Spans)+" "+c.Reason)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// onlyFailedHaveCodes tells whether requests have succeeded, but none of them has
+// a status code: their instrumentation writes one only where a request fails.
+func onlyFailedHaveCodes(codes []analysis.RequestStatusRow) bool {
+	without := false
+	for i := range codes {
+		switch c := &codes[i]; {
+		case c.Requests <= c.Errors:
+		case c.StatusCode != nil:
+			return false
+		default:
+			without = true
+		}
+	}
+	return without
 }
