@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,7 +39,7 @@ func FindCollector(named string) (string, error) {
 	return path, nil
 }
 
-// settings of the collector; the values are in its environment.
+// settings of the collector; the values, and the exporter's, are in its environment.
 const settings = `
 receivers:
   otlp:
@@ -111,8 +112,8 @@ func launch(ctx context.Context, c *Config, endpoint, db string) (*collector, er
 		exporter = ownExporter
 	}
 	run := &collector{endpoint: endpoint, log: &tail{}, ended: make(chan struct{})}
-	run.process = exec.Command(c.Collector, "--config", "yaml:"+exporter, "--config", "yaml:"+settings)
-	run.process.Env = append(os.Environ(), "SPANBUCKET_STRESS_ENDPOINT="+endpoint, "SPANBUCKET_STRESS_DB="+db)
+	run.process = exec.Command(c.Collector, "--config", "env:"+exporterVariable, "--config", "yaml:"+settings)
+	run.process.Env = append(environment(c.Key), exporterVariable+"="+exporter, "SPANBUCKET_STRESS_ENDPOINT="+endpoint, "SPANBUCKET_STRESS_DB="+db)
 	run.process.Stdout, run.process.Stderr = run.log, run.log
 	// An interrupt of ours must not end it before it has what we send last.
 	run.process.SysProcAttr = ownGroup()
@@ -127,6 +128,19 @@ func launch(ctx context.Context, c *Config, endpoint, db string) (*collector, er
 		return nil, err
 	}
 	return run, nil
+}
+
+// exporterVariable holds the exporter's configuration. There may be a secret in it,
+// and arguments of a program can be read by everybody on the machine.
+const exporterVariable = "SPANBUCKET_STRESS_EXPORTER"
+
+// environment is ours, without the key of the target, which is no business of a
+// collector.
+func environment(key string) []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		_, value, _ := strings.Cut(variable, "=")
+		return key != "" && value == key
+	})
 }
 
 // freeEndpoint finds a port that nobody listens on.

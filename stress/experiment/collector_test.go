@@ -16,18 +16,21 @@ import (
 	"github.com/spanbucket/spanbucketexporter/stress"
 )
 
-// TestAnInterruptEndsTheStartOfACollector, which is not left behind.
+// TestAnInterruptEndsTheStartOfACollector, which is not left behind. Nobody sees
+// its settings among its arguments, and it does not see the key of the target.
 func TestAnInterruptEndsTheStartOfACollector(t *testing.T) {
-	for name, exporter := range map[string]string{"its own settings": ownExporter, "settings of a user": "exporters: {spanbucket: {slos: []}}"} {
+	for name, exporter := range map[string]string{"its own settings": ownExporter, "settings of a user": "exporters: {spanbucket: {dedup: {secret: sk-canary-of-a-file}}}"} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			t.Setenv(fakeCollector, folder)
+			t.Setenv("MY_KEY", "sk-canary")
+			t.Setenv("MY_KEYS", "sk-canary2")
 			program, err := os.Executable()
 			require.NoError(t, err)
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
 			c := Config{
-				Mode: stress.ModeQuick, Preset: fakellm.Presets[0], Collector: program, DB: filepath.Join(folder, "a.db"), Exporter: exporter,
+				Mode: stress.ModeQuick, Preset: fakellm.Presets[0], Collector: program, DB: filepath.Join(folder, "a.db"), Exporter: exporter, Key: "sk-canary",
 			}
 			if exporter == ownExporter {
 				c.Exporter = ""
@@ -45,11 +48,16 @@ func TestAnInterruptEndsTheStartOfACollector(t *testing.T) {
 			err = <-ended
 			require.ErrorIs(t, err, context.Canceled)
 			require.ErrorContains(t, err, "start the collector: ")
-			for i, want := range []string{"--config", "yaml:" + exporter, "--config", "yaml:" + settings} {
+			for i, want := range []string{"--config", "env:SPANBUCKET_STRESS_EXPORTER", "--config", "yaml:" + settings} {
 				got, err := os.ReadFile(filepath.Join(folder, string(rune('0'+i))))
 				require.NoError(t, err)
 				require.Equal(t, want, string(got))
 			}
+			environment, err := os.ReadFile(filepath.Join(folder, "environment"))
+			require.NoError(t, err)
+			require.Contains(t, string(environment), "SPANBUCKET_STRESS_EXPORTER="+exporter+"\n")
+			require.Contains(t, string(environment), "MY_KEYS=sk-canary2\n")
+			require.NotContains(t, string(environment), "MY_KEY=")
 		})
 	}
 }

@@ -24,7 +24,8 @@ exporters:
       - {name: answered within 2 s, category: llm, latency: 2s, objective: 0.90}
 `
 
-// maxExporterBytes bounds a configuration, which becomes an argument of a program.
+// maxExporterBytes bounds a configuration, which becomes a variable of a program's
+// environment.
 const maxExporterBytes = 64 << 10
 
 // ReadExporter reads the configuration of a collector from a file, and returns

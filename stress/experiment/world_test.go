@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,12 +30,15 @@ func TestMain(m *testing.M) {
 }
 
 // fakeCollector names the folder in which a collector that does not listen leaves
-// a file for each argument.
+// a file for each argument, and one for its environment.
 const fakeCollector = "SPANBUCKET_FAKE_COLLECTOR"
 
 func beCollector(folder string) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if err := os.WriteFile(filepath.Join(folder, "environment"), []byte(strings.Join(os.Environ(), "\n")), 0o600); err != nil {
+		panic(err)
+	}
 	for i, argument := range append(os.Args[1:], "the end") {
 		if err := os.WriteFile(filepath.Join(folder, strconv.Itoa(i)), []byte(argument), 0o600); err != nil {
 			panic(err)
