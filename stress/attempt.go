@@ -26,7 +26,8 @@ type attempted struct {
 	errorType  string
 	ttft       time.Duration
 	retryAfter time.Duration
-	again      bool // it is worth another attempt
+	after      time.Duration // how long it went on when the answer was whole
+	again      bool          // it is worth another attempt
 }
 
 func failed(outcome Outcome, errorType string) attempted {

@@ -157,7 +157,7 @@ func TestAnInjectedTimeoutIsOne(t *testing.T) {
 }
 
 // TestTheEndOfALoadCutsAPause: an API asks for a minute, and when the load is
-// interrupted nobody waits for longer than the grace.
+// interrupted nobody waits for longer than the grace. The call was refused.
 func TestTheEndOfALoadCutsAPause(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
@@ -167,7 +167,7 @@ func TestTheEndOfALoadCutsAPause(t *testing.T) {
 	}
 	calls, _, _ := s.run(ctx, t, stress.Config{Profile: stress.Profile{Duration: time.Hour}, Grace: time.Millisecond})
 	require.Len(t, calls, 1)
-	require.Equal(t, stress.Cancelled, calls[0].Outcome)
+	require.Equal(t, stress.RateLimited, calls[0].Outcome)
 	require.Equal(t, 1, calls[0].Attempts)
 	require.Len(t, s.came, 1)
 }

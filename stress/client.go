@@ -88,7 +88,7 @@ func (c *client) call(ctx context.Context, random *rand.Rand, r *request) (reply
 		trace.WithTimestamp(start), trace.WithAttributes(c.describe(r)...))
 	made, attempts := c.try(ctx, random, r, start)
 	// The monotonic clock measures; the wall clock only says when it began.
-	end := start.Add(began.Sub(start) + time.Since(began))
+	end := start.Add(began.Sub(start) + time.Since(began) - made.after)
 	done := Call{
 		Operation: r.operation, Outcome: made.outcome, Start: start, End: end, Attempts: attempts,
 		TTFT: made.ttft, InputTokens: known(made.inputTokens), OutputTokens: known(made.outputTokens),
@@ -141,12 +141,16 @@ func (c *client) describe(r *request) []attribute.KeyValue {
 
 // try makes attempts until one succeeds or none is worth it. Between two of
 // them it waits for as long as the API asked for, and at least for the pause
-// that all calls make.
+// that all calls make. Where the load ends meanwhile, what the last attempt came
+// to is what the call did.
 func (c *client) try(ctx context.Context, random *rand.Rand, r *request, start time.Time) (last attempted, attempts int) {
 	for {
 		asked := min(last.retryAfter, c.patience)
 		if !sleep(ctx, max(asked, jitter(random, c.pace.current()))) {
-			return failed(Cancelled, "cancelled"), attempts
+			if attempts == 0 {
+				last = failed(Cancelled, "cancelled")
+			}
+			return last, attempts
 		}
 		done, allowed := c.breaker.allow()
 		if !allowed {
@@ -167,6 +171,7 @@ func (c *client) try(ctx context.Context, random *rand.Rand, r *request, start t
 		if !last.again || attempts == c.attempts {
 			return last, attempts
 		}
+		last.after = 0 // more comes
 	}
 }
 

@@ -192,10 +192,12 @@ func readStream(ctx context.Context, answer *http.Response, start time.Time) att
 			continue
 		}
 		if string(data) == "[DONE]" {
+			whole := time.Now()
 			_, _ = io.Copy(io.Discard, body) // its end; the connection is used again
 			if made.finish == "" {
-				return malformed("missing_fields")
+				made = malformed("missing_fields")
 			}
+			made.after = time.Since(whole) // some servers take their time
 			return made
 		}
 		var chunk answered

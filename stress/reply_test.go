@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // answerOf is an answer of which the body ends in an error.
@@ -174,4 +176,38 @@ func TestBoundedReadsAsMuchAsItMay(t *testing.T) {
 		require.ErrorIs(t, err, want)
 		require.Len(t, got, min(length, 10))
 	}
+}
+
+// roundTrip answers requests.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// lingering ends after a while.
+type lingering time.Duration
+
+func (l lingering) Read([]byte) (int, error) {
+	time.Sleep(time.Duration(l))
+	return 0, io.EOF
+}
+
+// TestAStreamIsOverWhenItSaysSo: a server that says so and then takes its time to
+// close adds nothing to the latency.
+func TestAStreamIsOverWhenItSaysSo(t *testing.T) {
+	const longer = lingering(50 * time.Millisecond)
+	var made Call
+	c := newClient(&Config{
+		Target: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Tracing: noop.NewTracerProvider(), Timeout: time.Hour, Cooldown: time.Hour,
+	}, newTally(func(c Call) { made = c }))
+	c.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+		const said = "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}},
+			Body: io.NopCloser(io.MultiReader(strings.NewReader(said), longer)),
+		}, nil
+	})
+	began := time.Now()
+	_, outcome := c.call(t.Context(), nil, &request{operation: "chat", stream: true})
+	require.Equal(t, Success, outcome)
+	require.GreaterOrEqual(t, time.Since(began)-made.End.Sub(made.Start), time.Duration(longer))
 }

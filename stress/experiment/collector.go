@@ -228,7 +228,7 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	text := strings.TrimSpace(t.text.String())
 	if at := strings.LastIndex("\n"+text, "\nError: "); at >= 0 {
-		text, _, _ = strings.Cut(text[at+len("Error: "):], "\n")
+		text = text[at+len("Error: "):] // the cause is on its last line
 	}
 	if text == "" {
 		return "it said nothing"

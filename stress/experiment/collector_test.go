@@ -87,6 +87,20 @@ func TestWhoeverElseListensIsNotTheCollector(t *testing.T) {
 	require.ErrorContains(t, c.ready(t.Context()), "it ended: ", "also where nobody listens")
 }
 
+// TestACollectorSaysWhyItEnded: its last error, with the cause, which stands on a
+// line of its own.
+func TestACollectorSaysWhyItEnded(t *testing.T) {
+	for want, said := range map[string]string{
+		"it said nothing": "\n",
+		"panic: x":        "panic: x\n",
+		"failed to get config: decoding failed due to the following error(s):\n\n'Config' has invalid keys: nonsense": "2026-01-30 warn\nError: failed to get config: decoding failed due to the following error(s):\n\n'Config' has invalid keys: nonsense\n",
+	} {
+		log := &tail{}
+		_, _ = log.Write([]byte(said))
+		require.Equal(t, want, log.String())
+	}
+}
+
 // TestReadExporter: of a collector's configuration the exporter counts, but for
 // the file that it writes.
 func TestReadExporter(t *testing.T) {
