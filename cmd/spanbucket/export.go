@@ -85,7 +85,7 @@ func (f *exportFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.raw, "raw", false, "CSV with text as it is, not made safe for spreadsheets and terminals")
 	flags.BoolVar(&f.anonymize, "anonymize", false, "put pseudonyms in the place of sessions, instances, dimensions, traces and calls, and leave the facts of runs out")
 	f.rows.add(cmd)
-	f.output.add(cmd, "the file to write; compressed where its name ends in .gz (default: stdout)", "replace a file that has that name already")
+	f.output.add(cmd, "the file to write; compressed where its name ends in .gz (default, and with -: stdout)", "replace a file that has that name already")
 	f.talk.add(cmd)
 	complete(cmd, "db", func() ([]string, cobra.ShellCompDirective) {
 		return []string{"db"}, cobra.ShellCompDirectiveFilterFileExt
@@ -183,7 +183,7 @@ func (p *program) export(ctx context.Context, flags *exportFlags, relation strin
 		}
 		return err
 	}
-	if flags.output.output == "" {
+	if !toFile(flags.output.output) {
 		return write(p.stdout)
 	}
 	file := writtenFile{flag: "-o", path: flags.output.output, source: r.Path(), keep: !flags.output.force}

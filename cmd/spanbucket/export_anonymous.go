@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spanbucket/spanbucketexporter/storage"
@@ -40,6 +41,7 @@ type anonymous struct {
 	rowWriter
 	pseudonyms *storage.Pseudonyms
 	columns    []disguise
+	keyed      bool  // rows are names and values, as those of meta
 	values     []any // reused
 }
 
@@ -47,12 +49,16 @@ func (a *anonymous) head(names []string) error {
 	for _, name := range names {
 		a.columns = append(a.columns, disguises[name])
 	}
+	a.keyed = slices.Equal(names, []string{"key", "value"})
 	return a.rowWriter.head(names)
 }
 
 func (a *anonymous) row(values []any) (err error) {
 	a.values = append(a.values[:0], values...)
 	for i, how := range a.columns {
+		if name, _ := values[0].(string); a.keyed && i == 1 {
+			how = disguises[name]
+		}
 		if a.values[i], err = a.disguised(values[i], how); err != nil {
 			return err
 		}
