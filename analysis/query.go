@@ -31,6 +31,9 @@ type Query struct {
 	// From and To bound the start of spans: From <= start < To. The zero time
 	// means: no bound.
 	From, To time.Time
+	// FromData and ToData tell that From, or To, is no end that was asked for,
+	// but one that leaves out nothing: rates are over the time with requests.
+	FromData, ToData bool
 	// Run restricts the answer to one run, "" being the spans outside any; nil
 	// means every run.
 	Run *string

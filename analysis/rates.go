@@ -22,7 +22,8 @@ func (r *reading) rated(ctx context.Context, tx *sql.Tx, categories []aggregator
 		return period{}, nil
 	}
 	read := period{r.scope.Segments[0].From, r.scope.Segments[n-1].To}
-	openFrom, openTo := r.query.From.IsZero(), r.query.To.IsZero()
+	openFrom := r.query.From.IsZero() || r.query.FromData
+	openTo := r.query.To.IsZero() || r.query.ToData
 	if !openFrom && !openTo {
 		return read, nil
 	}

@@ -115,7 +115,7 @@ func (a *assembly) addRun(run pickedRun) {
 }
 
 // boundsOf returns the interval to ask for where a run is, in whole seconds: the
-// rest of the file need not be read, and no rate is taken over it.
+// rest of the file need not be read.
 func (a *assembly) boundsOf(run *analysis.Run) (from, to time.Time) {
 	from, to = a.options.From, a.options.To
 	if run.FirstNS == nil || run.LastNS == nil {

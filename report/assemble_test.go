@@ -224,29 +224,40 @@ func TestWidthThatIsAskedForIsBounded(t *testing.T) {
 	require.EqualValues(t, 10, made.Picks[0].Charts[0].WidthS)
 }
 
-// A rate of a run is taken over the time of the run, not over that of the file
-// or of the wide buckets that the run lies in.
+// A rate of a run is taken over the time of its requests, not over that of the
+// file, nor of wide buckets or of other spans: as usage and stats take it.
 func TestRatesOfARunAreOverItsTime(t *testing.T) {
 	observations := filetest.Traffic(1_200) // two minutes, of which the run has the second
-	tokens := int64(0)
 	for i := range observations {
-		o := &observations[i]
-		o.Series.Run = map[bool]string{true: "first", false: "second"}[i < 600]
-		if o.Rejected == aggregator.NotRejected && i >= 600 {
-			tokens += o.OutputTokens
-		}
+		observations[i].Series.Run = map[bool]string{true: "first", false: "second"}[i < 600]
 	}
-	path := makeFile(t, observations)
+	// The run goes on for a minute without requests.
+	last := observations[len(observations)-1]
+	last.StartUnixNano, last.EndUnixNano, last.Rejected = last.StartUnixNano+60e9, 0, aggregator.NotRejected
+	last.SpanID, last.Series.Category = [8]byte{1}, aggregator.CategoryOther
+	path := makeFile(t, append(observations, last))
 	run := "second"
-	made := assemble(t, path, analysis.Query{Run: &run})
-	rate := *made.Picks[0].Usage.Total.OutputTokensPerS
-	// Up to the end of its last span, and to the edges of buckets of 10 s.
-	require.InDelta(t, float64(tokens)/65, rate, float64(tokens)/65*0.15)
-	for _, pick := range assemble(t, path, analysis.Query{}).Picks {
+	var usage *analysis.UsageAnswer
+	var totals *analysis.Totals
+	view(t, path, func(ctx context.Context, tx *sql.Tx) (err error) {
+		q := analysis.Query{Run: &run, Now: settled}
+		if usage, err = analysis.AskUsage(ctx, tx, analysis.UsageQuery{Query: q, By: []string{"model"}}); err != nil {
+			return err
+		}
+		totals, err = analysis.AskTotals(ctx, tx, q)
+		return err
+	})
+	require.InDelta(t, 60, usage.Seconds, 1)
+	picks := assemble(t, path, analysis.Query{}).Picks
+	picks = append(picks, assemble(t, path, analysis.Query{Run: &run}).Picks...)
+	found := 0
+	for _, pick := range picks {
 		if pick.RunID != nil && *pick.RunID == run && pick.Category == "" {
-			require.Equal(t, made.Picks[0].Usage.Total, pick.Usage.Total)
-			return
+			found++
+			require.Equal(t, usage.Seconds, pick.Usage.Seconds)
+			require.Equal(t, usage.Total, pick.Usage.Total)
+			require.Equal(t, totals.Headline, pick.Totals)
 		}
 	}
-	require.Fail(t, "there is no pick of the run")
+	require.Equal(t, 2, found)
 }

@@ -57,6 +57,7 @@ func (a *assembly) readPicks(ctx context.Context, tx *sql.Tx) error {
 func (a *assembly) query(run *pickedRun) analysis.Query {
 	q := a.options.Query
 	q.Run, q.From, q.To = run.id, run.from, run.to
+	q.FromData, q.ToData = a.options.From.IsZero(), a.options.To.IsZero()
 	return q
 }
 
