@@ -1,6 +1,8 @@
 package browsertest
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -102,5 +104,42 @@ func TestColoursCanBeToldApart(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The names in bars can be read, in the pale ones of what is expected, too.
+func TestNamesInBarsCanBeRead(t *testing.T) {
+	var m object
+	require.NoError(t, json.Unmarshal(plain(t), &m))
+	expected := m["picks"].([]any)[0].(object)["anomalies"].(object)["rows"].([]any)[0].(object)
+	expected["end"] = expected["end"].(float64) + 600 // room for a name
+	raw, err := json.Marshal(m)
+	require.NoError(t, err)
+	for _, l := range looks[2:] {
+		b := open(t, l, file(t, "bars", raw))
+		opacities := map[float64]int{}
+		for _, bar := range eval[[]struct {
+			Ink, Fill, Surface string
+			Opacity            float64
+		}](b, `echarts.getInstanceByDom(document.querySelector("#happenings-chart")).getZr().storage.getDisplayList()
+			.filter((e) => e.type === "rect" && e.getTextContent())
+			.map((e) => ({
+				Ink: e.getTextContent().style.fill, Fill: e.style.fill, Opacity: e.style.opacity,
+				Surface: getComputedStyle(document.documentElement).getPropertyValue("--surface").trim(),
+			}))`) {
+			opacities[bar.Opacity]++
+			// Transparency mixes what is stored, not light.
+			mixed := "#"
+			for i := 1; i < 7; i += 2 {
+				over, err := strconv.ParseUint(bar.Fill[i:i+2], 16, 8)
+				require.NoError(t, err)
+				under, err := strconv.ParseUint(bar.Surface[i:i+2], 16, 8)
+				require.NoError(t, err)
+				mixed += fmt.Sprintf("%02x", int(bar.Opacity*float64(over)+(1-bar.Opacity)*float64(under)))
+			}
+			require.GreaterOrEqual(t, contrast(parse(t, bar.Ink), parse(t, mixed)), 4.5, "%s: %+v", l.theme, bar)
+		}
+		require.Len(t, opacities, 2, "pale ones, and others")
+		b.quiet()
 	}
 }

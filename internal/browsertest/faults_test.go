@@ -44,6 +44,30 @@ func TestFaultsAtFirstGlance(t *testing.T) {
 	}
 }
 
+// How a fault ended is said with the digits of the verdict.
+func TestBadgesOfRecovery(t *testing.T) {
+	for badge, fields := range map[string]object{
+		"recovered at once":        {"recovery": "recovered", "recovery_s": 0},
+		"recovered after 185.0 ms": {"recovery": "recovered", "recovery_s": 0.185},
+		"recovered after 3.9 s":    {"recovery": "recovered", "recovery_s": 3.89},
+		"recovered after 11.4 s":   {"recovery": "recovered", "recovery_s": 11.43},
+		"recovered after 75.2 s":   {"recovery": "recovered", "recovery_s": 75.23},
+		"recovery not known":       {"recovery": "unknown", "recovery_s": nil},
+		"there all the time":       {"recovery": "unknown", "recovery_s": nil, "throughout": true},
+	} {
+		raw := changed(t, func(_, impact object) {
+			row := impact["rows"].([]any)[0].(object)
+			for name, value := range fields {
+				row[name] = value
+			}
+			impact["rows"] = []any{row}
+		})
+		b := open(t, looks[0], file(t, "badge", raw))
+		require.Equal(t, badge, eval[string](b, `document.querySelector(".strip-end").innerText.trim()`))
+		b.quiet()
+	}
+}
+
 // A good verdict tells that there were faults, whether they did harm or not; a
 // bad one needs no more words. Of many faults the worst are shown.
 func TestVerdictWithFaults(t *testing.T) {

@@ -106,10 +106,15 @@ function recoveryBadge(f) {
   if (f.background) return ["none", "there all the time"];
   switch (f.recovery) {
     case "recovered":
-      return ["ok", f.recovery_s > 0 ? `recovered after ${f.recovery_s >= 1 && f.recovery_s < 60 ? short(f.recovery_s) + " s" : seconds(f.recovery_s)}` : "recovered at once"];
+      return ["ok", f.recovery_s > 0 ? `recovered after ${recoveryLength(f.recovery_s)}` : "recovered at once"];
     case "not_recovered":
       return ["critical", "not recovered"];
     default:
-      return ["none", "recovery not known"];
+      return ["none", f.throughout ? "there all the time" : "recovery not known"];
   }
+}
+
+// recoveryLength writes seconds with the digits that the verdict has.
+function recoveryLength(s) {
+  return s >= 1 && s < 100 ? group(String(Number(s.toFixed(1)))) + " s" : seconds(s);
 }

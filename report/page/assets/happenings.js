@@ -196,7 +196,7 @@ function laneBar(params, api, lane) {
             type: "text",
             style: {
               text: shorten(bar.name, 60),
-              fill: color("on-bar"),
+              fill: color(bar.faint ? "ink" : "on-bar"), // a faint bar is nearer to the surface
               fontSize: 11,
               overflow: "truncate",
               width: right - left - 10,
