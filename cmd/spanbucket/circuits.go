@@ -108,7 +108,7 @@ func (p *program) printCircuits(answer *analysis.Circuits, changes bool) error {
 		}
 	}
 	t := tables.New(answer.Transitions)
-	t.Text("at", func(c *analysis.CircuitTransition) string { return precise(c.AtNS) })
+	t.Whole("at", func(c *analysis.CircuitTransition) string { return precise(c.AtNS) })
 	t.Text("circuit", func(c *analysis.CircuitTransition) string { return c.Circuit })
 	t.Text("from", func(c *analysis.CircuitTransition) string { return stateName(c.FromState) })
 	t.Text("to", func(c *analysis.CircuitTransition) string { return stateName(c.ToState) })

@@ -87,13 +87,16 @@ func recoveriesText(faults []analysis.Fault) string {
 	if len(faults) == 1 {
 		return recoveryText(&faults[0])
 	}
-	const background = "background"
+	const background, throughout = "background", "throughout"
 	counts := map[string]int64{}
 	for i := range faults {
-		if faults[i].Background {
+		switch f := &faults[i]; {
+		case f.Background:
 			counts[background]++
-		} else {
-			counts[faults[i].Recovery]++
+		case f.Throughout && f.Recovery == analysis.RecoveryUnknown:
+			counts[throughout]++
+		default:
+			counts[f.Recovery]++
 		}
 	}
 	if counts[analysis.RecoveryUnknown] == int64(len(faults)) {
@@ -101,8 +104,9 @@ func recoveriesText(faults []analysis.Fault) string {
 	}
 	var parts []string
 	for _, r := range []struct{ recovery, text string }{
-		{analysis.Recovered, "%s recovered from"}, {analysis.NotRecovered, "%s not"}, {analysis.RecoveryUnknown, "of %s it is not known"},
-		{background, "%s injected all through a run"},
+		{analysis.Recovered, "%s recovered from"}, {analysis.NotRecovered, "%s not recovered from"},
+		{analysis.RecoveryUnknown, "recovery from %s not known"},
+		{throughout, "%s there all the time"}, {background, "%s injected all through a run"},
 	} {
 		if counts[r.recovery] > 0 {
 			parts = append(parts, fmt.Sprintf(r.text, tables.Count(counts[r.recovery])))
