@@ -78,11 +78,16 @@ func (d *diagnosing) faultsText() string {
 	text := fmt.Sprintf("%s (%s)", counted(s.Faults, "fault", "faults"), shortened(strings.Join(s.Names, ", "), 60))
 	w := s.Worst
 	if s.Faults > 1 {
+		looked, of := s.Recovered+s.NotRecovered+s.Unknown, ", "
+		if looked < s.Faults {
+			of = fmt.Sprintf(", of the %s longest ", thousands(looked))
+		}
 		if s.Recovered > 0 {
-			text += fmt.Sprintf(", %s recovered from", thousands(s.Recovered))
+			text += fmt.Sprintf("%s%s recovered from", of, thousands(s.Recovered))
+			of = ", "
 		}
 		if s.NotRecovered > 0 {
-			text += fmt.Sprintf(", %s not recovered from", thousands(s.NotRecovered))
+			text += fmt.Sprintf("%s%s not recovered from", of, thousands(s.NotRecovered))
 		}
 		if w == nil {
 			return text + "."

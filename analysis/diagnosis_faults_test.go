@@ -70,3 +70,17 @@ func TestDiagnosisOfFaultsThatNoRequestMet(t *testing.T) {
 	require.Nil(t, d.Faults.Worst)
 	require.Equal(t, []int64{0, 1}, []int64{d.Faults.Faults, d.Faults.Unmet})
 }
+
+// Of more faults than are looked at, it says of how many it tells.
+func TestDiagnosisOfMoreFaultsThanAreLookedAt(t *testing.T) {
+	s := newStory()
+	for i := range 2060 {
+		s.chat(float64(i)/2, 0.1)
+	}
+	for i := range 102 {
+		s.injector(float64(i)*10+5, 2, "kill")
+	}
+	d := ask(t, s.file(t, asItIs), diagnosis(analysis.Query{Now: later}))
+	require.Equal(t, []int64{102, 100}, []int64{d.Faults.Faults, d.Faults.Recovered + d.Faults.NotRecovered + d.Faults.Unknown})
+	require.Contains(t, d.Text, " 102 faults (kill), of the 100 longest 100 recovered from")
+}

@@ -76,7 +76,7 @@ func (p *program) writeFaults(format string, onlyImpact bool, limit int, answer 
 		err = p.printFaults(onlyImpact, answer)
 	}
 	if !any {
-		return finish(err, fmt.Errorf("%w: no fault was injected, as far as the file knows", errNoData))
+		return finish(err, fmt.Errorf("%w: no fault was injected%s, as far as the file knows", errNoData, p.asked.interval()))
 	}
 	return err
 }
