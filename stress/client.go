@@ -46,7 +46,7 @@ func newClient(c *Config, tally *Tally) *client {
 		MaxIdleConnsPerHost: max(c.Profile.Users, 1), MaxConnsPerHost: 0, ForceAttemptHTTP2: true,
 		DialContext: dialer.DialContext, IdleConnTimeout: 30 * time.Second,
 	}
-	traced := otelhttp.NewTransport(resends{transport}, otelhttp.WithTracerProvider(c.Tracing),
+	traced := otelhttp.NewTransport(resends{discreet{transport, c.Key}}, otelhttp.WithTracerProvider(c.Tracing),
 		otelhttp.WithPropagators(propagation.TraceContext{}))
 	return &client{
 		base: c.Target, key: c.Key, transport: transport,

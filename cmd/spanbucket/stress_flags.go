@@ -148,7 +148,10 @@ func (f *stressFlags) config(set func(string) bool) (*experiment.Config, error) 
 	if err := errors.Join(faults[:]...); err != nil {
 		return nil, err
 	}
-	return c, c.Check()
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("--%w", err)
+	}
+	return c, nil
 }
 
 // override puts what was given in place of what the profile says.

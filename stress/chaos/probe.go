@@ -39,7 +39,7 @@ func newProbe(c Config) *probe {
 		c.RapidRate = 1000
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: burst}
-	return &probe{config: c, transport: transport, http: &http.Client{Transport: otelhttp.NewTransport(transport,
+	return &probe{config: c, transport: transport, http: &http.Client{Transport: otelhttp.NewTransport(discreet{transport, c.Key},
 		otelhttp.WithTracerProvider(c.Tracing), otelhttp.WithPropagators(propagation.TraceContext{})),
 		// A redirection may lead to somebody whom the key is not for.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
