@@ -163,7 +163,7 @@ func TestWrongFlagsOfStress(t *testing.T) {
 		`--spawn-rate NaN: must be above 0, and at most 1000000 a second`:                               "--spawn-rate NaN",
 		`--duration 0s: must be above 0`:                                                                "--duration 0s",
 		`--duration -1s: must be above 0`:                                                               "--duration -1s",
-		`--duration 2s: in mode full it must be at least 3s, a third for each phase`:                      "--mode full --duration 2s",
+		`--duration 2s: in mode full it must be at least 3s, a third for each phase`:                    "--mode full --duration 2s",
 		`--rate 0: must be between 0.001 and 1000000 a second`:                                          "--rate 0",
 		`--rate -1: must be between 0.001 and 1000000 a second`:                                         "--rate -1",
 		`--rate 1e-300: must be between 0.001 and 1000000 a second`:                                     "--rate 1e-300",
