@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -91,5 +92,21 @@ func TestPickersWithHostileNames(t *testing.T) {
 		b.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{ const s = document.getElementById("run"); s.value = "%d"; s.dispatchEvent(new Event("change")); }`, run)))
 		require.Equal(t, fmt.Sprint(m.Picks[want].Totals.Requests), eval[string](b, `document.querySelector(".tile-value").textContent.replaceAll(",", "")`))
 	}
+	b.quiet()
+}
+
+// A name that turns the direction of text does not turn the sentence around it.
+func TestSentencesKeepTheirDirection(t *testing.T) {
+	var m object
+	require.NoError(t, json.Unmarshal(plain(t), &m))
+	pick := m["picks"].([]any)[0].(object)
+	pick["diagnosis"].(object)["text"] = "Most errors: 3 \u00d7 \u202ereverse. Then more."
+	pick["anomalies"].(object)["rows"].([]any)[0].(object)["text"] = "3 of \u2066inside, and more."
+	raw, err := json.Marshal(m)
+	require.NoError(t, err)
+	b := open(t, looks[2], file(t, "direction", raw))
+	text := eval[string](b, `document.body.innerText`)
+	require.Contains(t, text, "Most errors: 3 \u00d7 \ufffdreverse. Then more.")
+	require.Contains(t, text, "3 of \ufffdinside, and more.")
 	b.quiet()
 }

@@ -49,6 +49,24 @@ func TestOddModels(t *testing.T) {
 	}
 }
 
+// No label of an axis is cut at the right edge of its chart.
+func TestLabelsAreWhole(t *testing.T) {
+	for _, l := range looks[1:3] {
+		for _, raw := range []string{odd["one span"], string(plain(t))} {
+			b := open(t, l, file(t, "labels", []byte(raw)))
+			require.Empty(t, eval[[]string](b, `[...document.querySelectorAll(".chart")].flatMap((c) => {
+				const zr = echarts.getInstanceByDom(c).getZr();
+				return zr.storage.getDisplayList().filter((e) => e.type === "tspan" && !e.ignore && !e.invisible).flatMap((e) => {
+					const r = e.getBoundingRect().clone(), moved = e.getComputedTransform();
+					if (moved) r.applyTransform(moved);
+					return r.x + r.width > zr.getWidth() + 2 ? [c.id + ": " + e.style.text + " " + [r.x, r.width, zr.getWidth()]] : [];
+				});
+			})`))
+			b.quiet()
+		}
+	}
+}
+
 // Eight times as many buckets as a report has at most are drawn and zoomed
 // without trouble.
 func TestManyBuckets(t *testing.T) {

@@ -75,7 +75,7 @@ function anomaliesSection() {
           text: (r) => r.severity,
         },
         { head: "kind", text: (r) => words(r.kind) },
-        { head: "what", text: (r) => r.text, wide: true },
+        { head: "what", text: (r) => sentence(r.text), wide: true },
         { head: "faults", text: (r) => list(r.faults).join(", ") },
       ],
     }),

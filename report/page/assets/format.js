@@ -89,6 +89,12 @@ function short(v) {
   return group(String(Number(v.toPrecision(3))));
 }
 
+// sentence keeps a name that a sentence quotes from turning the direction of what
+// follows. Names that stand alone stay as they are.
+function sentence(text) {
+  return String(text ?? "").replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+}
+
 const pad = (n) => String(n).padStart(2, "0");
 
 // clock writes the time of day of Unix seconds, in UTC.

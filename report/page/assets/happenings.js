@@ -29,7 +29,7 @@ function lanesOf(data) {
         to: a.end * 1000,
         name: words(a.kind),
         faint: a.expected,
-        lines: [a.text],
+        lines: [sentence(a.text)],
         facts: [
           ["kind", words(a.kind)],
           ["severity", a.severity],

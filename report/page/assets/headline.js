@@ -20,7 +20,7 @@ function verdict() {
     el(
       "div",
       {},
-      el("p", { class: "diagnosis" }, d.text),
+      el("p", { class: "diagnosis" }, sentence(d.text)),
       findings.length > 0 &&
         el(
           "ul",

@@ -2,7 +2,7 @@
 // the same numbers as a table.
 
 const GROUP = "time";
-const GRID = { left: 70, right: 14, top: 14, bottom: 26, outerBoundsMode: "none" };
+const GRID = { left: 70, right: 30, top: 14, bottom: 26, outerBoundsMode: "none" };
 
 // drawn are the charts on the page: {chart, spec, node}.
 let drawn = [];
