@@ -55,7 +55,7 @@ disk. A regular file of that name is replaced, unless it is a database.`,
 		if !slices.Contains(reportFormats, flags.format) {
 			return usageError{fmt.Errorf("--format %q: must be one of %s", flags.format, strings.Join(reportFormats, ", "))}
 		}
-		err := p.report(cmd.Context(), &flags, output)
+		err := p.report(cmd.Context(), &flags, "-o", output)
 		if err == nil && toFile(output) {
 			fmt.Fprintf(p.stderr, "wrote %s\n", tables.Clean(output))
 		}
@@ -83,11 +83,11 @@ func reportFormat(output string) string {
 	return ""
 }
 
-func (p *program) report(ctx context.Context, flags *queryFlags, output string) error {
+func (p *program) report(ctx context.Context, flags *queryFlags, flag, output string) error {
 	if flags.db == "" {
 		return usageError{errors.New("--db FILE is missing")}
 	}
-	file := writtenFile{flag: "-o", path: output, source: flags.db}
+	file := writtenFile{flag: flag, path: output, source: flags.db}
 	if toFile(output) {
 		if err := file.check(); err != nil { // before the work
 			return err

@@ -56,6 +56,9 @@ Ctrl-C ends the load; what was measured until then is kept.`,
 		if err != nil {
 			return err
 		}
+		if err := flags.checkFiles(); err != nil { // before the work
+			return err
+		}
 		return p.stress(cmd.Context(), flags, c, held)
 	}
 	return cmd

@@ -101,6 +101,17 @@ func (f *stressFlags) ofRun(run, format string) queryFlags {
 	return queryFlags{fileFlags: fileFlags{db: f.db, format: format}, run: run, runSet: func() bool { return true }, includeOpen: true}
 }
 
+// checkFiles refuses names that the files to write must not take.
+func (f *stressFlags) checkFiles() error {
+	var faults []error
+	for _, file := range []writtenFile{{flag: "--report", path: f.report, source: f.db}, {flag: "--junit", path: f.checks.junit, source: f.db}} {
+		if toFile(file.path) {
+			faults = append(faults, file.check())
+		}
+	}
+	return errors.Join(faults...)
+}
+
 func modeNames() (names []string) {
 	for _, m := range stress.Modes {
 		names = append(names, string(m))

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -197,6 +200,18 @@ func TestWrongFlagsOfStress(t *testing.T) {
 	for _, secret := range []string{"http://user:hush@host", "http://host/?key=hush", "http://user:hush@ho st", "http://host/#hush"} {
 		_, err := stressConfig(t, "--target", secret)
 		require.EqualError(t, err, "--target: must be a URL without a name, a password or a query, such as http://127.0.0.1:8080")
+	}
+}
+
+// TestStressWritesNoFilesThatItMustNot, and says so before anything is done.
+func TestStressWritesNoFilesThatItMustNot(t *testing.T) {
+	taken := filepath.Join(t.TempDir(), "folder.html")
+	require.NoError(t, os.Mkdir(taken, 0o700))
+	for _, flags := range [][]string{{"--report", taken}, {"--junit", taken, "--p99", "1"}} {
+		var stderr bytes.Buffer
+		args := append([]string{"stress", "--otlp", "127.0.0.1:1", "--insecure", "--db", filepath.Join(t.TempDir(), "a.db")}, flags...)
+		require.Equal(t, exitUsage, run(t.Context(), args, strings.NewReader(""), io.Discard, &stderr))
+		require.Equal(t, "spanbucket: "+flags[0]+" "+taken+": only a regular file is replaced\n", stderr.String())
 	}
 }
 

@@ -215,8 +215,8 @@ func (p *program) afterStress(ctx context.Context, flags *stressFlags, c *experi
 // stressReport writes the report of a run, and says where it is.
 func (p *program) stressReport(ctx context.Context, flags *stressFlags, query queryFlags) error {
 	query.format = reportFormat(flags.report)
-	if err := p.report(ctx, &query, flags.report); err != nil {
-		return fmt.Errorf("--report %s: %w", flags.report, err)
+	if err := p.report(ctx, &query, "--report", flags.report); err != nil {
+		return err
 	}
 	told := p.stdout
 	if flags.format != "text" {
