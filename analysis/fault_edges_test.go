@@ -244,6 +244,25 @@ func TestFaultsThatNeverRecover(t *testing.T) {
 	require.Equal(t, []any{analysis.NotRecovered, "fault", 60.0}, []any{rows[0].Recovery, rows[0].WatchEnds, rows[0].WatchedS})
 }
 
+// With enough requests recovery is known to the second, whatever the width with
+// series; with fewer, a second of them is chance.
+func TestRecoveryOfDenseTraffic(t *testing.T) {
+	for perSecond, want := range map[int]float64{40: 4, 10: 8} {
+		s := newStory()
+		for i := range 60 * perSecond {
+			at, took := float64(i)/float64(perSecond), 0.1
+			if at >= 20 && at < 36 {
+				took = 1 // four seconds longer than the fault
+			}
+			s.chat(at, took)
+		}
+		s.injector(20, 12, "latency")
+		f := onlyFault(t, s.file(t, asItIs), analysis.Query{Now: later})
+		require.Equal(t, analysis.Recovered, f.Recovery, perSecond)
+		require.Equal(t, want, *f.RecoveryS, perSecond)
+	}
+}
+
 func TestFaultImpactOfLittle(t *testing.T) {
 	empty := ask(t, newStory().file(t, asItIs), faultImpact(analysis.Query{Now: later}))
 	require.Equal(t, []any{0, 0}, []any{len(empty.Rows), len(empty.Windows)})

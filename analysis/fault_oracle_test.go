@@ -314,10 +314,11 @@ func TestFaultImpactAgainstSingleChats(t *testing.T) {
 	}
 }
 
-// requireRecovery goes through the buckets of ten seconds after a fault.
+// requireRecovery goes through the buckets after a fault: of ten seconds, or of
+// one where that had 20 requests before the fault.
 func requireRecovery(t *testing.T, got *analysis.Fault, w *wantedFault, told []chatTold, beforeFrom, end int64, what string) {
 	t.Helper()
-	const width = int64(10 * time.Second)
+	width := int64(10 * time.Second)
 	figures := func(chats []*chatTold) (errors, p95 float64) {
 		var took []int64
 		for _, c := range chats {
@@ -333,6 +334,9 @@ func requireRecovery(t *testing.T, got *analysis.Fault, w *wantedFault, told []c
 		require.Equal(t, analysis.RecoveryUnknown, got.Recovery, what)
 		require.Nil(t, got.RecoveryS, what)
 		return
+	}
+	if len(before)*int(time.Second) >= 20*int(w.beforeTo-beforeFrom) {
+		width = int64(time.Second)
 	}
 	errors, p95 := figures(before)
 	var starts []int64

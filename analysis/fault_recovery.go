@@ -21,6 +21,9 @@ const (
 	recoveryErrors = 0.05
 	// recoveryBuckets is how many good buckets in a row make a recovery.
 	recoveryBuckets = 3
+	// recoveryRequests is how many requests a bucket had on average before the
+	// fault, if it is narrower than those with series: a p95 of fewer is chance.
+	recoveryRequests = 20
 )
 
 // recovery finds when the figures were as before: the first good bucket whose
@@ -38,7 +41,7 @@ func (f *impactReading) recovery(ctx context.Context, g *faultGroup, known runEx
 	}
 	var run []int64 // starts of the good buckets that came last
 	any := false
-	for slot, err := range f.slots(ctx, interval{g.until(), end}) {
+	for slot, err := range f.slots(ctx, interval{g.until(), end}, f.recoveryWidth(before, g.until()/nsPerSecond)) {
 		if err != nil {
 			return err
 		}
@@ -72,11 +75,23 @@ func good(t, before *tally) bool {
 	return errors && float64(t.duration.percentile(95)) <= 1.5*float64(before.duration.percentile(95))
 }
 
+// recoveryWidth is the width of the buckets that are looked at from a second on:
+// the finest in which there were enough requests before the fault, at most the
+// finest with series.
+func (f *impactReading) recoveryWidth(before *tally, at int64) int64 {
+	for _, w := range f.widths {
+		enough := float64(before.requests)/micro*float64(w.seconds*nsPerSecond) >= recoveryRequests*float64(before.covered)
+		if enough && w.seconds < f.edgeWidth && aggregator.BucketStart(at, w.seconds) >= w.completeFrom {
+			return w.seconds
+		}
+	}
+	return max(f.edgeWidth, finestAt(f.widths, at))
+}
+
 // slots returns the buckets with requests in an interval, in order of time. Of
 // a bucket that the interval cuts, requests count only if every one is kept.
-func (f *impactReading) slots(ctx context.Context, of interval) func(func(*recoverySlot, error) bool) {
+func (f *impactReading) slots(ctx context.Context, of interval, width int64) func(func(*recoverySlot, error) bool) {
 	return func(yield func(*recoverySlot, error) bool) {
-		width := max(f.edgeWidth, finestAt(f.widths, of.from/nsPerSecond))
 		start := aggregator.BucketStart(of.from/nsPerSecond, width)
 		for chunk := int64(8); start*nsPerSecond < of.to; chunk = min(chunk*2, 512) {
 			to := start + chunk*width
