@@ -155,7 +155,11 @@ var floors = []floor{
 		banned:  map[string]string{"database/sql": "no SQL", "os": "no files"},
 	},
 	{
-		room: "stress", rooms: []string{"aggregator/histogram"},
+		room: "stress/discreet", why: "a key that is kept out of errors in one place",
+		banned: map[string]string{"database/sql": "no SQL", "os": "no files"},
+	},
+	{
+		room: "stress", rooms: []string{"aggregator/histogram", "stress/discreet"},
 		why: "clients as they are in the field: what they tell goes through the SDK, never to a file of ours",
 		modules: map[string]string{
 			"go.opentelemetry.io/otel": "spans", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": "the spans of HTTP requests",
@@ -164,7 +168,7 @@ var floors = []floor{
 		banned: map[string]string{"database/sql": "no SQL", "os": "no files"},
 	},
 	{
-		room: "stress/chaos", why: "named tests of an API, each of which can be read alone",
+		room: "stress/chaos", rooms: []string{"stress/discreet"}, why: "named tests of an API, each of which can be read alone",
 		modules: map[string]string{
 			"go.opentelemetry.io/otel": "spans", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp": "the spans of HTTP requests",
 			"golang.org/x/time/rate": "a rate of requests",

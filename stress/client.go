@@ -14,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/spanbucket/spanbucketexporter/stress/discreet"
 )
 
 // client calls one API, for all users.
@@ -46,7 +48,7 @@ func newClient(c *Config, tally *Tally) *client {
 		MaxIdleConnsPerHost: max(c.Profile.Users, 1), MaxConnsPerHost: 0, ForceAttemptHTTP2: true,
 		DialContext: dialer.DialContext, IdleConnTimeout: 30 * time.Second,
 	}
-	traced := otelhttp.NewTransport(resends{discreet{transport, c.Key}}, otelhttp.WithTracerProvider(c.Tracing),
+	traced := otelhttp.NewTransport(resends{discreet.Transport{RoundTripper: transport, Key: c.Key}}, otelhttp.WithTracerProvider(c.Tracing),
 		otelhttp.WithPropagators(propagation.TraceContext{}))
 	return &client{
 		base: c.Target, key: c.Key, transport: transport,

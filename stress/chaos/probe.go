@@ -14,6 +14,8 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/spanbucket/spanbucketexporter/stress/discreet"
 )
 
 // probe sends requests.
@@ -39,7 +41,7 @@ func newProbe(c Config) *probe {
 		c.RapidRate = 1000
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: burst}
-	return &probe{config: c, transport: transport, http: &http.Client{Transport: otelhttp.NewTransport(discreet{transport, c.Key},
+	return &probe{config: c, transport: transport, http: &http.Client{Transport: otelhttp.NewTransport(discreet.Transport{RoundTripper: transport, Key: c.Key},
 		otelhttp.WithTracerProvider(c.Tracing), otelhttp.WithPropagators(propagation.TraceContext{})),
 		// A redirection may lead to somebody whom the key is not for.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}

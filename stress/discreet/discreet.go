@@ -1,4 +1,5 @@
-package chaos
+// Package discreet keeps the key of an API out of errors.
+package discreet
 
 import (
 	"errors"
@@ -8,28 +9,31 @@ import (
 	"strings"
 )
 
-// discreet sees to it that errors do not repeat a key: they quote what a server
+// Transport sees to it that errors do not repeat a key: they quote what a server
 // says that cannot be read, and spans and results quote them.
-type discreet struct {
+type Transport struct {
+	// RoundTripper sends the requests; it must not be nil.
 	http.RoundTripper
-	key string // empty: none
+	Key string // empty: none
 }
 
-func (d discreet) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := d.RoundTripper.RoundTrip(r)
-	if err != nil || d.key == "" {
-		return answer, withoutKey(err, d.key)
+// RoundTrip sends r. Neither its error, nor one of reading the answer, has the
+// key in it.
+func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.RoundTripper.RoundTrip(r)
+	if err != nil || t.Key == "" {
+		return answer, withoutKey(err, t.Key)
 	}
-	answer.Body = discreetBody{answer.Body, d.key}
+	answer.Body = body{answer.Body, t.Key}
 	return answer, nil
 }
 
-type discreetBody struct {
+type body struct {
 	io.ReadCloser
 	key string
 }
 
-func (b discreetBody) Read(p []byte) (int, error) {
+func (b body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	return n, withoutKey(err, b.key)
 }
