@@ -45,28 +45,11 @@ func writeTextBlock(w io.Writer, b block) (err error) {
 	case paragraph:
 		_, err = fmt.Fprintln(w, tables.Wrap(tables.Clean(string(b)), textColumns))
 	case facts:
-		err = writeFacts(w, b)
+		err = tables.WriteFactsWithin(w, b, textColumns)
 	case grid:
 		err = writeTextGrid(w, &b)
 	}
 	return err
-}
-
-// writeFacts writes names and values; values that are long go on under each
-// other.
-func writeFacts(w io.Writer, lines facts) error {
-	widest := 0
-	for _, line := range lines {
-		widest = max(widest, tables.DisplayWidth(line[0]))
-	}
-	for _, line := range lines {
-		value := tables.Wrap(tables.Clean(line[1]), textColumns-widest-2)
-		value = strings.ReplaceAll(value, "\n", "\n"+strings.Repeat(" ", widest+2))
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", widest, line[0], value); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func writeTextGrid(w io.Writer, g *grid) error {

@@ -214,13 +214,18 @@ func DisplayWidth(text string) (columns int) {
 // WriteFacts writes lines of names and values. Values that are too long for w go
 // on under each other.
 func WriteFacts(w io.Writer, facts [][2]string) error {
+	return WriteFactsWithin(w, facts, Columns(w))
+}
+
+// WriteFactsWithin does so in lines of so many columns, whatever w is.
+func WriteFactsWithin(w io.Writer, facts [][2]string, columns int) error {
 	longest := 0
 	for _, f := range facts {
 		longest = max(longest, DisplayWidth(f[0]))
 	}
 	for _, f := range facts {
 		value := Clean(f[1])
-		if room := max(Columns(w)-longest-len(gap), minCell); DisplayWidth(value) > room {
+		if room := max(columns-longest-len(gap), minCell); DisplayWidth(value) > room {
 			value = strings.ReplaceAll(folded(value, room, false), "\n", "\n"+strings.Repeat(" ", longest+len(gap)))
 		}
 		if _, err := fmt.Fprintf(w, "%-*s%s%s\n", longest, f[0], gap, value); err != nil {
